@@ -35,6 +35,8 @@ control_newer = message(
     *head[:2], (3, CHALLENGE + field(*UNKNOWN)), (4, LOCK + field(*UNKNOWN)), (4, LATER), (4, ERASE),
     (5, BUNDLE + field(*UNKNOWN)), (6, DEVICE_KEY), UNKNOWN)
 control_older = message(*head)
+WORDS = b"the controller holds no bundle of this generation"
+refused = lambda *cause: message(*head, (10, WORDS), *((14, code) for code in cause))
 
 for name, what, body in [
     ("configrequest-bundle", "ConfigRequest 50521: session, suite, the bundle that the node has, the section that it accepted", message((1, b"hash"), (50521, ask))),
@@ -42,6 +44,9 @@ for name, what, body in [
     ("configrequest-older", "ConfigRequest 50521 as nodes asked before suites, bundles and chains: a session alone", message((1, b"hash"), (50521, message((1, SESSION))))),
     ("configresponse-orders", "ConfigResponse 50520: a challenge, a lock and an erasure, the bundle that is held; no configuration", message((2, b"hash"), (50520, control))),
     ("configresponse-newer", "the same from a later controller: an order of kind 77 between the two, and fields that nobody has yet", message((2, b"hash"), (50520, control_newer))),
+    ("configresponse-refused", "ConfigResponse 50520: the bundle that was asked back is not given, by cause and words", message((2, b"hash"), (50520, refused(12)))),
+    ("configresponse-refused-newer", "the same of a later controller: a cause that nobody has yet", message((2, b"hash"), (50520, refused(77)))),
+    ("configresponse-refused-older", "the same of a controller of before causes: in words alone", message((2, b"hash"), (50520, refused()))),
     ("configresponse-older", "ConfigResponse 50520 of a controller of before orders: a challenge, no key of the device", message((2, b"hash"), (50520, control_older))),
 ]:
     open(f"{name}.bin", "wb").write(body)

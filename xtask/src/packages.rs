@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::run;
 
-const PACKAGES: [&str; 16] = [
+const PACKAGES: [&str; 17] = [
     "gcc",                 // linking, and the C parts of the cryptography
     "libc6-dev",           // their headers
     "pkg-config",          // finds libtss2
@@ -18,11 +18,12 @@ const PACKAGES: [&str; 16] = [
     "openssl",             // the second opinion on certificates
     "fscrypt",             // the interop peer
     "age",                 // another: opens recovery keys
-    "e2fsprogs",           // mkfs.ext4
+    "e2fsprogs",           // mkfs.ext4, chattr
     "mount",               // mount, losetup
     "util-linux",          // setpriv
     "runc",                // containers that hold files of a vault
     "procps",              // kill, for tests that take agents down
+    "perl-base",           // mount_setattr, for a mount that shows files under other ids
 ];
 
 /// What nodes in VMs need beside them: for the tests, not for the demo or the benchmark.

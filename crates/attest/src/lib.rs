@@ -2,6 +2,8 @@
 //! Words are RFC 9334's (evidence, appraisal, reference value) and the TPM 2.0 Library's (quote, qualifying data, PCR).
 //! Invariant: no IO, no clock, no randomness. Only this crate can make an [`Appraisal`] or a [`DeviceSession`].
 
+#![warn(missing_docs)]
+
 mod appraisal;
 mod bank;
 mod binding;

@@ -9,6 +9,8 @@
 //! Reading changes nothing, and is not on the list. Names are looked up in an open folder, and no link is followed at a name.
 //! It knows nothing of vaults and keys, and prints no byte of what it writes.
 
+#![warn(missing_docs)]
+
 pub mod faulty;
 mod folder;
 mod op;

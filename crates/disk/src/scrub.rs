@@ -69,19 +69,46 @@ impl Folder {
         Ok(Replaced { folder: self, old: old.map(|old| (old, old_name(name))), swept })
     }
 
-    /// Overwrites and unlinks what a replacement or removal that was cut short has left, and says what that was. Other programs'
-    /// files stay. The caller is the only writer of our files here.
+    /// Whether [`Folder::sweep`] has something to do.
     ///
     /// # Errors
     /// [`Error::Io`]: the disk.
+    pub fn has_leftovers(&self) -> Result<bool, Error> {
+        Ok(!self.leftovers()?.is_empty())
+    }
+
+    /// What [`Folder::sweep`] has to do: names of what is left, each with the name that it had.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the disk.
+    pub fn leftovers(&self) -> Result<Vec<(String, String)>, Error> {
+        let of = |name: &String| name.strip_prefix(NEW).or(name.strip_prefix(OLD)).map(str::to_owned);
+        Ok(self.names()?.into_iter().filter_map(|name| of(&name).map(|live| (name, live))).collect())
+    }
+
+    /// Overwrites and unlinks what a replacement or removal that was cut short has left, and says what that was. Other programs'
+    /// files stay. The caller is the only writer of our files here. One that can't be keeps no other from it.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Unsafe`]: the first thing that could not be; all else was.
     pub fn sweep(&self) -> Result<Vec<File>, Error> {
-        let mut swept = Vec::new();
-        for name in self.names()? {
-            if let Some(live) = name.strip_prefix(NEW).or(name.strip_prefix(OLD)) {
-                swept.extend(self.sweep_name(live)?);
+        let (swept, failed) = self.sweep_what_can_be()?;
+        failed.map_or(Ok(swept), Err)
+    }
+
+    /// The same, with what was swept though something could not be, and why not.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: nothing can be listed.
+    pub fn sweep_what_can_be(&self) -> Result<(Vec<File>, Option<Error>), Error> {
+        let (mut swept, mut failed) = (Vec::new(), None);
+        for (_, live) in self.leftovers()? {
+            match self.sweep_name(&live) {
+                Ok(files) => swept.extend(files),
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
-        Ok(swept)
+        Ok((swept, failed))
     }
 
     fn sweep_name(&self, name: &str) -> Result<Vec<File>, Error> {

@@ -53,6 +53,14 @@ impl Disk {
     }
 }
 
+impl Disk {
+    /// Whether this thread is in the midst of such work.
+    #[must_use]
+    pub fn is_together(&self) -> bool {
+        self.together.state().as_ref().is_some_and(|put_off| put_off.by == thread::current().id())
+    }
+}
+
 impl Folder {
     /// [`Folder::sync`], at the end of what is done [together](Disk::together) with this; at once where nothing is.
     ///

@@ -135,6 +135,24 @@ fn what_is_replaced_is_overwritten_wherever_it_was_cut() {
     }
 }
 
+/// TH-6: what can't be overwritten, because it has another name, keeps nothing else from being swept.
+#[test]
+fn what_cannot_be_swept_holds_nothing_else_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Disk::linux().folder(dir.path()).unwrap();
+    let [held, other, elsewhere] =
+        [".tmp-eve-old-a", ".tmp-eve-old-b", "elsewhere"].map(|n| dir.path().join(n));
+    fs::write(&held, OLD).and_then(|()| fs::hard_link(&held, &elsewhere)).unwrap();
+    fs::write(&other, OLD).unwrap();
+    let mut swept = fs::File::open(&other).unwrap();
+    assert!(matches!(folder.sweep(), Err(disk::Error::Unsafe { name }) if name == ".tmp-eve-old-a"));
+    assert_eq!(names(dir.path()), [".tmp-eve-old-a", "elsewhere"]);
+    let mut left = Vec::new();
+    std::io::Read::read_to_end(&mut swept, &mut left).unwrap();
+    assert_eq!(left, vec![0; OLD.len()], "overwritten");
+    assert_eq!(fs::read(&elsewhere).unwrap(), OLD, "as it is");
+}
+
 /// A removed file is there whole or gone, and never zeros under its name.
 #[test]
 fn a_removed_file_is_whole_or_gone() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const CRATES: [&str; 7] = ["attest", "eve", "evc", "fscrypt", "tpm", "vault", "wire"];
 
 /// What changes a disk, as functions of the standard library, nix and rustix: by path, or brought in by `use`.
-const FUNCTIONS: [&str; 39] = [
+const FUNCTIONS: [&str; 51] = [
     "File::create",
     "File::create_new",
     "File::options",
@@ -48,6 +48,18 @@ const FUNCTIONS: [&str; 39] = [
     "fallocate",
     "ftruncate",
     "lsetxattr",
+    "setxattr",
+    "fsetxattr",
+    "futimens",
+    "utimensat",
+    "copy_file_range",
+    "OFlags::CREATE",
+    "OFlags::WRONLY",
+    "OFlags::RDWR",
+    "OFlag::O_CREAT",
+    "OFlag::O_WRONLY",
+    "OFlag::O_RDWR",
+    "OFlag::O_TRUNC",
 ];
 
 /// And as methods of a file.
@@ -55,14 +67,23 @@ const METHODS: [&str; 7] =
     [".set_permissions", ".set_times", ".set_len", ".write_all_at", ".write_at", ".sync_all", ".sync_data"];
 
 /// Where one may stand all the same, a file or a folder, and why. No word: any.
-const EXCEPTIONS: [(&str, &str, &str); 16] = [
+const EXCEPTIONS: [(&str, &str, &str); 21] = [
     (
         "eve/src/agents/vaultmgr/hands/movein/",
         "",
         "users' files, copied into a vault: what is cut there is done again",
     ),
     ("eve/src/agents/vaultmgr/hands/tree/", "", "whole trees of users' files, made, wiped and removed"),
+    (
+        "eve/src/agents/vaultmgr/hands/xattrs.rs",
+        "setxattr",
+        "attributes of users' files, copied into a vault",
+    ),
+    ("eve/src/agents/vaultmgr/hands/kernel/places.rs", "chown", "a command, in words for who has to give it"),
     ("eve/src/agents/vaultmgr/hands/durable.rs", "", "a removal by users' files made durable"),
+    ("eve/src/agents/vaultmgr/hands/alone.rs", "OpenOptions", "a folder, to be locked: nothing is written"),
+    ("evc/src/custody/kek.rs", "OpenOptions", "reads, and waits for no pipe"),
+    ("evc/src/custody/kek_file.rs", "OpenOptions", "the same, of the file as it is now"),
     ("eve/src/bus/server.rs", "", "sockets under run/, which a boot makes anew"),
     ("eve/src/supervisor.rs", "OpenOptions", "the lock under run/: it holds no byte"),
     ("eve/src/sandbox/device.rs", "", "owner and mode of a device under /dev, which a boot makes anew"),
@@ -79,15 +100,41 @@ const EXCEPTIONS: [(&str, &str, &str); 16] = [
 ];
 
 /// Where a folder is walked by path all the same, and why: none of these holds files of ours.
-const WALKS: [(&str, &str); 4] = [
+const WALKS: [(&str, &str); 3] = [
     ("eve/src/agents/vaultmgr/hands/holders/", "/proc and /sys, which the kernel makes as they are read"),
-    (
-        "eve/src/agents/vaultmgr/hands/kernel.rs",
-        "whether a user's directory is empty: one entry is looked at, however many there are",
-    ),
     ("fscrypt/src/directory.rs", "the probe of a cipher: names under a key that is gone"),
     ("evc/src/cli/files.rs", "the folder of documents that a person names"),
 ];
+
+/// Where the machine's own disk is named, and why: a program makes it once, where it begins, and hands it down. Before one that is made in the
+/// middle no fault can stand.
+const ENTRIES: [(&str, &str); 5] = [
+    ("eve/src/cli/mod.rs", "where the node's program begins"),
+    ("evc/src/cli/mod.rs", "where the controller's program begins"),
+    ("eve/src/agents/vaultmgr/paths.rs", "for who asks where something lies, and writes nothing"),
+    ("evc/src/custody/kek.rs", "for tests of other crates, beside the one that takes a disk"),
+    ("evc/src/service/start.rs", "the same"),
+];
+
+/// Every write of a program is one that a test can cut.
+#[test]
+fn the_machines_disk_is_made_where_a_program_begins() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let (mut found, mut used) = (Vec::new(), [0; ENTRIES.len()]);
+    for path in CRATES.iter().flat_map(|name| sources(&crates.join(name).join("src"))) {
+        let name = path.strip_prefix(crates).unwrap().to_str().unwrap().to_owned();
+        for (number, line) in shipped(&fs::read_to_string(&path).unwrap()) {
+            if ["Disk::linux", "disk::Linux"].iter().any(|word| stands(&line, word)) {
+                match ENTRIES.iter().position(|(of, _)| *of == name) {
+                    Some(entry) => used[entry] += 1,
+                    None => found.push(format!("{name}:{number}: {}", line.trim())),
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "hand these the disk that the program began with:\n{}", found.join("\n"));
+    assert_eq!(used, [1; ENTRIES.len()], "once in each of {ENTRIES:?}");
+}
 
 /// One walk of our own folders: what can't be listed to the end is an error there, and no shorter list.
 #[test]
@@ -142,6 +189,8 @@ fn a_write_is_found() {
         ("    file.sync_all()", Some(".sync_all")),
         ("    renameat(&fd, one, &fd, other)", Some("renameat")),
         ("    File::create_new(to)?", Some("File::create_new")),
+        ("    setxattr(to, name, &wanted, XattrFlags::empty())?;", Some("setxattr")),
+        ("    openat(dir, name, OFlags::WRONLY | OFlags::CREATE, mode)", Some("OFlags::CREATE")),
         ("    folder.unlink(name)", None),
         ("    let renamed = self.renamed(one, other);", None),
         ("    File::open(path)", None),

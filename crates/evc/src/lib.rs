@@ -1,6 +1,6 @@
 //! The controller: device API, operator API and the operator's command line over one store.
 //! Wire words are EVE API v2's and the `wire` crate's; decisions are `vault::decide`'s; this crate is the shell around them.
-//! Nothing of worth lives in memory: a restart, or another replica, goes on where this one stopped.
+//! Nothing of worth lives in memory: a restart goes on where this process stopped.
 
 pub mod api;
 pub mod cli;

@@ -164,7 +164,7 @@ fn a_device_has_as_many_vaults_as_its_section_can_say() {
     let (status, text) = apply(&evc, &vaults(1022..1023));
     assert!(status == 400 && text.contains("at most 1022 vaults beside its default ones"), "{status} {text}");
     assert_eq!(device.section(&evc).vaults.len(), 1024, "and a full section reads");
-    evc.act("DELETE", "/devices/edge-1/vaults/v7", "");
+    evc.act("DELETE", "/devices/edge-1/vaults/v7?confirm=v7", "");
     assert_eq!(apply(&evc, &vaults(1022..1023)).0, 200, "one left the list");
 }
 
@@ -178,7 +178,7 @@ fn a_vault_that_is_gone_hides_none_of_its_name() {
         let described = evc.act("GET", "/devices/edge-1", "")["vaults"].clone();
         let first = described.as_array().expect("a list").iter().find(|vault| vault["name"] == "payments");
         assert_eq!(first.expect("listed")["standing"], "active", "{described}");
-        evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
+        evc.act("DELETE", "/devices/edge-1/vaults/payments?confirm=payments", "");
     }
     let rows = evc.stored(|tx| tx.vaults(device.id));
     assert_eq!(rows.iter().filter(|row| row.standing == VaultStanding::Gone).count(), 8);
@@ -205,4 +205,21 @@ fn a_section_that_does_not_read_back_is_not_sent() {
     });
     let answer = evc.post(&device.own("config"), &device.seal(&device.ask()));
     assert_eq!(answer.status, 500, "1025 vaults");
+}
+
+/// One vault under two spellings of its device is refused with both lines, and nothing of the file is applied.
+#[test]
+fn a_vault_that_a_file_names_by_name_and_by_identity_is_refused_with_both_lines() {
+    let evc = Evc::start();
+    let device = Device::onboarded(&evc, "edge-1");
+    let again = VAULT.replace("edge-1", &device.id.to_string()).replace("policy: p", "policy: q");
+    let file =
+        policy("p", "custody: controller") + "---\n" + &policy("q", "custody: controller") + VAULT + &again;
+    let (status, told) = apply(&evc, &file);
+    assert!(
+        status == 400 && told.contains("line 15, column 7") && told.contains("at line 10 first"),
+        "{told}"
+    );
+    assert!(told.contains("keep one of the two documents") && told.contains("file-invalid"), "{told}");
+    assert_eq!(evc.act("GET", "/policies", "").as_array().map(Vec::len), Some(0), "nothing of it is applied");
 }

@@ -17,6 +17,7 @@ mod withheld;
 use attest::PcrValues;
 use common::quoting::{FakeTpm, pcrs, quote, with_tpm};
 use common::{Device, Evc, Key, new_session, raced, section};
+use vault::cause::Cause;
 use vault::section::{Custody, Release, Section};
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceAnswer, Quote, QuoteCode,
@@ -109,18 +110,43 @@ fn a_reference_value_is_shown_beside_the_one_approved_before() {
     let differs = |n: usize| evc.act("GET", "/references?device=edge-1", "")[n]["differs"].clone();
     round(&evc, &mut device, &tpm, &pcrs(1));
     evc.act("POST", "/references/1/approve", "");
-    for (n, four, words) in [(1, 2, "PCR 4 differ from 1"), (2, 1, "as approved with 1")] {
+    for four in [2, 1] {
         evc.act("POST", "/devices/edge-1/learn", "");
         device.session = new_session();
         device.hash.clear();
         round(&evc, &mut device, &tpm, &pcrs(four));
-        assert_eq!(differs(n), words);
+        assert_eq!(differs(1), "PCR 4 differ from 1");
     }
+    let all = evc.act("GET", "/references?device=edge-1", "");
+    assert_eq!(all.as_array().map(Vec::len), Some(2), "what is there is not learned again: {all}");
     let approved = evc.act("POST", "/references/2/approve", "");
     let line = format!("PCR 4: {}, was {}", "02".repeat(32), "01".repeat(32));
     assert_eq!(approved["notes"][0], line.as_str());
     assert_eq!(approved["notes"].as_array().map(Vec::len), Some(2), "and which vaults that is for");
-    assert_eq!(differs(2), "PCR 4 differ from 2", "what was approved last counts");
+}
+
+/// AC-5: an operator's word on values is on all rows of them: an earlier version learned the same ones more than once, and a boot that was
+/// rejected by its newest row went on being good by an older one.
+#[test]
+fn a_rejected_boot_gets_no_key_by_another_row_of_the_same_values() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply(STRICT);
+    round(&evc, &mut device, &tpm, &pcrs(1));
+    evc.act("POST", "/references/1/approve", "");
+    let row = evc.stored(|tx| tx.references_of(device.id)).remove(0);
+    evc.meddle(|tx| tx.add_reference(&row));
+    device.session = new_session();
+    device.hash.clear();
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    assert!(device.keys(&section, "payments").is_some(), "the boot is approved");
+    let done = evc.act("POST", "/references/2/reject", "");
+    assert_eq!(done["notes"][0], "so is 1, which has the same values");
+    device.session = new_session();
+    device.hash.clear();
+    round(&evc, &mut device, &tpm, &pcrs(1));
+    let shown = evc.act("GET", "/devices/edge-1", "").to_string();
+    assert!(shown.contains("withheld"), "{shown}");
 }
 
 /// Another vault of the device with a lesser policy goes on, and reads why the strict one is withheld.
@@ -133,10 +159,7 @@ fn each_vault_has_its_own_policy() {
     let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("one policy is met");
     assert!(device.keys(&section, "logs").is_some());
     let strict = section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed");
-    assert_eq!(
-        strict.release,
-        Release::Withheld { reason: "attestation does not satisfy the policy: PCRs".into() }
-    );
+    assert_eq!(strict.release, Release::Withheld { reason: Cause::Pcrs });
     // AC-2: beside a section, what is not met asks for new evidence after a minute, and not at each poll: the node would quote without end.
     assert!(device.poll(&evc).is_none(), "unchanged, and nothing to be said");
     let ask = wire::config::ConfigRequest::decode(&device.ask()).expect("a question");
@@ -333,6 +356,88 @@ fn a_tpm_that_went_back_is_refused_for_good() {
     assert_eq!(keys(), None, "nothing is released before an operator looked");
     evc.act("DELETE", "/devices/edge-1/alarm", "");
     assert!(keys().is_some());
+}
+
+/// A TPM whose keys changed while the device key lives is another one, until an operator says that the next key is the device's; and then that one is
+/// pinned, it must quote, by counters of its own, and the one before it is another.
+#[test]
+fn an_attestation_key_is_pinned_anew_by_an_operators_word_alone() {
+    let evc = Evc::start();
+    let (mut device, mut tpm) = with_tpm(&evc);
+    tpm.reset_count += 3;
+    evc.apply(&STRICT.replace("attest: { require: [pcrs] }\n", ""));
+    assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some());
+    let (other, key) = (FakeTpm::new(), Key::new("AK"));
+    let (status, text) = pin(&evc, &device, &key, Some(other.ak()));
+    assert!(
+        status == 403 && text.contains("evc device repin edge-1") && text.contains("evc rehome vault"),
+        "{text}"
+    );
+    evc.act("DELETE", "/devices/edge-1/attestation-key?confirm=edge-1", "");
+    assert_eq!(tpm_of(&evc), "present", "a mere signature is not enough");
+    device.session = new_session();
+    device.hash.clear();
+    let nonce = device.challenged(&evc);
+    let unknown = send(&evc, &device, quote(&device, &tpm, nonce, &pcrs(1)));
+    assert_eq!(unknown, QuoteCode::NoCertFound, "the key of before is forgotten");
+    // Attack F6: whoever has what the node uploaded before can't have it pinned again.
+    let (status, text) = pin(&evc, &device, &key, Some(tpm.ak()));
+    assert!(status == 403 && text.contains("was taken off by an operator"), "{text}");
+    assert_eq!(pin(&evc, &device, &key, Some(other.ak())).0, 201);
+    let section = round(&evc, &mut device, &other, &pcrs(1)).expect("a section");
+    assert!(device.keys(&section, "payments").is_some(), "the next one is pinned");
+    assert_eq!(pin(&evc, &device, &Key::new("AK"), Some(tpm.ak())).0, 403, "and no other");
+}
+
+/// Attack F5: said of a device whose keys are as they were, it shuts nobody out: said once more, whichever key comes next is pinned.
+#[test]
+fn a_key_that_was_taken_off_by_mistake_comes_back() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    let key = Key::new("AK");
+    let repin = || evc.act("DELETE", "/devices/edge-1/attestation-key?confirm=edge-1", "").to_string();
+    assert!(repin().contains("say this once more"));
+    assert_eq!(pin(&evc, &device, &key, Some(tpm.ak())).0, 403);
+    repin();
+    assert_eq!(pin(&evc, &device, &key, Some(tpm.ak())).0, 201);
+    device.session = new_session();
+    device.hash.clear();
+    let nonce = device.challenged(&evc);
+    assert_eq!(send(&evc, &device, quote(&device, &tpm, nonce, &pcrs(1))), QuoteCode::Success);
+}
+
+/// A machine whose TPM and disk were set back on purpose goes on once an operator says that it is one; and a copy that was further is told again.
+#[test]
+fn a_machine_that_was_set_back_goes_on_once_its_alarm_is_settled() {
+    let evc = Evc::start();
+    let (mut device, mut tpm) = with_tpm(&evc);
+    evc.apply(&STRICT.replace("attest: { require: [pcrs] }\n", ""));
+    assert!(round(&evc, &mut device, &tpm, &pcrs(1)).is_some());
+    let further = tpm.reset_count;
+    tpm.reset_count -= 1;
+    let refused = |device: &mut Device, tpm: &FakeTpm| {
+        device.session = new_session();
+        let nonce = device.challenged(&evc);
+        assert_eq!(send(&evc, device, quote(device, tpm, nonce, &pcrs(1))), QuoteCode::QuoteFailed);
+    };
+    refused(&mut device, &tpm);
+    let settled = evc.act("DELETE", "/devices/edge-1/alarm", "").to_string();
+    assert!(settled.contains("begins a new history"), "{settled}");
+    for _ in 0..2 {
+        device.session = new_session();
+        device.hash.clear();
+        let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+        assert!(device.keys(&section, "payments").is_some(), "it goes on");
+        tpm.reset_count += 1;
+    }
+    let shown = evc.act("GET", "/devices/edge-1", "")["device"].clone();
+    assert!(shown["alarm"].is_null(), "{shown}");
+    tpm.reset_count = further - 1;
+    refused(&mut device, &tpm);
+    assert!(
+        evc.act("GET", "/devices/edge-1", "")["device"]["alarm"].is_string(),
+        "the new history is held to"
+    );
 }
 
 /// Seen-by-users 0.5, 1.6: of a boot that nothing measured nothing is learned and nothing passes; it is said, and the first measured boot

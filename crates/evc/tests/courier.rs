@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::process::{Command, Stdio};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::couriered::{body, nonce, nothing, parts, read};
@@ -42,7 +44,8 @@ fn known(evc: &Evc) -> Value {
     evc.act("GET", "/devices/edge-1", "")
 }
 
-/// CO-3: by files alone a session gets keys that are sealed to it; the file that brought it there is good once, and nothing changes by it again.
+/// CO-3: by files alone a session gets keys that are sealed to it; the file that brought it there is good once: brought again it changes nothing, and
+/// gives the answer again.
 #[test]
 fn co3_evidence_in_a_file_is_answered_by_keys_once() {
     let evc = Evc::start();
@@ -61,19 +64,60 @@ fn co3_evidence_in_a_file_is_answered_by_keys_once() {
     assert_eq!(told.session, device.session.session_key());
     assert!(device.keys(&told, "own").is_some(), "they open with the session's key");
     let before = (known(&evc)["device"].clone(), known(&evc)["vaults"].clone());
+    assert_eq!(answer.get("again"), None);
+    for (again, is_said) in [(import(&evc, &evidence), json!(true)), (export(&evc), Value::Null)] {
+        assert_eq!((known(&evc)["device"].clone(), known(&evc)["vaults"].clone()), before, "nothing changed");
+        assert_eq!(
+            (&again["section"], &again["releases"], &again["again"]),
+            (&answer["section"], &json!(ALL), &is_said),
+            "the answer again"
+        );
+        assert!(device.keys(&section(&read(&evc, &again)).expect("a section"), "own").is_some());
+    }
+    let mut device = Device { session: new_session(), ..device };
+    device.attested(&evc);
     let (status, words) = refused(&evc, &body(&evidence));
     assert!(
         status == 409 && words.contains("courier-over") && words.contains("evc export edge-1"),
-        "{words}"
+        "other evidence stands by now: {words}"
     );
-    assert_eq!((known(&evc)["device"].clone(), known(&evc)["vaults"].clone()), before, "nothing changed");
-    let again = export(&evc);
-    assert_eq!(
-        (&again["section"], &again["releases"]),
-        (&answer["section"], &json!(ALL)),
-        "the answer again"
-    );
-    assert!(device.keys(&section(&read(&evc, &again)).expect("a section"), "own").is_some());
+}
+
+/// CO-3: an answer that can't be written is said with what was taken, by an exit code of its own kind; and the same command, said again, gives it.
+#[test]
+fn co3_an_answer_that_is_not_written_is_given_again() {
+    let evc = Evc::start();
+    let device = Device::onboarded(&evc, "edge-1");
+    evc.apply(POLICY);
+    let stick = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| stick.path().join(name).to_str().expect("text").to_owned();
+    let evidence = parts(&device, nonce(&read(&evc, &export(&evc))));
+    std::fs::write(at("evidence"), evidence.encode().expect("fits")).expect("written");
+    let imported = |answer: &str, out: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evc"));
+        command.args(["import", &at("evidence"), "--answer", answer]).arg("--data").arg(evc.dir.path());
+        let done = command.args(["--url", &evc.url]).stdout(out).output().expect("ran");
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned(), done.stdout)
+    };
+    let full = || Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").expect("opened"));
+    let closed = || Stdio::from(std::io::pipe().expect("a pipe").1);
+    let nowhere = at("nowhere/answer");
+    for (answer, out, cause) in [
+        ("-", full(), "No space left"),
+        ("-", closed(), "Broken pipe"),
+        (&*nowhere, Stdio::null(), "can't write"),
+    ] {
+        let (code, said, _) = imported(answer, out);
+        assert_eq!(code, Some(1), "{said}");
+        for words in ["device `edge-1`: evidence taken", "is not written", "evc export edge-1 FILE", cause] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    }
+    let (code, said, file) = imported("-", Stdio::piped());
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("taken before, and nothing changed"), "{said}");
+    let answer = read(&evc, &json!({ "file": STANDARD.encode(file) }));
+    assert!(device.keys(&section(&answer).expect("a section"), "own").is_some(), "with its keys");
 }
 
 /// CO-4: a challenge is over when its time is up, when another one was answered since, and in another life of the database.
@@ -146,6 +190,21 @@ fn co6_what_does_not_belong_together_is_refused() {
     assert_eq!(import(&evc, &good)["releases"], json!(ALL), "none of it was counted");
 }
 
+/// CO-6: what is refused of a file's last part takes nothing of its others: all of it is one transaction.
+#[test]
+fn co6_a_file_is_taken_whole_or_not_at_all() {
+    let evc = Evc::start();
+    let device = Device::onboarded(&evc, "edge-1");
+    evc.apply(POLICY);
+    let good = parts(&device, nonce(&read(&evc, &export(&evc))));
+    // Of a vault that does not read no report is taken.
+    common::sql(evc.dir.path(), &["UPDATE vaults SET added_at = -added_at WHERE name = 'own'"]);
+    assert_eq!(refused(&evc, &body(&good)).0, 500);
+    assert_eq!(evc.stored(|tx| tx.standing(device.id)), None, "its evidence is not taken");
+    common::sql(evc.dir.path(), &["UPDATE vaults SET added_at = -added_at WHERE name = 'own'"]);
+    assert_eq!(import(&evc, &good)["releases"], json!(ALL), "and its challenge is good still");
+}
+
 /// CO-7: a file that was on its way for days does not show its device as heard now, but as of when its challenge was given.
 #[test]
 fn co7_a_device_is_seen_as_of_its_challenge() {
@@ -204,6 +263,8 @@ fn co3_the_report_of_as_many_vaults_as_there_may_be_is_taken() {
             last: None,
             opened: None,
             storage: None,
+            change_due: false,
+            holds_escrow_up: false,
             detail: said.to_vec(),
         };
         VaultLine::of(report, PcrStatus::Unknown)

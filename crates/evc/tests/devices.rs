@@ -108,6 +108,54 @@ fn what_a_lost_devices_node_has_by_the_lists_of_another_is_locked_too() {
     assert!(ordered(&device.poll(&controller).expect("changed")).is_empty());
 }
 
+/// The same of a node that has more to say of such vaults than is kept of their words: each is named, also beside one that says more than all.
+#[test]
+fn however_much_a_lost_devices_node_says_each_of_its_vaults_is_ordered_to_be_locked() {
+    let controller = Evc::start();
+    let mut device = Device::onboarded(&controller, "edge-1");
+    let section = device.attested(&controller);
+    let mut info = device.info(&section, 1);
+    let line = info.vaults[0].clone();
+    for number in 100..400_u128 {
+        let mut stray = line.clone();
+        let report = stray.report.as_mut().expect("a report");
+        report.id = vault::ids::VaultId(uuid::Uuid::from_u128(number));
+        report.name = format!("v{number}").parse().expect("a name");
+        report.detail = vec!["words \"of\" its node; ".repeat(40); 4];
+        info.vaults.push(stray);
+    }
+    info.node.as_mut().expect("it is there").accepted_for =
+        Some(vault::ids::DeviceId(uuid::Uuid::from_u128(5)));
+    device.tell(&controller, &info);
+    says(&controller, true, &["device", "lost", "edge-1"], &["is lost"]);
+    device.hash.clear();
+    let locked = ordered(&device.poll(&controller).expect("changed"));
+    let lacking: Vec<_> = (100..400).filter(|number| !locked.contains(number)).collect();
+    assert!(lacking.is_empty(), "{} of 300 are not: {lacking:?}", lacking.len());
+}
+
+/// TH-3: a lost device's node that takes no list of this controller erases nothing by it. What it was to erase is ordered to be locked.
+#[test]
+fn th3_what_a_lost_devices_node_was_to_erase_is_locked_too() {
+    let controller = Evc::start();
+    let mut device = Device::onboarded(&controller, "edge-1");
+    controller.apply(&vault("payments", "edge-1"));
+    let section = device.attested(&controller);
+    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed").id;
+    device.report(&controller, &section, 1);
+    controller.act("DELETE", "/devices/edge-1/vaults/payments", "");
+    let section = device.section(&controller);
+    assert_eq!(end_graces(&controller, evc::clock::now() + 100 * 24 * 3600), 1);
+    let mut info = device.info(&section, 1);
+    info.node.as_mut().expect("it is there").accepted_for =
+        Some(vault::ids::DeviceId(uuid::Uuid::from_u128(5)));
+    device.tell(&controller, &info);
+    says(&controller, true, &["device", "lost", "edge-1"], &["is lost"]);
+    device.hash.clear();
+    let answer = device.poll(&controller).expect("changed");
+    assert_eq!(ordered(&answer), [id.0.as_u128()]);
+}
+
 /// seen-by-users 1.2: a device that has vaults stays, and one that may have put something under a key of its default ones; else it goes with all
 /// that was kept for it.
 #[test]
@@ -181,7 +229,7 @@ fn a_vault_of_the_controllers_custody_goes_over_to_the_device_that_its_own_becam
             ["rehome", "vault", "payments", "--device", "edge-1", "--to", "edge-1b", "--confirm", confirm];
         evc(&controller, &args)
     };
-    assert!(rehome("payment").1.contains("give the vault's name twice"));
+    assert!(rehome("payment").1.contains("give the vault twice: --confirm payments"));
     let (done, said) = rehome("payments");
     assert!(!done && said.contains("mark it as lost first"), "{said}");
     says(&controller, true, &["device", "lost", "edge-1"], &[]);
@@ -301,6 +349,29 @@ fn what_would_not_open_elsewhere_or_stands_in_the_way_does_not_move() {
     assert!(["payments", "sealed", "config"].iter().all(|name| names.contains(&(*name).into())), "{names:?}");
 }
 
+/// A list has room for so many: one that is over it could not be sent at all, and would shut every vault of the new device.
+#[test]
+fn a_device_that_is_full_or_lacks_what_a_policy_asks_for_gets_no_other_devices_vault() {
+    let controller = Evc::start();
+    let _old = Device::onboarded(&controller, "edge-1");
+    controller.apply("kind: VaultPolicy\nname: measured\ncustody: controller\nattest: { require: [pcrs] }\n---\nkind: Vault\nname: measured\ndevice: edge-1\npolicy: measured\n");
+    controller.apply(&vault("payments", "edge-1"));
+    let mut new = Device::onboarded(&controller, "edge-2");
+    new.attested(&controller);
+    says(&controller, true, &["device", "lost", "edge-1"], &[]);
+    let moved = |name: &str, words: &str| {
+        let args = ["rehome", "vault", name, "--device", "edge-1", "--to", "edge-2", "--confirm", name];
+        says(&controller, false, &args, &[words]);
+    };
+    moved("measured", "requires measured PCRs");
+    let many: Vec<String> = (0..vault::life::MOST_BESIDE_DEFAULTS)
+        .map(|n| format!("kind: Vault\nname: v{n}\ndevice: edge-2\npolicy: p\n"))
+        .collect();
+    controller.apply(&many.join("---\n"));
+    moved("payments", "at most 1022");
+    assert_eq!(new.section(&controller).vaults.len(), 1024, "its list goes out");
+}
+
 /// seen-by-users 0.11: a name that another device has is refused in words, where it was given and where it was to be used.
 #[test]
 fn a_taken_name_is_an_error_and_no_other_name_is_given_instead() {
@@ -413,8 +484,14 @@ fn a_vault_under_a_tpm_is_not_moved_since_its_policy_says_otherwise_by_now() {
     evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm\n---\nkind: Vault\nname: payments\ndevice: old\npolicy: p\n");
     common::sql(evc.dir.path(), &["UPDATE vaults SET created = 1 WHERE name = 'payments'"]);
     evc.act("POST", "/devices/old/lost", "");
-    let move_it =
-        || evc.operator("POST", "/devices/old/vaults/payments/rehome", r#"{"to":"new"}"#, Some(&evc.token));
+    let move_it = || {
+        evc.operator(
+            "POST",
+            "/devices/old/vaults/payments/rehome",
+            r#"{"to":"new","confirm":"payments"}"#,
+            Some(&evc.token),
+        )
+    };
     let common::Answer { status, body } = move_it();
     assert_eq!(status, 409, "{}", String::from_utf8_lossy(&body));
     evc.apply("kind: VaultPolicy\nname: p\ncustody: controller\n");

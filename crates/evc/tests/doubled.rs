@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::fs;
+
 use common::{Device, Evc, new_session, section};
 use evc::clock::now;
 use vault::report::State;
@@ -230,7 +232,12 @@ fn facts_count_of_the_session_that_gave_evidence_and_of_epochs_that_were_made() 
     section.session = new_session().session_key();
     let unknown = device.reported(&section, 1, |_| State::Missing);
     assert_eq!(evc.post(&device.own("info"), &unknown).status, 201);
-    let missing = evc.operator("POST", "/devices/edge-1/vaults/payments/recreate", "", Some(&evc.token));
+    let missing = evc.operator(
+        "POST",
+        "/devices/edge-1/vaults/payments/recreate?confirm=payments",
+        "",
+        Some(&evc.token),
+    );
     assert_eq!(missing.status, 409, "nobody who counts said that it is missing");
     section.session = known;
     device.report(&evc, &section, 99);
@@ -266,4 +273,27 @@ fn an_epoch_of_another_controllers_list_is_not_taken_for_ours() {
     device.report(&evc, &section, 1);
     assert_eq!(state(&evc), ("unlocked".into(), Some(1)));
     assert!(!evc.act("GET", "/vaults", "").to_string().contains("accepted no list"));
+}
+
+/// Attack G3: a copy from before an alarm does not have it, and would release keys to both again. It is known as a copy.
+#[test]
+fn a_copy_from_before_an_alarm_is_known_as_one() {
+    let (evc, copies) = (Evc::start(), tempfile::tempdir().expect("a folder"));
+    let mut device = device_with_vault(&evc);
+    let (mut one, mut other) = (new_session(), new_session());
+    for own in [&mut one, &mut other] {
+        as_one(&evc, &mut device, own);
+    }
+    let copy = copies.path().join("copy");
+    common::sql(evc.dir.path(), &[&format!("VACUUM INTO '{}'", copy.display())]);
+    as_one(&evc, &mut device, &mut one);
+    assert!(!of_device(&evc, "alarm").is_empty());
+    let folder = evc.stop();
+    for beside in ["evc.db-wal", "evc.db-shm"] {
+        let _ = fs::remove_file(folder.path().join(beside));
+    }
+    fs::copy(&copy, folder.path().join("evc.db")).expect("put back");
+    let evc = Evc::over(folder);
+    let told = evc.act("GET", "/glance", "").to_string();
+    assert!(told.contains("evc put-back --checked"), "{told}");
 }

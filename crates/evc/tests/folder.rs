@@ -127,3 +127,15 @@ fn another_controllers_root_beside_the_database_is_refused_and_stays() {
     assert_eq!(fs::read(&file).expect("written anew"), fs::read(&away).expect("there"));
     drop(evc);
 }
+
+/// Whoever removes the file `lock` under a running controller lets no second one in: that would be two of one database.
+#[test]
+fn a_second_controller_does_not_start_though_the_lock_was_removed() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (running, _) = serve(data.path());
+    fs::remove_file(data.path().join("lock")).expect("removed");
+    let said = refused(data.path());
+    assert!(said.contains("another evc works on") && said.contains("stop it"), "{said}");
+    drop(running);
+    drop(serve(data.path()));
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use common::{Device, Evc};
 use evc::clock::now;
+use evc::operator::operate::RemovalWish;
 use evc::service::Steady;
 use vault::ids::{DeviceId, Epoch, Name};
 
@@ -22,7 +23,7 @@ fn payments() -> Name {
 }
 
 fn delete(evc: &Evc, device: &str, name: &Name, at: u64) {
-    evc.wait(evc.as_operator().delete_vault(device, name, None, at)).expect("deleted");
+    evc.wait(evc.as_operator().delete_vault(device, name, &RemovalWish::default(), at)).expect("deleted");
 }
 
 /// When the grace of a device's only vault of that name ends.

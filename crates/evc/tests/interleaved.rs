@@ -19,7 +19,7 @@ const ACTS: [(&str, &str, &str); 8] = [
     ("POST", "/devices/edge-1/learn", ""),
     ("POST", "/devices/edge-1/labels", r#"{"set":{"site":"berlin"}}"#),
     ("POST", "/devices/edge-1/vaults/day/rotate", r#"{"force":true}"#),
-    ("POST", "/devices/edge-1/vaults/day/recreate?new_disk=true", ""),
+    ("POST", "/devices/edge-1/vaults/day/recreate?new_disk=true&confirm=day", ""),
     ("DELETE", "/devices/edge-1/vaults/day", ""),
 ];
 

@@ -50,6 +50,32 @@ fn each_device_with_the_labels_gets_the_vault_now_and_when_it_is_labelled() {
     assert_eq!(evc.act("GET", "/rules", "")[0]["devices"]["site"], "berlin");
 }
 
+/// A rule file that is applied again, for other devices or with another policy, keeps no vault that was removed from one device, and lets none of
+/// its keys out: only a document of its own does.
+#[test]
+fn a_rule_that_is_applied_again_keeps_no_vault_that_is_being_removed() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    labelled(&evc, "edge-1", "site", "berlin");
+    evc.apply(RULE);
+    let section = device.attested(&evc);
+    device.report(&evc, &section, 1);
+    evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
+    let other = RULE.replace("name: p\n", "name: q\n").replace("policy: p", "policy: q");
+    for file in [RULE, &other] {
+        let told = evc.act("POST", "/apply", file).to_string();
+        assert!(told.contains("a rule leaves it so"), "{told}");
+        device.hash.clear();
+        let section = device.section(&evc);
+        assert_eq!(device.keys(&section, "payments"), None, "no key goes out");
+        let standing = evc.act("GET", "/devices/edge-1", "")["vaults"].to_string();
+        assert!(standing.contains("removing"), "{standing}");
+    }
+    evc.apply("kind: Vault\nname: payments\ndevice: edge-1\npolicy: p\n");
+    let section = device.section(&evc);
+    assert!(device.keys(&section, "payments").is_some(), "its own document keeps it");
+}
+
 /// Absence destroys nothing: neither that of a label nor that of a rule. What an operator removes is not put back by another label.
 #[test]
 fn a_lost_label_and_a_deleted_rule_leave_the_vault() {

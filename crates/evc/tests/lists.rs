@@ -66,6 +66,9 @@ fn every_verified_request_counts_as_heard() {
     let evc = evc.restart();
     let listed = line(&evc, &["get", "devices"], "edge-1");
     assert!(listed.contains("online"), "{listed}");
+    // Attack F8: nor does a time that a clock which was ahead noted: a device that died since would be online until then.
+    last_heard(&evc, device.id, now() + 86_400);
+    assert!(!line(&evc, &["get", "devices"], "edge-1").contains("online"));
     // What is not signed by it does not count.
     last_heard(&evc, device.id, now() - 3 * 3600);
     let forged = Device { key: common::Key::new("EVE"), ..device };
@@ -85,6 +88,12 @@ fn a_state_is_told_with_its_age_and_unknown_where_nobody_tells_it() {
     last_heard(&evc, device.id, now() - 3 * 3600);
     let old = line(&evc, &["get", "vaults"], "payments");
     assert!(old.contains("unlocked, "), "it is silent: {old}");
+    let row = evc.act("GET", "/vaults", "")[0].clone();
+    assert_eq!(
+        (row["state"].as_str(), row["last_state"].as_str()),
+        (Some("unknown"), Some("unlocked")),
+        "{row}"
+    );
     let silent = DeviceInfo { vaults: vec![], ..device.info(&section, 1) };
     reported_at(&evc, &silent, now() + 60);
     for args in [&["get", "vaults"][..], &["get", "vaults", "--device", "edge-1"]] {
@@ -228,7 +237,7 @@ fn a_vault_stays_made_and_an_order_stands_until_it_is_carried_out() {
         (row.created, row.recreate)
     };
     assert_eq!(tell(State::Missing, true), (true, false));
-    evc.act("POST", "/devices/edge-1/vaults/payments/recreate", "");
+    evc.act("POST", "/devices/edge-1/vaults/payments/recreate?confirm=payments", "");
     for (state, created) in
         [(State::Missing, true), (State::Waiting, false), (State::Creating, false), (State::Failed, true)]
     {
@@ -286,6 +295,16 @@ fn a_vault_is_shown_by_names_is_a_document_and_is_waited_for() {
     ] {
         assert!(wait(until).contains(says), "{until}: {}", wait(until));
     }
+    last_heard(&evc, device.id, now() - 3 * 3600);
+    for until in ["unlocked", "locked"] {
+        let told = wait(until);
+        assert!(told.contains("the 100ms are over") && told.contains("unlocked, "), "a silent one: {told}");
+    }
+    let attested = ["wait", "device", "edge-1", "--timeout", "100ms", "--for", "attested"];
+    assert!(shown(&evc, &attested).contains("silent since"), "{}", shown(&evc, &attested));
+    last_heard(&evc, device.id, now());
+    assert!(wait("unlocked").contains("vault `payments`: unlocked"), "heard again");
+    assert!(shown(&evc, &attested).contains("evidence accepted"));
     let id = device.id.to_string();
     let listed = shown(&evc, &["get", "vault", "payments"]);
     assert!(listed.contains("edge-1") && !listed.contains(&id), "{listed}");

@@ -272,7 +272,8 @@ fn devices_of_before_that_share_a_key_go_on() {
         let twin = twin.clone();
         Box::pin(async move {
             let all = evc::store::Page { after: String::new(), limit: 1 };
-            let mut row = tx.devices(&vault::ids::Project::default(), &all).await?.pop().expect("there");
+            let mut row =
+                tx.devices(&vault::ids::Project::default(), &all).await?.pop().expect("there").whole()?;
             row.id = vault::ids::DeviceId(uuid::Uuid::from_u128(7));
             row.name = "twin".parse().expect("a name");
             (row.cert_digest, row.cert_der, row.key) = (twin.digest().0, twin.der().to_vec(), None);
@@ -298,7 +299,8 @@ fn an_allowance_for_any_serial_lets_in_so_many_and_no_more() {
         evc.meddle(|tx| {
             Box::pin(async move {
                 let all = evc::store::Page { after: String::new(), limit: 1 };
-                let like = tx.devices(&vault::ids::Project::default(), &all).await?.pop().expect("there");
+                let like =
+                    tx.devices(&vault::ids::Project::default(), &all).await?.pop().expect("there").whole()?;
                 for number in from..to {
                     let id = uuid::Uuid::from_u128(number);
                     let mut cert_digest = [0; 32];

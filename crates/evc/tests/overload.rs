@@ -144,6 +144,7 @@ fn messages_in_a_devices_name_take_none_of_its_places() {
     let own = device.seal(&device.ask());
     // Of one that is remembered a forged message is refused at once, and its own is answered.
     evc.app.settled.forget();
+    evc.app.recall.forget();
     let slow = evc.occupy(Occupies::All);
     std::thread::scope(|scope| {
         let forged: Vec<_> =

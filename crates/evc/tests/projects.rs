@@ -72,7 +72,10 @@ fn two_projects_use_the_same_names_and_each_sees_its_own() {
     let keys = [ours.keys(&one, "payments"), theirs.keys(&other, "payments")];
     assert!(keys[0].is_some() && keys[1].is_some() && keys[0] != keys[1], "keys of their own");
     // What one tenant ends stays for the other.
-    assert_eq!(said(&evc, ELSEWHERE, "DELETE", "/devices/edge-1/vaults/payments", "").0, 200);
+    assert_eq!(
+        said(&evc, ELSEWHERE, "DELETE", "/devices/edge-1/vaults/payments?confirm=payments", "").0,
+        200
+    );
     settle_graces(&evc);
     assert_eq!(said(&evc, ELSEWHERE, "DELETE", "/policies/p", "").0, 200);
     assert_eq!(listed(&evc, &evc.token, "/policies", "name"), ["p"]);
@@ -101,7 +104,8 @@ fn what_is_another_projects_is_not_known_by_its_identity_either() {
         Box::pin(async move { tx.add_reference(&row).await })
     });
     let (id, vault) = (device.id, section.vaults.iter().find(|entry| entry.name.as_str() == "payments"));
-    let of_vault = format!("/devices/{id}/vaults/{}", vault.expect("listed").id);
+    let vault = vault.expect("listed").id;
+    let of_vault = format!("/devices/{id}/vaults/{vault}");
     let acts = [
         ("GET", format!("/devices/{id}"), ""),
         ("GET", format!("/vaults?device={id}"), ""),
@@ -114,8 +118,9 @@ fn what_is_another_projects_is_not_known_by_its_identity_either() {
         ("POST", format!("/devices/{id}/lost"), ""),
         ("DELETE", format!("/devices/{id}/lost"), ""),
         ("DELETE", format!("/devices/{id}/alarm"), ""),
-        ("DELETE", of_vault.clone(), ""),
-        ("DELETE", format!("/devices/{id}?force=true"), ""),
+        ("DELETE", format!("/devices/{id}/attestation-key?confirm={id}"), ""),
+        ("DELETE", format!("{of_vault}?confirm={vault}"), ""),
+        ("DELETE", format!("/devices/{id}?force=true&confirm={id}"), ""),
     ];
     for (method, path, body) in &acts {
         let before = said(&evc, &evc.token, "GET", "/devices/edge-1", "").1;
@@ -124,7 +129,8 @@ fn what_is_another_projects_is_not_known_by_its_identity_either() {
         assert!(told["error"].as_str().expect("words").contains("is not known"), "{method} {path}: {told}");
         let after = said(&evc, &evc.token, "GET", "/devices/edge-1", "").1;
         assert_eq!(timeless(before), timeless(after), "{method} {path} changed something");
-        assert_eq!(said(&evc, &evc.token, method, path, body).0, 200, "{method} {path}: its twin");
+        let (status, told) = said(&evc, &evc.token, method, path, body);
+        assert_eq!(status, 200, "{method} {path}: its twin: {told}");
     }
     assert_eq!(listed(&evc, ELSEWHERE, "/references", "state"), [""; 0]);
 }

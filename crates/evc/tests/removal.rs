@@ -6,7 +6,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::{Device, Evc, end_graces};
+use evc::api::Code;
 use evc::clock::now;
+use vault::cause::Cause;
 use vault::section::{Operation, Presence, Release, Section};
 use wire::config::ConfigRequest;
 
@@ -34,7 +36,7 @@ fn removal_has_a_grace_an_undo_and_an_end() {
     let entry =
         removing.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed in its grace");
     assert_eq!((entry.standing, entry.operation), (Presence::Removing, Operation::Lock));
-    assert!(matches!(&entry.release, Release::Withheld { reason } if reason == "being removed"));
+    assert!(matches!(&entry.release, Release::Withheld { reason } if *reason == Cause::BeingRemoved));
     evc.apply(VAULT);
     let undone = device.section(&evc);
     assert!(device.keys(&undone, "payments").is_some(), "undone");
@@ -55,6 +57,44 @@ fn removal_has_a_grace_an_undo_and_an_end() {
         2,
         "forgotten when the node accepted the list without it"
     );
+}
+
+/// What `evc wait vault .. --for gone` ends with, and says.
+fn gone(evc: &Evc, name: &str) -> (Option<i32>, String) {
+    let mut wait = Command::new(env!("CARGO_BIN_EXE_evc"));
+    wait.args(["wait", "vault", name, "--device", "edge-1", "--for", "gone", "--timeout", "100ms", "--data"]);
+    let told = wait.arg(evc.dir.path()).args(["--url", &evc.url]).output().expect("ran");
+    (told.status.code(), String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned())
+}
+
+/// CC-1: only what was there is gone. A name that nobody ever told of is an error, at once: a word mistyped must not end a script as if its
+/// vault were erased.
+#[test]
+fn a_vault_that_never_was_is_not_called_gone() {
+    let (evc, mut device, section) = made();
+    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed").id;
+    assert_eq!(gone(&evc, "payments").0, Some(5), "it is there");
+    for mistyped in ["payment", "image2", &uuid::Uuid::new_v4().to_string()] {
+        let (code, said) = gone(&evc, mistyped);
+        assert!(code == Some(4) && said.contains(&format!("vault `{mistyped}`")), "{mistyped}: {said}");
+    }
+    evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
+    assert_eq!(end_graces(&evc, now() + 601), 1);
+    assert_eq!(gone(&evc, "payments").0, Some(5), "its node has not said so");
+    let after = device.section(&evc);
+    device.report(&evc, &after, 1);
+    for name in ["payments", &id.to_string()] {
+        let (code, said) = gone(&evc, name);
+        assert!(code == Some(0) && said.contains("is gone"), "{name}: {said}");
+    }
+    assert_eq!(gone(&evc, "payment").0, Some(4));
+    let mut orphan = device.info(&after, 1);
+    let told = orphan.vaults.iter_mut().find_map(|line| line.report.as_mut()).expect("a vault");
+    (told.id, told.name) = (vault::ids::VaultId(uuid::Uuid::new_v4()), "left".parse().expect("a name"));
+    told.state = vault::report::State::Orphan;
+    device.tell(&evc, &orphan);
+    let (code, said) = gone(&evc, "left");
+    assert!(code == Some(5) && said.contains("its node still has it"), "{said}");
 }
 
 /// SECURITY, "Keys at the controller": what is told as deleted lies in the database's log no longer, sealed as it was, once a round of
@@ -117,6 +157,67 @@ fn a_vault_that_came_and_went_between_two_polls_is_forgotten() {
     device.report(&evc, &after, 1);
     let left = evc.act("GET", "/vaults?device=edge-1", "");
     assert_eq!(left.as_array().expect("a list").len(), 2, "{left}");
+}
+
+/// What can't be kept again is asked for twice, by the server: whoever calls it, and however the vault comes to have no grace.
+#[test]
+fn nothing_is_erased_at_once_by_a_word_that_was_said_once() {
+    let (evc, mut device, section) = made();
+    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed").id;
+    evc.apply("kind: VaultPolicy\nname: now\ncustody: controller\non_removal: { delete_after: 0s }\n");
+    let kept = |how: &str, method: &str, path: String, body: &str| {
+        let refused = evc.operator(method, &path, body, Some(&evc.token)).problem();
+        assert_eq!(refused.code, Code::NotConfirmed, "{how}: {refused:?}");
+        assert!(refused.advice.contains("--confirm"), "{refused:?}");
+        let key = evc.stored(|tx| tx.epoch(device.id, id, vault::ids::Epoch(1)));
+        assert!(key.is_some(), "{how}: its key is kept");
+    };
+    let payments = |query: &str| format!("/devices/edge-1/vaults/payments{query}");
+    kept("by an operator's word", "DELETE", payments("?delete_after=0"), "");
+    kept("by a word on another", "DELETE", payments("?delete_after=0&confirm=image"), "");
+    evc.act("DELETE", &payments(""), "");
+    kept("while its grace runs", "DELETE", payments("?delete_after=0"), "");
+    evc.apply(&VAULT.replace("policy: p", "policy: now"));
+    kept("by its policy", "DELETE", payments(""), "");
+    let mut with = section.clone();
+    let mut orphan = with.vaults[0].clone();
+    (orphan.id, orphan.name) =
+        (vault::ids::VaultId(uuid::Uuid::from_u128(9)), "ledger".parse().expect("a name"));
+    with.vaults.push(orphan);
+    let mut info = device.info(&with, 1);
+    for report in info.vaults.iter_mut().filter_map(|line| line.report.as_mut()) {
+        if report.name.as_str() == "ledger" {
+            (report.state, report.epoch) = (vault::report::State::Orphan, None);
+        }
+    }
+    device.tell(&evc, &info);
+    let adopt = "/devices/edge-1/vaults/ledger/adopt";
+    kept("taken in for that", "POST", adopt.into(), r#"{"policy":"now","remove":true}"#);
+    assert!(device.section(&evc).vaults.iter().all(|entry| entry.name.as_str() != "ledger"), "not taken in");
+    evc.act("POST", adopt, r#"{"policy":"now","remove":true,"confirm":"ledger"}"#);
+    evc.act("DELETE", &payments("?confirm=payments"), "");
+    assert_eq!(evc.stored(|tx| tx.epoch(device.id, id, vault::ids::Epoch(1))), None, "said twice");
+}
+
+/// An end that an operator says counts, also where a grace runs already: sooner, later, or at once.
+#[test]
+fn a_grace_that_runs_ends_when_its_operator_says() {
+    let (evc, device, section) = made();
+    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "payments").expect("listed").id;
+    let until = || evc.stored(|tx| tx.vault(device.id, id)).and_then(|row| row.delete_at).expect("a grace");
+    let delete = |query: &str| evc.act("DELETE", &format!("/devices/edge-1/vaults/payments{query}"), "");
+    delete("");
+    let first = until();
+    delete("");
+    assert_eq!(until(), first, "said again, with no end: it goes on as it was");
+    let told = delete("?delete_after=8640000").to_string();
+    let later = until();
+    assert!(later >= first + 8_639_000, "{told}");
+    assert!(told.contains(&evc::clock::text(later)), "{told}");
+    delete("?delete_after=60");
+    assert!(until() < first);
+    delete("?delete_after=0&confirm=payments");
+    assert_eq!(evc.stored(|tx| tx.epoch(device.id, id, vault::ids::Epoch(1))), None, "at once");
 }
 
 /// Invariant 6: a clock that jumps ahead deletes no key and takes no vault off the list; run on without another jump, it is believed.

@@ -4,6 +4,7 @@ mod common;
 
 use common::{Device, Evc, end_graces};
 use evc::clock::now;
+use vault::cause::Cause;
 use vault::ids::{Epoch, VaultId};
 use vault::section::{Entry, Operation, Presence, Release, Section};
 
@@ -43,7 +44,7 @@ fn ko7_a_retained_vault_is_locked_kept_and_used_again() {
     let section = device.section(&evc);
     let entry = payments(&section).expect("listed");
     assert_eq!((entry.standing, entry.operation), (Presence::Retained, Operation::Lock));
-    assert!(matches!(&entry.release, Release::Withheld { reason } if reason == "removed, and retained"));
+    assert!(matches!(&entry.release, Release::Withheld { reason } if *reason == Cause::Retained));
     assert_eq!(end_graces(&evc, now() + YEARS), 0, "no time ends it");
     assert!(evc.stored(|tx| tx.epoch(device.id, id, Epoch(1))).is_some(), "its key is kept");
     evc.act("DELETE", PAYMENTS, "");

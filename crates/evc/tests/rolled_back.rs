@@ -6,7 +6,7 @@ mod common;
 use common::{Device, Evc, end_graces, section};
 use vault::ids::{DeviceId, VaultId};
 use vault::report::State;
-use vault::section::Section;
+use vault::section::{Operation, Presence, Section};
 use vault::wanted::Head;
 
 const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\non_removal: { delete_after: 0s }\n---\n\
@@ -124,7 +124,7 @@ fn what_is_removed_is_named() {
     let section = device.attested(&evc);
     device.report(&evc, &section, 1);
     let id = section.vaults.iter().find(|entry| entry.name.as_str() == "day").expect("listed").id;
-    evc.act("DELETE", "/devices/edge-1/vaults/day", "");
+    evc.act("DELETE", "/devices/edge-1/vaults/day?confirm=day", "");
     common::settle_graces(&evc);
     let removed = device.section(&evc);
     assert_eq!(removed.removed, [id]);
@@ -152,7 +152,7 @@ fn a_poll_that_tells_nothing_shows_nothing() {
     evc.apply(&VAULT.replace("0s", "10m"));
     let section = device.attested(&evc);
     let id = section.vaults.iter().find(|entry| entry.name.as_str() == "day").expect("listed").id;
-    evc.act("DELETE", "/devices/edge-1/vaults/day", "");
+    evc.act("DELETE", "/devices/edge-1/vaults/day?confirm=day", "");
     device.section(&evc);
     device.poll(&evc);
     let (right, copy) = copied(evc);
@@ -171,6 +171,49 @@ fn a_poll_that_tells_nothing_shows_nothing() {
     is_held(&evc, &device, id);
 }
 
+/// Attack F1, 0b.9: polls of before are signed and not fresh. Sent again by whoever has them, they end nothing in a database that its node
+/// showed to be older: not even those that tell what this database sent.
+#[test]
+fn an_old_poll_that_is_sent_again_ends_nothing() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&VAULT.replace("0s", "10m"));
+    let section = device.attested(&evc);
+    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "day").expect("listed").id;
+    device.poll(&evc);
+    let first = device.seal(&device.ask());
+    evc.act("DELETE", "/devices/edge-1/vaults/day?confirm=day", "");
+    device.section(&evc);
+    device.poll(&evc);
+    let newest = device.seal(&device.ask());
+    let (right, copy) = copied(evc);
+    right.apply(&VAULT.replace("0s", "10m"));
+    device.section(&right);
+    device.poll(&right);
+    drop(right.stop());
+    let evc = Evc::over(copy);
+    withholds(&evc, &mut device);
+    for old in [&first, &newest].repeat(3) {
+        assert!([200, 304].contains(&evc.post(&device.own("config"), old).status));
+        is_held(&evc, &device, id);
+        assert!(conditions(&evc).contains("ahead of this database"), "{}", conditions(&evc));
+    }
+    withholds(&evc, &mut device);
+}
+
+/// Its operator says that it is the newest after all: then it is, until the device shows that it is not.
+#[test]
+fn an_operator_takes_off_that_a_device_was_ahead() {
+    let (right, mut device, copy, _) = ahead_of_its_copy();
+    drop(right);
+    let evc = Evc::over(copy);
+    withholds(&evc, &mut device);
+    let said = evc.act("DELETE", "/devices/edge-1/alarm", "").to_string();
+    assert!(said.contains("it was: the device accepted"), "{said}");
+    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+    withholds(&evc, &mut device);
+}
+
 /// Deleted without a grace in a copy that is known to be older: the vault may be in use under the newer one.
 #[test]
 fn a_copy_deletes_no_keys_of_a_device_that_is_ahead_of_it() {
@@ -187,10 +230,10 @@ fn a_copy_deletes_no_keys_of_a_device_that_is_ahead_of_it() {
     drop(right.stop());
     let evc = Evc::over(copy);
     withholds(&evc, &mut device);
-    let told = evc.act("DELETE", "/devices/edge-1/vaults/day", "").to_string();
+    let told = evc.act("DELETE", "/devices/edge-1/vaults/day?confirm=day", "").to_string();
     assert!(told.contains("begin-anew"), "{told}");
     is_held(&evc, &device, id);
-    let again = evc.act("DELETE", "/devices/edge-1/vaults/day", "").to_string();
+    let again = evc.act("DELETE", "/devices/edge-1/vaults/day?confirm=day", "").to_string();
     assert!(again.contains("begin-anew"), "{again}");
     is_held(&evc, &device, id);
 }
@@ -256,6 +299,22 @@ fn a_node_whose_disk_went_back_far_is_no_sign_of_an_older_database() {
     assert_eq!(device.section(&evc).version.version, section.version.version, "and once");
 }
 
+/// Attack F2: however often, for each of them is one number. What the device has stays known: not one of thousands.
+#[test]
+fn old_polls_that_are_sent_again_are_numbered_once() {
+    let (evc, mut device, _, asked) = long_served();
+    let id = device.id;
+    let number = |evc: &Evc| evc.stored(|tx| tx.device(id)).expect("there").section_version;
+    let before = number(&evc);
+    for old in asked.iter().take(40).collect::<Vec<_>>().repeat(4) {
+        assert!([200, 304].contains(&evc.post(&device.own("config"), old).status));
+    }
+    assert!(number(&evc) <= before + 40, "{} of {before}", number(&evc));
+    device.hash.clear();
+    device.section(&evc);
+    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+}
+
 /// Polls that were taken on the way long ago, sent again and again, make no database an older one.
 #[test]
 fn old_polls_that_are_sent_again_make_no_database_older() {
@@ -282,20 +341,47 @@ fn a_new_life_has_no_orders_of_the_one_before() {
         device.reported(section, 1, state)
     };
     assert_eq!(evc.post(&device.own("info"), &lost(&device, &section)).status, 201);
-    evc.act("POST", "/devices/edge-1/vaults/day/recreate", "");
+    evc.act("POST", "/devices/edge-1/vaults/day/recreate?confirm=day", "");
     let (right, copy) = copied(evc);
     assert!(device.section(&right).vaults.iter().any(|entry| entry.recreate), "ordered");
     device.poll(&right);
     drop(right.stop());
     begin_anew(&copy);
     let evc = Evc::over(copy);
-    let order = || evc.operator("POST", "/devices/edge-1/vaults/day/recreate", "", Some(&evc.token)).status;
+    let order = || {
+        evc.operator("POST", "/devices/edge-1/vaults/day/recreate?confirm=day", "", Some(&evc.token)).status
+    };
     assert_eq!(order(), 409, "nor is one given by what the node said then");
     device.hash.clear();
     let section = device.section(&evc);
     assert!(section.vaults.iter().all(|entry| !entry.recreate), "an order of another life");
     assert_eq!(evc.post(&device.own("info"), &lost(&device, &section)).status, 201);
     assert_eq!(order(), 200, "but by what it says now");
+}
+
+/// What was being removed is neither erased nor opened by a copy: its key waits for an operator's word, and so does its end.
+#[test]
+fn a_new_life_opens_nothing_that_was_being_removed() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&VAULT.replace("0s", "10m"));
+    let section = device.attested(&evc);
+    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "day").expect("listed").id;
+    device.report(&evc, &section, 1);
+    evc.act("DELETE", "/devices/edge-1/vaults/day", "");
+    let folder = evc.stop();
+    begin_anew(&folder);
+    let evc = Evc::over(folder);
+    device.hash.clear();
+    let section = device.section(&evc);
+    let day = section.vaults.iter().find(|entry| entry.id == id).expect("listed");
+    assert_eq!((day.standing, day.operation), (Presence::Retained, Operation::Lock));
+    assert_eq!(device.keys(&section, "day"), None, "no key goes out");
+    assert!(section.removed.is_empty());
+    let late = evc::clock::now() + 100 * 86_400;
+    assert_eq!(end_graces(&evc, late), 0, "and no time ends it");
+    evc.act("DELETE", "/devices/edge-1/vaults/day", "");
+    assert_eq!(end_graces(&evc, late + 601), 1, "deleted anew, it goes");
 }
 
 /// Nothing is released to a device that is ahead, and no list says otherwise.

@@ -9,6 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use common::{Device, Evc, section};
+use evc::jobs::steady::Steady;
 use wire::attest::AttestRequest;
 
 /// The database's files, immutable while this is there.
@@ -29,6 +30,28 @@ impl Immutable {
 impl Drop for Immutable {
     fn drop(&mut self) {
         self.chattr("-i");
+    }
+}
+
+/// Attack F3: what an operator says stands, though nothing can be written beside the database; that a copy from before would not be known as
+/// one is said until it is made up for.
+#[test]
+fn an_act_that_gave_no_number_is_made_up_for() {
+    let evc = Evc::start();
+    Device::onboarded(&evc, "edge-1");
+    let folder = Immutable(vec![evc.dir.path().to_owned()]);
+    assert!(folder.chattr("+i"), "chattr +i: run as root, on a file system that knows it");
+    evc.act("POST", "/devices/edge-1/lost", "");
+    let glance = || evc.act("GET", "/glance", "").to_string();
+    assert!(glance().contains("gave evc.db no new number"), "{}", glance());
+    drop(folder);
+    let at = evc::clock::now();
+    evc.wait(evc.app.keep_house(&mut Steady::since(at), at, Duration::ZERO)).expect("kept");
+    // A look counts for a second.
+    let end = Instant::now() + Duration::from_secs(20);
+    while glance().contains("no new number") {
+        assert!(Instant::now() < end, "{}", glance());
+        sleep(Duration::from_millis(100));
     }
 }
 

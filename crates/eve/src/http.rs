@@ -5,6 +5,7 @@ mod place;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::io::Read;
 use std::path::Path;
@@ -13,10 +14,13 @@ use std::time::Duration;
 
 use ureq::ProxyProtocol;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector as _, DefaultConnector};
 
 use place::ControllerPlace;
 pub(crate) use place::{ConfigFile, PlaceError, check};
 pub(crate) use refusal::Refusal;
+use whole::InOnePiece;
 
 /// The only media type that is read.
 const PROTO: &str = "application/x-proto-binary";
@@ -28,8 +32,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// A connection is taken up again within this: longer than from one poll to the next, shorter than the controller keeps it.
 const IDLE: Duration = Duration::from_secs(100);
 
-/// Longest answer that is read, bytes: with the certificates beside it, it must fit into a frame of the bus.
-pub(crate) const MAX_ANSWER: u64 = 3 << 20;
+/// Longest answer that is read, bytes.
+pub(crate) const MAX_ANSWER: u64 = wire::MAX_ANSWER as u64;
 
 /// Longest part of a refusal that is read, bytes.
 const MAX_REFUSAL: u64 = 4 << 10;
@@ -60,14 +64,18 @@ pub(crate) enum LineError {
         clock_unix_s: u64,
         /// On which side of the dates that is.
         judged: Judged,
-        /// As rustls says it.
         source: ureq::Error,
     },
     /// The proxy lets nobody through.
     #[error(
-        "the proxy that config/proxy names does not let this node through to the controller: allow it there, or write another one"
+        "the proxy that config/proxy names does not let this node through to the controller: see that config/server is right, allow it there, or write another one"
     )]
     Proxy(#[source] ureq::Error),
+    /// Nobody answers by way of a proxy: it may be the proxy that is not there.
+    #[error(
+        "the controller can't be reached by the proxy that config/proxy names: see that the proxy is right and runs, that config/server is right, and that the line is up"
+    )]
+    ByProxy(#[source] ureq::Error),
     /// Nobody answers.
     #[error(
         "the controller can't be reached: see that config/server is right, that it runs and that the line is up"
@@ -172,7 +180,7 @@ impl Line {
     pub(crate) fn get(&self, path: &str) -> Result<Answer, LineError> {
         let link = self.link()?;
         let request = link.agent.get(link.url(path)).header("X-Request-Id", uuid::Uuid::new_v4().to_string());
-        read(path, request.call())
+        read(path, request.call().map_err(|error| link.unreachable(error)))
     }
 
     /// # Errors
@@ -180,7 +188,8 @@ impl Line {
     pub(crate) fn post(&self, path: &str, body: &[u8]) -> Result<Answer, LineError> {
         let link = self.link()?;
         let request = link.agent.post(link.url(path)).header("Content-Type", PROTO);
-        read(path, request.header("X-Request-Id", uuid::Uuid::new_v4().to_string()).send(body))
+        let request = request.header("X-Request-Id", uuid::Uuid::new_v4().to_string());
+        read(path, request.send(body).map_err(|error| link.unreachable(error)))
     }
 }
 
@@ -199,7 +208,7 @@ impl Link {
             .root_certs(RootCerts::new_with_certs(&certs))
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .build();
-        let agent = ureq::Agent::config_builder()
+        let config = ureq::Agent::config_builder()
             .tls_config(tls)
             .https_only(true)
             // What the environment says of proxies is none of the installer's words.
@@ -209,13 +218,27 @@ impl Link {
             .timeout_global(Some(PATIENCE))
             .timeout_connect(Some(CONNECT))
             .max_idle_age(IDLE)
-            .build()
-            .new_agent();
+            .build();
+        let connector = DefaultConnector::default().chain(InOnePiece);
+        let agent = ureq::Agent::with_parts(config, connector, DefaultResolver::default());
         Ok(Self { agent, place })
     }
 
     fn url(&self, path: &str) -> String {
         format!("https://{}/api/v2/edgedevice/{path}", self.place.server)
+    }
+
+    /// Tells apart a controller that is not there, one that is not believed, and a proxy in between.
+    fn unreachable(&self, error: ureq::Error) -> LineError {
+        match &error {
+            ureq::Error::ConnectProxyFailed(_) => LineError::Proxy(error),
+            other if is_of_certificates(other) => match of_dates(other) {
+                Some(judged) => LineError::Dates { clock_unix_s: now_unix_s(), judged, source: error },
+                None => LineError::NotBelieved(error),
+            },
+            _ if self.place.proxy.is_some() => LineError::ByProxy(error),
+            _ => LineError::Unreachable(error),
+        }
     }
 }
 
@@ -227,9 +250,9 @@ fn proxy(written: &str) -> Result<ureq::Proxy, PlaceError> {
 
 fn read(
     path: &str,
-    answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    answer: Result<ureq::http::Response<ureq::Body>, LineError>,
 ) -> Result<Answer, LineError> {
-    let mut answer = answer.map_err(unreachable)?;
+    let mut answer = answer?;
     let header =
         |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (status, media, retry) = (answer.status().as_u16(), header("content-type"), header("retry-after"));
@@ -247,18 +270,6 @@ fn read(
         return Err(LineError::OtherMedia);
     }
     Ok(Answer { status, body })
-}
-
-/// Tells apart a controller that is not there, one that is not believed, and a proxy in between.
-fn unreachable(error: ureq::Error) -> LineError {
-    match &error {
-        ureq::Error::ConnectProxyFailed(_) => LineError::Proxy(error),
-        other if is_of_certificates(other) => match of_dates(other) {
-            Some(judged) => LineError::Dates { clock_unix_s: now_unix_s(), judged, source: error },
-            None => LineError::NotBelieved(error),
-        },
-        _ => LineError::Unreachable(error),
-    }
 }
 
 /// The handshake runs when first bytes are written: what rustls says of it comes as an error of input and output.

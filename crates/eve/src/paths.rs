@@ -23,7 +23,7 @@
 //!   vaults/.new/<uuid>/             a default vault in the making: at first its encrypted copy; after the exchange the plain
 //!                                   files, until they are wiped; beside it `.stamps` (what they were), `.going` (being wiped)
 //!   status/                         nothing secret: nim/DevicePortConfigList.json, tpmmgr/tpm_in_use (only informs)
-//! run/eve/                          sockets, lock, locked: what root locked here, for this boot; courier: a courier's last file
+//! run/eve/                          sockets, lock (the supervisor's; vaultmgr locks persist/vaults itself), locked: what root locked here, for this boot; courier: a courier's last file
 //! ```
 //!
 //! A power cut may leave `.tmp-eve-new-*` and `.tmp-eve-old-*` beside a file that was being replaced: see `disk::scrub`. A durable

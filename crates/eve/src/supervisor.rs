@@ -2,7 +2,9 @@
 //! It never touches a vault: an open vault stays open whatever dies. Killed, it takes its agents along (their parent-death signal).
 //!
 //! An agent that dies is started again after a pause: 0.2 s at first, doubled each time up to 10 s, and back to 0.2 s after it
-//! lived for 30 s. Of the environment an agent gets `EVE_LOG`, `RUST_LOG` and `RUST_BACKTRACE`, and nothing else of root's shell.
+//! lived for 30 s. One that is stopped, or hangs, is told of, then ended by force ([`pulse`]). Of the environment an agent gets `EVE_LOG`, `RUST_LOG` and `RUST_BACKTRACE`, and nothing else of root's shell.
+
+mod pulse;
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,27 +13,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::SigmaskHow;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
-use crate::agents::vaultmgr::hands::away;
+use crate::agents::vaultmgr::hands::{alone, away};
 use crate::agents::{Options, STARTS_ANEW};
 use crate::bus::messages::{AgentLine, Agents};
 use crate::bus::{Agent, Bus};
 use crate::sandbox::Unlisted;
 use crate::{folders, paths};
+use pulse::{Pulse, Seen, Verdict};
 
 /// Pauses before an agent is started anew; back to the first after it lived for [`STABLE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const STABLE: Duration = Duration::from_secs(30);
-/// How often the agents are looked at though the kernel said nothing of them.
-const LOOK: Duration = Duration::from_secs(600);
 /// How long an agent may take to end before it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -44,12 +45,13 @@ struct Charge {
     since: Instant,
     pause: Duration,
     restarts: u32,
+    pulse: Pulse,
 }
 
 /// Runs the node until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// Not root, another `eve run` on this root, or folders that can't be made.
+/// Not root, another `eve run` on this root or on its persist filesystem, or folders that can't be made.
 pub fn run(root: &Path, options: Options, pass_on: &[String]) -> anyhow::Result<()> {
     ensure!(geteuid().is_root(), "eve run needs root: it gives each agent its own user");
     let root = root.canonicalize().with_context(|| format!("the node's root {}", root.display()))?;
@@ -59,14 +61,22 @@ pub fn run(root: &Path, options: Options, pass_on: &[String]) -> anyhow::Result<
     let mut charges: Vec<Charge> = Vec::new();
     for agent in Agent::STARTED {
         let child = Some(start(agent, &root, options, pass_on)?);
-        charges.push(Charge { agent, child, since: Instant::now(), pause: FIRST_PAUSE, restarts: 0 });
+        charges.push(Charge {
+            agent,
+            child,
+            since: Instant::now(),
+            pause: FIRST_PAUSE,
+            restarts: 0,
+            pulse: Pulse::default(),
+        });
     }
     publish(&bus, &charges);
     let heard = hear_signals(signals)?;
-    while goes_on(&heard, next_start(&charges, Instant::now())) {
+    while goes_on(&heard, next_look(&charges, Instant::now())) {
         let mut changed = false;
         for charge in &mut charges {
             changed |= look(charge, &root, options, pass_on);
+            changed |= feel(charge);
         }
         if changed {
             publish(&bus, &charges);
@@ -90,16 +100,29 @@ fn prepare(root: &Path) -> anyhow::Result<Flock<File>> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     let file = options.open(&path).with_context(|| format!("opening {}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| taken(root, errno))
+    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|(file, errno)| taken(root, &file, errno))?;
+    alone_on_persist(root).map(|()| lock)
+}
+
+/// That file is of this root alone, and may be deleted under a node that runs. The vaults themselves are held by each node's vaultmgr.
+fn alone_on_persist(root: &Path) -> anyhow::Result<()> {
+    match alone::taken(root) {
+        Some(taken) => bail!("{}", taken.refuses()),
+        None => Ok(()),
+    }
 }
 
 /// Why the root can't be had for itself.
-fn taken(root: &Path, errno: nix::errno::Errno) -> anyhow::Error {
+fn taken(root: &Path, lock: &File, errno: nix::errno::Errno) -> anyhow::Error {
     match errno {
-        nix::errno::Errno::EAGAIN => anyhow::anyhow!(
-            "another `eve run` works on {}: end that one first, or give another --root",
-            root.display()
-        ),
+        nix::errno::Errno::EAGAIN => {
+            let by = alone::holder(lock).map(|pid| format!(" (process {pid})")).unwrap_or_default();
+            anyhow::anyhow!(
+                "another `eve run` works on {}{by}: end that one first, or give another --root",
+                root.display()
+            )
+        }
         errno => {
             anyhow::Error::new(errno).context(format!("locking {}", paths::run(root).join("lock").display()))
         }
@@ -122,15 +145,18 @@ fn hear_signals(set: SigSet) -> std::io::Result<Receiver<Signal>> {
     Ok(receiver)
 }
 
-/// Waits until an agent has ended, or so long. Says no when the node is to stop.
+/// Waits until an agent has ended or was stopped, or so long. Says no when the node is to stop.
 fn goes_on(heard: &Receiver<Signal>, patience: Duration) -> bool {
     matches!(heard.recv_timeout(patience), Ok(Signal::SIGCHLD) | Err(RecvTimeoutError::Timeout))
 }
 
-/// How long until an agent that died is to be started anew.
-fn next_start(charges: &[Charge], now: Instant) -> Duration {
-    let due = |charge: &Charge| (charge.since + charge.pause).saturating_duration_since(now);
-    charges.iter().filter(|charge| charge.child.is_none()).map(due).fold(LOOK, Duration::min)
+/// How long until an agent that died is to be started anew, or one that runs is to be looked at.
+fn next_look(charges: &[Charge], now: Instant) -> Duration {
+    let due = |charge: &Charge| match charge.child {
+        None => (charge.since + charge.pause).saturating_duration_since(now),
+        Some(_) => charge.pulse.again(),
+    };
+    charges.iter().map(due).fold(pulse::EVERY, Duration::min)
 }
 
 /// The agent's first act: the signals that the supervisor blocked work again.
@@ -173,7 +199,7 @@ fn look(charge: &mut Charge, root: &Path, options: Options, pass_on: &[String]) 
         if charge.since.elapsed() >= STABLE {
             charge.pause = FIRST_PAUSE;
         }
-        charge.child = None;
+        (charge.child, charge.pulse) = (None, Pulse::default());
         charge.since = Instant::now();
         return true;
     }
@@ -190,13 +216,37 @@ fn look(charge: &mut Charge, root: &Path, options: Options, pass_on: &[String]) 
     true
 }
 
+/// Looks whether an agent that runs still turns, and ends one that does not. Says whether something is to be told.
+fn feel(charge: &mut Charge) -> bool {
+    let Some(child) = &mut charge.child else { return false };
+    let Some(seen) = Seen::of(child.id()) else { return false };
+    // vaultmgr alone has work that nobody asks it for: leases end. The others may wait as long as a poll does.
+    let by_itself = charge.agent == Agent::Vaultmgr;
+    let verdict = charge.pulse.look(seen, by_itself, Instant::now(), SystemTime::now());
+    match (verdict, charge.pulse.silent_since()) {
+        (Verdict::Same, _) => return false,
+        (Verdict::Tell, Some(_)) => tracing::warn!(agent = %charge.agent, ?seen, "does not answer"),
+        (Verdict::Tell, None) => tracing::info!(agent = %charge.agent, "answers again"),
+        (Verdict::End, _) => {
+            tracing::error!(agent = %charge.agent, ?seen, "does not answer: ended by force, to be started again");
+            let _ = child.kill();
+        }
+    }
+    true
+}
+
 fn publish(bus: &Bus, charges: &[Charge]) {
     let line = |charge: &Charge| AgentLine {
         agent: charge.agent,
         pid: charge.child.as_ref().map(Child::id),
         restarts: charge.restarts,
+        silent_since_unix_s: charge.pulse.silent_since().map(unix_s),
     };
     bus.publish(&Agents(charges.iter().map(line).collect()));
+}
+
+fn unix_s(at: SystemTime) -> u64 {
+    at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn end(charge: &mut Charge) {

@@ -229,7 +229,8 @@ fn the_rows_that_matter_most() {
 /// A message that carries a secret prints without it: what `eve bus tail` and logs show.
 #[test]
 fn a_secret_in_a_message_is_never_printed() {
-    let ask = DefineRoots { generation: Generation(1), tpm: root(), pcrs: root(), selection: None };
+    let ask =
+        DefineRoots { generation: Generation(1), tpm: root(), pcrs: root(), selection: None, as_shown: None };
     let text = format!("{ask:?}");
     assert!(text.contains("redacted") && !text.contains('7'), "{text}");
 }

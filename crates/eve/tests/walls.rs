@@ -117,7 +117,17 @@ fn files(agent: Agent, root: &Path) {
     let write = |path: &str| fs::write(root.join(path), "x").is_ok();
     assert_eq!(write("persist/vaults/shop/open"), agent == Agent::Vaultmgr, "{agent} writes a user's vault");
     assert_eq!(write("persist/config/zedagent/new"), is_one_of(agent, &[Agent::Zedagent, Agent::Vaultmgr]));
+    if agent == Agent::Vaultmgr {
+        set_group_id(&root.join("persist/vaults/shop/till"));
+    }
     assert!(agent == Agent::Vaultmgr || !write("config/server"), "{agent} changes the configuration");
+}
+
+/// What is moved into a vault keeps its mode, whatever group it is of.
+fn set_group_id(file: &Path) {
+    chown(file, Some(1000), Some(4321)).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o2755)).unwrap();
+    assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o7777, 0o2755);
 }
 
 fn is_one_of(agent: Agent, agents: &[Agent]) -> bool {

@@ -3,19 +3,21 @@
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, Write},
+    os::fd::OwnedFd,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::Path,
 };
 
 use nix::{
     errno::Errno,
-    fcntl::{OFlag, open},
+    fcntl::{OFlag, openat},
     sys::stat::Mode,
 };
 
 use crate::{
     Claims, ContentKey, KeyIdentifier, Modes, Policy,
     kernel::{self, AddKeyError, GetPolicyError, SetPolicyError},
+    place,
 };
 
 /// What stands at a path, by the kernel's word; the open directories stay what they are, whatever happens to the path.
@@ -23,8 +25,10 @@ use crate::{
 pub enum PathKind {
     /// Nothing.
     Nothing,
-    /// No directory that could be a vault: a link, a file, another filesystem mounted there, or a policy not of version 2.
+    /// No directory that could be a vault: a link, a file, or a policy not of version 2.
     Stranger,
+    /// Something is mounted there, or on the way there. It was not opened: what stands under it is not seen.
+    Covered,
     /// A directory without a policy.
     Plain(File),
     /// A directory under a v2 policy. That its key is present is not said.
@@ -42,19 +46,26 @@ pub enum LookError {
     Policy(#[from] GetPolicyError),
 }
 
-/// Looks at what stands at `path`, which must be on the filesystem `device` (`st_dev`). Only the last part of the path is
-/// never followed as a link: nothing is proved about its parents.
+/// Looks at what stands at `path`, which lies below the folder `top` and must be on the filesystem `device` (`st_dev`). Only the last part of the
+/// path is never followed as a link: nothing is proved about its parents. What is mounted below `top` is asked for nothing.
 ///
 /// # Errors
 /// [`LookError`].
-pub fn look(path: &Path, device: u64) -> Result<PathKind, LookError> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    match open(path, flags, Mode::empty()) {
-        Ok(fd) => standing(fd.into(), device),
+pub fn look(top: &Path, path: &Path, device: u64) -> Result<PathKind, LookError> {
+    let inside = path.strip_prefix(top).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    match place::reach(top, inside) {
+        Ok(Some(held)) => standing(opened(&held)?, device),
+        Ok(None) => Ok(PathKind::Covered),
         Err(Errno::ENOENT) => Ok(PathKind::Nothing),
         Err(Errno::ENOTDIR | Errno::ELOOP) => Ok(PathKind::Stranger),
         Err(errno) => Err(LookError::Io(errno.into())),
     }
+}
+
+/// By its own dot: of what is mounted over it since it was taken hold of nothing is opened either.
+fn opened(held: &OwnedFd) -> io::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(openat(held, ".", flags, Mode::empty())?.into())
 }
 
 fn standing(directory: File, device: u64) -> Result<PathKind, LookError> {

@@ -11,6 +11,8 @@
 //!
 //! Every write goes through a [`disk::Disk`]. It knows nothing of vaults, epochs or TPMs, starts no thread, and logs nothing.
 
+#![warn(missing_docs)]
+
 pub mod directory;
 mod ids;
 mod kdf;
@@ -18,6 +20,7 @@ pub mod kernel;
 pub mod key_files;
 pub mod meta_dir;
 pub mod metadata;
+mod place;
 mod policy;
 pub mod quota;
 pub mod scrub;

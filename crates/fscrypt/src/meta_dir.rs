@@ -162,14 +162,42 @@ impl MetaDir {
         remove(&self.policies, &of.to_string())
     }
 
+    /// Whether a write or a removal of ours left something that [`MetaDir::sweep`] overwrites. What can't be listed counts as that.
+    pub fn has_leftovers(&self) -> bool {
+        [&self.protectors, &self.policies].into_iter().any(|folder| folder.has_leftovers().unwrap_or(true))
+    }
+
+    /// Protectors among what [`MetaDir::sweep`] has to overwrite, as far as they read: they are in force no more, and tell whose they were.
+    pub fn left_protectors(&self) -> Vec<ProtectorFile> {
+        let left = self.protectors.leftovers().unwrap_or_default().into_iter();
+        let file = |(name, live): (String, String)| {
+            let file = ProtectorFile::parse(&read(&self.protectors, &name).ok()?).ok()?;
+            (file.descriptor().to_string() == live).then_some(file)
+        };
+        left.filter_map(file).collect()
+    }
+
+    /// What that is: where each lies, and of which key file it was left.
+    ///
+    /// # Errors
+    /// [`MetaError::Io`]: the disk.
+    pub fn leftovers(&self) -> Result<Vec<(PathBuf, String)>, MetaError> {
+        let mut all = Vec::new();
+        for (folder, name) in [(&self.protectors, PROTECTORS), (&self.policies, POLICIES)] {
+            let place = self.path.join(name);
+            all.extend(folder.leftovers()?.into_iter().map(|(left, live)| (place.join(left), live)));
+        }
+        Ok(all)
+    }
+
     /// Overwrites and unlinks what a write of ours that was cut short has left. Other programs' files stay. The caller is
     /// the only writer of our files here.
     ///
     /// # Errors
     /// [`MetaError::Io`]: the disk.
     pub fn sweep(&self) -> Result<(), MetaError> {
-        sweep(&self.protectors)?;
-        Ok(sweep(&self.policies).map(drop)?)
+        let swept = [sweep(&self.protectors), sweep(&self.policies)];
+        Ok(swept.into_iter().try_for_each(|swept| swept.map(drop))?)
     }
 }
 

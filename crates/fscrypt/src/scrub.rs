@@ -56,9 +56,10 @@ pub fn scrub(replaced: Vec<Replaced<'_>>) -> Result<Option<Residue>, Error> {
 /// # Errors
 /// [`Error`]: the disk.
 pub fn sweep(folder: &Folder) -> Result<Option<Residue>, Error> {
-    let swept = folder.sweep()?;
+    let (swept, failed) = folder.sweep_what_can_be()?;
     let copied = !swept.is_empty() && (journals_data(folder.as_fd()) || swept.iter().any(is_journaled));
-    if copied { wipe_journal(folder.as_fd()) } else { Ok(None) }
+    let residue = if copied { wipe_journal(folder.as_fd())? } else { None };
+    failed.map_or(Ok(residue), Err)
 }
 
 /// Where this filesystem leaves copies of key files that are replaced from now on, whatever is done.

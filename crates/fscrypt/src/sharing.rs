@@ -1,5 +1,6 @@
 //! Who shares a file with us, where no folder of /proc can show it: descriptors in flight between processes, files registered with
-//! io_uring, mappings whose descriptor is closed. The kernel counts them all, and a lease asks for its count.
+//! io_uring, mappings whose descriptor is closed. The kernel counts them all, and a lease asks for its count. And which file a loop device
+//! is made of, whatever that is called meanwhile.
 
 use std::fs::File;
 use std::io;
@@ -30,6 +31,29 @@ pub fn has_writers(file: &File) -> io::Result<bool> {
             Ok(false)
         }
     }
+}
+
+/// The number of the ioctl that [`behind_loop`] asks by.
+pub const LOOP_IOCTLS: [u32; 1] = sys::LOOPS;
+
+/// What a file is to the kernel, by whatever name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileId {
+    /// Of its filesystem, as stat(2) tells it.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+}
+
+/// The file that this loop device is made of. The kernel asks that file's filesystem, so one over a network answers when it likes.
+///
+/// # Errors
+/// It is no loop device, or has no file.
+///
+/// Source: loop(4), `LOOP_GET_STATUS64`.
+pub fn behind_loop(device: &File) -> io::Result<FileId> {
+    let (device, inode) = sys::loop_file(device.as_fd())?;
+    Ok(FileId { device, inode })
 }
 
 /// Whether two threads have one table of descriptors; not, where the kernel does not say (kcmp(2)).

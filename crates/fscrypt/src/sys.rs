@@ -1,4 +1,4 @@
-//! The ioctls of <linux/fscrypt.h>, two beside them that scrubbing needs, project quotas, what tells who shares a file, and all `unsafe` of this workspace. Layouts and numbers are the kernel's; meaning is
+//! The ioctls of <linux/fscrypt.h>, two beside them that scrubbing needs, project quotas, what tells who shares a file, a loop device's own file among it, and all `unsafe` of this workspace. Layouts and numbers are the kernel's; meaning is
 //! given to an errno by the caller, who alone knows what it asked. Nothing here keeps a key.
 
 #![allow(unsafe_code)] // These calls have no safe face in any library we use.
@@ -48,6 +48,12 @@ pub(crate) const CHANGING: [u32; 4] =
 
 /// Those that wipe a journal: which files may have copies there, and the wiping.
 pub(crate) const SCRUBBING: [u32; 2] = [GET_FLAGS, EXT4_CHECKPOINT];
+
+/// `LOOP_GET_STATUS64` of <linux/loop.h>.
+const LOOP_STATUS: u32 = 0x4c05;
+
+/// The one that tells which file a loop device is made of.
+pub(crate) const LOOPS: [u32; 1] = [LOOP_STATUS];
 
 /// Those that only ask.
 pub(crate) const READING: [u32; 2] = [GET_ENCRYPTION_POLICY_EX, GET_ENCRYPTION_KEY_STATUS];
@@ -334,4 +340,28 @@ pub(crate) fn lease(file: BorrowedFd<'_>, kind: libc::c_int) -> Result<(), Errno
 pub(crate) fn signal_of_leases(file: BorrowedFd<'_>, signal: libc::c_int) -> Result<(), Errno> {
     // SAFETY: as for a lease.
     Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, signal) }).map(drop)
+}
+
+/// `struct loop_info64`.
+#[repr(C)]
+struct LoopInfo {
+    /// In the kernel's own form of a device, as stat(2) has it.
+    device: u64,
+    inode: u64,
+    rest: [u64; 3],
+    numbers: [u32; 4],
+    names: [u8; 160],
+    init: [u64; 2],
+}
+
+const _: () = assert!(size_of::<LoopInfo>() == 232);
+
+/// Device and inode of the file that a loop device is made of.
+pub(crate) fn loop_file(device: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {
+    let mut told =
+        LoopInfo { device: 0, inode: 0, rest: [0; 3], numbers: [0; 4], names: [0; 160], init: [0; 2] };
+    // SAFETY: the descriptor is open for the borrow; the kernel writes its `struct loop_info64`, 232 bytes, the struct's size, of which
+    // every pattern of bits is a value; it keeps no pointer. A driver that has no such number answers with an error and writes nothing.
+    Errno::result(unsafe { libc::ioctl(device.as_raw_fd(), LOOP_STATUS.into(), &raw mut told) })?;
+    Ok((told.device, told.inode))
 }

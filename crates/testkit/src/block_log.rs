@@ -93,7 +93,6 @@ impl Drop for BlockLog {
 struct Entry {
     /// Where on the disk, in bytes.
     at: u64,
-    /// How many bytes.
     length: u64,
     /// Where they are in the log.
     data: u64,

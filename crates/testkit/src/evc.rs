@@ -5,6 +5,7 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -157,12 +158,13 @@ impl Evc {
         serde_json::from_str(&text).with_context(|| format!("evc {args:?} printed {text}"))
     }
 
-    /// `evc apply -f` of a file with this YAML.
+    /// `evc apply -f` of a file with this YAML. Each call has a file of its own: several threads may apply at once.
     ///
     /// # Errors
     /// As [`Evc::run`].
     pub fn apply(&self, yaml: &str) -> Result<String> {
-        let file = self.dir.join("apply.yaml");
+        static APPLIED: AtomicUsize = AtomicUsize::new(0);
+        let file = self.dir.join(format!("apply-{}.yaml", APPLIED.fetch_add(1, Ordering::SeqCst)));
         fs::write(&file, yaml)?;
         self.run(&["apply", "--file", &file.to_string_lossy()])
     }

@@ -230,6 +230,18 @@ impl Node {
         self.start()
     }
 
+    /// Does something to its disk, mounted on this folder, while it is off.
+    ///
+    /// # Errors
+    /// It is on, or the disk can't be mounted.
+    pub fn offline<T>(&mut self, act: impl FnOnce(&Path) -> T) -> Result<T> {
+        ensure!(self.eve.is_none(), "a disk is changed while the node is off");
+        self.disk.mount()?;
+        let done = act(self.disk.mount_point());
+        self.disk.unmount()?;
+        Ok(done)
+    }
+
     fn boot(&mut self, power: Power) -> Result<()> {
         // A boot finds nothing there.
         let _ = fs::remove_dir_all(self.root().join("run"));

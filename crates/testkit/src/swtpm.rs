@@ -157,6 +157,25 @@ impl Swtpm {
         self.start()
     }
 
+    /// Ends it by SIGTERM, with no shutdown told to the TPM, and starts it again: an unclean reset too.
+    ///
+    /// # Errors
+    /// It does not end or does not start again.
+    pub fn terminate_restart(&mut self) -> Result<()> {
+        self.server.take().map_or(Ok(()), Server::terminate)?;
+        self.start()
+    }
+
+    /// Cuts its power while it is suspended: the state that it saved is not resumed.
+    ///
+    /// # Errors
+    /// A client still holds it, or it does not start again.
+    pub fn cut_while_suspended(&mut self) -> Result<()> {
+        self.shut_down(Startup::State)?;
+        self.stop();
+        self.start()
+    }
+
     /// Kills it.
     pub fn stop(&mut self) {
         self.server = None;

@@ -25,6 +25,8 @@
 //! of ours counts towards dictionary-attack lockout. One thread owns the connection, so a TPM that hangs costs an error, and not the
 //! process.
 
+#![warn(missing_docs)]
+
 mod counts;
 mod ek;
 mod error;

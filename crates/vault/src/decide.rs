@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use attest::SessionKey;
 
+use crate::cause::Cause;
 use crate::ids::{DeviceId, Epoch, VaultId};
 use crate::policy::{Check, DEFAULT_ATTEST_EVERY, Door, VaultPolicy};
 use crate::rotation::Epochs;
@@ -17,7 +18,7 @@ mod evidence;
 mod lacking;
 mod span;
 
-pub use escrow::{EscrowGranted, escrow};
+pub use escrow::{BundleNeeded, EscrowGranted, escrow};
 pub use evidence::{Asking, Bar, Standing, StandingAt, TpmPin};
 pub use lacking::lacking;
 pub use span::changes_at;
@@ -162,6 +163,8 @@ pub enum Withheld {
     DeviceLost,
     /// Its device may be two.
     DeviceDoubled,
+    /// It would go out, and the controller can't open it: [`crate::draft`] is told so, for no key is opened here.
+    KeyUnopened,
 }
 
 impl Withheld {
@@ -205,36 +208,29 @@ impl Withheld {
             Self::DeviceDoubled => {
                 "the device may be two: see `evc describe device`, take the copy away, then `evc device settle`".into()
             }
+            Self::KeyUnopened => {
+                "the controller's key of the newest epoch is absent or does not open: stop evc, and put back the newest good copy of evc.db with the `kek` that belongs to it".into()
+            }
         }
     }
 
     /// For the node: which kind, no detail that would help who tampers with it.
     #[must_use]
-    pub fn coarse(&self) -> &'static str {
+    pub fn coarse(&self) -> Cause {
         match self {
-            Self::NoEvidence | Self::OtherSession | Self::MustQuote => WANTED,
-            Self::TooOld { .. } | Self::FromTheFuture => OUT_OF_DATE,
-            Self::NoTpm => "the policy asks for a TPM",
-            Self::Failed { check: Check::Pcrs, .. } => "attestation does not satisfy the policy: PCRs",
-            Self::WentBack { .. } => "attestation does not satisfy the policy",
-            Self::LockedByOperator => "locked by the operator",
-            Self::BeingRemoved => "being removed",
-            Self::Retained => "removed, and retained",
-            Self::DeviceLost => "withheld from this device by the operator",
-            Self::DeviceDoubled => {
-                "withheld by the controller itself: there may be two of this device, until its operator has looked"
-            }
+            Self::NoEvidence | Self::OtherSession | Self::MustQuote => Cause::EvidenceWanted,
+            Self::TooOld { .. } | Self::FromTheFuture => Cause::EvidenceOutOfDate,
+            Self::NoTpm => Cause::NoTpm,
+            Self::Failed { check: Check::Pcrs, .. } => Cause::Pcrs,
+            Self::WentBack { .. } => Cause::Evidence,
+            Self::LockedByOperator => Cause::LockedByOperator,
+            Self::BeingRemoved => Cause::BeingRemoved,
+            Self::Retained => Cause::Retained,
+            Self::DeviceLost => Cause::DeviceLost,
+            Self::KeyUnopened => Cause::KeyUnopened,
+            Self::DeviceDoubled => Cause::DeviceDoubled,
         }
     }
-}
-
-const WANTED: &str = "attestation wanted";
-const OUT_OF_DATE: &str = "attestation out of date";
-
-/// Whether the controller refuses nothing by such a reason: it has no evidence of this session yet, or wants it anew.
-#[must_use]
-pub fn only_waits_for_evidence(reason: &str) -> bool {
-    [WANTED, OUT_OF_DATE].contains(&reason)
 }
 
 /// Decides for one vault. `now` in seconds since 1970, by the controller's clock.
@@ -312,11 +308,13 @@ pub enum ChallengeWay {
 /// | in force | the section: every listed vault, each with keys, `not needed`, or `withheld: reason` |
 /// | in force, older than `attest.every`, or new evidence is wanted | the section, and a challenge beside it ([`RENEWAL_GRACE`]) |
 /// | in force, a vault's policy not met | the section, and a challenge beside it, at most once in [`RETRY_AFTER`] |
+/// | in force, and too old for the bundle in escrow, which is needed now | the section, and a challenge beside it |
 #[must_use]
 pub fn challenge(
     decisions: &[Decision],
     evidence: &StandingAt<'_>,
     asking: &Asking,
+    bundle: BundleNeeded,
     now: u64,
 ) -> ChallengeWay {
     let standing = match decisions {
@@ -330,6 +328,7 @@ pub fn challenge(
             listed.iter().any(|decision| decision.renewal_due || (!decision.met() && again))
         }
     };
+    let due = due || bundle.wants_evidence(evidence, asking, now);
     match (standing, due) {
         (false, _) => ChallengeWay::InPlace,
         (true, true) => ChallengeWay::Beside,
@@ -338,4 +337,4 @@ pub fn challenge(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

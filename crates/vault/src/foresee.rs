@@ -25,6 +25,8 @@ pub struct Node {
     pub tpm: Option<bool>,
     /// Why nothing goes out to it, whatever it shows.
     pub barred: Option<Bar>,
+    /// Why the database's word on it does not count.
+    pub aside: Option<Aside>,
     /// What was said of the values.
     pub values: Values,
     /// They are not those that it showed last.
@@ -33,6 +35,17 @@ pub struct Node {
     pub escrow: Option<Generation>,
     /// The generation of its TPM's roots in force, as it said last; none: it did not say.
     pub in_force: Option<Generation>,
+    /// Its last escrow drill failed: none has passed since.
+    pub drill_failed: bool,
+}
+
+/// Why nothing that the database says of a device reaches its node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aside {
+    /// The database is older than what its node has, or was put back from a copy.
+    Older,
+    /// Its node holds to the lists of another device.
+    OtherDevice,
 }
 
 /// A vault on it, as it is now.
@@ -83,6 +96,14 @@ pub enum Bolt {
     /// It may be two.
     #[error("the device may be two")]
     Doubled,
+    /// Nothing goes out by an older copy.
+    #[error(
+        "nothing goes out to the device while this database may be an older copy: see `evc status` first"
+    )]
+    Older,
+    /// Nothing is taken of what goes out.
+    #[error("its node takes no list for this device: see `evc status` first")]
+    OtherDevice,
     /// By policy.
     #[error("its policy says `operation: lock`")]
     Locked,
@@ -127,6 +148,11 @@ pub enum Doubt {
         "its node has not told of which generation its TPM's secrets are, and the bundle in escrow is of generation {0}"
     )]
     Generation(Generation),
+    /// What goes back may not open.
+    #[error(
+        "its node's last escrow drill failed, and none has passed since: the bundle in escrow may not open there"
+    )]
+    DrillFailed,
     /// It is not whole now.
     #[error("it is not whole now: its node says {0}")]
     NotWhole(State),
@@ -157,7 +183,10 @@ fn shut(vault: &Vault<'_>, node: &Node) -> Option<Bolt> {
     let barred = match node.barred {
         Some(Bar::Lost) => Some(Bolt::Lost),
         Some(Bar::Doubled) => Some(Bolt::Doubled),
-        None => None,
+        None => node.aside.map(|aside| match aside {
+            Aside::Older => Bolt::Older,
+            Aside::OtherDevice => Bolt::OtherDevice,
+        }),
     };
     let removing = vault.removing.then_some(Bolt::Removing);
     let locked = (vault.policy.operation == Door::Lock).then_some(Bolt::Locked);
@@ -201,6 +230,9 @@ fn doubt(state: Option<State>, ground: Ground, node: &Node) -> Option<Doubt> {
         (Some(State::Unlocked | State::Locked), Ground::Escrow(bundle), None) => {
             Some(Doubt::Generation(bundle))
         }
+        (Some(State::Unlocked | State::Locked), Ground::Escrow(_), _) if node.drill_failed => {
+            Some(Doubt::DrillFailed)
+        }
         (Some(State::Unlocked | State::Locked), ..) => None,
         (Some(other), ..) => Some(Doubt::NotWhole(other)),
     }
@@ -214,10 +246,12 @@ mod tests {
     const NODE: Node = Node {
         tpm: Some(true),
         barred: None,
+        aside: None,
         values: Values::Approved,
         moved: true,
         escrow: Some(Generation(3)),
         in_force: Some(Generation(3)),
+        drill_failed: false,
     };
 
     fn policy(text: &str) -> VaultPolicy {
@@ -250,6 +284,10 @@ mod tests {
             (sealed, at(4), stays(Bolt::OtherBundle { bundle: Generation(3), in_force: Generation(4) })),
             (sealed, Node { in_force: None, ..NODE }, Forecast::Unknown(Doubt::Generation(Generation(3)))),
             (sealed, Node { moved: false, ..at(4) }, opens(Ground::Unmoved)),
+            (sealed, Node { drill_failed: true, ..NODE }, Forecast::Unknown(Doubt::DrillFailed)),
+            (both, Node { drill_failed: true, ..NODE }, Forecast::Unknown(Doubt::DrillFailed)),
+            (both, Node { drill_failed: true, ..unmoved }, opens(Ground::Unmoved)),
+            (asked, Node { drill_failed: true, ..NODE }, opens(Ground::KeyGiven)),
             (asked, at(4), opens(Ground::KeyGiven)),
             (loose, Node { in_force: None, ..NODE }, opens(Ground::Unbound)),
             (sealed, pending, stays(Bolt::NotApproved)),
@@ -266,6 +304,8 @@ mod tests {
             (both, Node { tpm: Some(false), ..NODE }, stays(Bolt::NoTpm)),
             (both, Node { barred: Some(Bar::Lost), ..NODE }, stays(Bolt::Lost)),
             (both, Node { barred: Some(Bar::Doubled), ..NODE }, stays(Bolt::Doubled)),
+            (both, Node { aside: Some(Aside::Older), ..NODE }, stays(Bolt::Older)),
+            (both, Node { aside: Some(Aside::OtherDevice), ..unmoved }, stays(Bolt::OtherDevice)),
             ("custody: tpm\noperation: lock", NODE, stays(Bolt::Locked)),
             (both, Node { tpm: None, ..NODE }, Forecast::Unknown(Doubt::Tpm)),
         ] {

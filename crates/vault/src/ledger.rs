@@ -64,6 +64,9 @@ pub enum Older {
     )]
     #[serde(rename = "LaterLife")]
     SomeLaterLife,
+    /// No device showed it: the file of the database is another one than its controller left.
+    #[error("the database was put back from a copy, and nobody said yet that it was gone through")]
+    PutBack,
 }
 
 impl Ledger {
@@ -117,12 +120,11 @@ impl Ledger {
             .is_some_and(|last| told && Some(last.digest) != self.head && last.follows != self.head)
     }
 
-    /// Remembers a section that is about to be sent.
+    /// Remembers a section that is about to be sent, or sent again: then it is the latest, and takes no room twice.
     pub fn send(&mut self, digest: SectionDigest) {
         let sent = Sent { digest, follows: self.head };
-        if self.sent.last() != Some(&sent) {
-            self.sent.push(sent);
-        }
+        self.sent.retain(|before| *before != sent);
+        self.sent.push(sent);
     }
 
     /// Takes out the oldest of those sent, once there are too many: to be kept elsewhere, so that they are known when a device tells them.
@@ -210,6 +212,7 @@ mod tests {
             (r#"{"Behind":{"reported":9,"own":7}}"#, Older::Behind { reported: 9, own: 7 }),
             (r#""Forked""#, Older::Forked),
             (r#""LaterLife""#, Older::SomeLaterLife),
+            (r#""PutBack""#, Older::PutBack),
             (r#"{"LaterLifeOf":[2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2]}"#, Older::LaterLife(at(2, 1).incarnation)),
         ];
         for (text, mark) in marks {

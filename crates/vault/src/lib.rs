@@ -7,22 +7,32 @@
 //!   dropped. Which section counts is decided here.
 //! * [`wanted`]: what is wanted of each vault, and on what authority; the record of what was accepted, and its place in the chain.
 //! * [`condition`]: what each vault *is*, from what was seen and the keys at hand: unmade and how far, whole, broken and what is
-//!   gone, or somebody else's.
+//!   gone, or somebody else's. Which [`generations`] of the TPM's roots there are comes before it.
 //! * [`plan`](mod@plan): the next step for each vault, and for the node.
 //!
 //! The controller's side: [`policy`] (what the operator writes), [`decide`](mod@decide) (may a key go out), [`life`] (what may become
-//! of a vault), [`rotation`] (its epochs), [`ledger`] (the chain of sections to one device), [`foresee`](mod@foresee) (what an update will do).
+//! of a vault), [`rotation`] (its epochs), [`draft`] (what a section says of all of them), [`ledger`] (the chain of sections to one device), [`doubled`]
+//! (whether a device may be two), [`foresee`](mod@foresee) (what an update will do), [`labels`] (of which devices a rule gives a vault),
+//! [`coverage`] (against which threats a policy holds).
 //!
-//! Both sides share [`ids`], [`secret`], [`lease`], [`section`], [`custody`], [`shares`], [`roots`], [`defaults`], [`report`], [`opened`], [`recovery`], [`text`].
+//! Of both is [`escrow`]: what a node gives into the controller's hands, which of it is kept, and when it goes back.
+//!
+//! Both sides share [`space`] (storage limits), [`ids`], [`secret`], [`lease`], [`section`], [`cause`], [`custody`], [`shares`], [`roots`], [`defaults`], [`report`], [`opened`], [`recovery`], [`text`].
+
+#![warn(missing_docs)]
 
 pub mod belief;
+pub mod cause;
 pub mod condition;
 pub mod coverage;
 pub mod custody;
 pub mod decide;
 pub mod defaults;
+pub mod doubled;
+pub mod draft;
 pub mod escrow;
 pub mod foresee;
+pub mod generations;
 pub mod ids;
 pub mod labels;
 pub mod lease;

@@ -48,6 +48,13 @@ pub struct VaultReport {
     /// What it takes of the disk, and the limit in force, where the kernel counts that.
     #[serde(default)]
     pub storage: Option<Storage>,
+    /// Its policy asks for another custody, key or seal than it is under, and what that takes is not there. A node from before this was told says it in
+    /// words alone, and nothing is decided by those.
+    #[serde(default)]
+    pub change_due: bool,
+    /// Its node puts nothing into escrow before a key has told whether this vault's key files are good. Written always: the bus has no names of fields.
+    #[serde(default)]
+    pub holds_escrow_up: bool,
     /// Human words: what it waits for, what is missing, "not escrowed", "boot not measured".
     pub detail: Vec<String>,
 }
@@ -79,6 +86,7 @@ pub fn report(
     past: Remembered,
     reasons: Reasons<'_>,
 ) -> VaultReport {
+    let notes = notes(view, next);
     VaultReport {
         id: view.id,
         name,
@@ -89,22 +97,29 @@ pub fn report(
         last: outcome(view, next, past.last),
         opened: past.opened.filter(|_| is_open(view)),
         storage: Storage::of(view.seen.space).filter(|_| view.seen.is_vault()),
-        detail: notes(view, next).iter().map(|note| line(note, reasons)).collect(),
+        holds_escrow_up: false,
+        change_due: notes.iter().any(|note| matches!(note, Note::ChangeDue(_))),
+        detail: notes.iter().map(|note| line(note, reasons)).collect(),
     }
 }
 
 /// One that waits for a measured boot says what is known of this one, and what is not dead yet says why.
 fn line(note: &Note, reasons: Reasons<'_>) -> String {
     match (note, reasons.no_pcrs, reasons.hold) {
-        (Note::Waits(Wait::Pcrs) | Note::ChangeDue(Wait::Pcrs), Some(why), _) => format!("{note}: {why}"),
+        (Note::Waits(wait) | Note::ChangeDue(wait), Some(why), _) if wait.is_for_pcrs() => {
+            format!("{note}: {why}")
+        }
         (Note::Erasing | Note::OlderShare, _, Some(hold)) => format!("{note}: {hold}"),
         _ => note.to_string(),
     }
 }
 
 /// The epoch that the change has ended at: of both copies, or the older one. While a change is under way in this life, or the
-/// copies differ on the way to a custody with the controller, none. No change is under way in a vault that is not listed.
+/// copies differ on the way to a custody with the controller, none; nor while a wrap of before is not wiped. No change is under way in a vault that is not listed.
 fn epoch(view: &View<'_>) -> Option<Epoch> {
+    if view.seen.unwiped {
+        return None;
+    }
     let Wish::Keep(want) = view.wish else { return lowest_epoch(view) };
     if view.keys.held.is_none() && view.seen.hints().any(|hint| view.keys.has_another(hint)) {
         // The number is another controller's.
@@ -128,10 +143,15 @@ fn is_open(view: &View<'_>) -> bool {
 /// The last operation; or the one that can't be done at all, though no step of it failed.
 fn outcome(view: &View<'_>, next: &Next, last: Option<Outcome>) -> Option<Outcome> {
     let failed = |op: Op, why: String| Some(Outcome { operation: op.to_string(), error: Some(why) });
-    let fault = |note: &&Note| matches!(note, Note::Missing(_) | Note::NoTpm(_) | Note::PathTaken);
+    let fault = |note: &&Note| {
+        matches!(
+            note,
+            Note::Missing(_) | Note::NoTpm(_) | Note::PathTaken | Note::PlainFiles | Note::PlainStaged(_)
+        )
+    };
     match next {
         _ if last.as_ref().is_some_and(|last| last.error.is_some()) => last,
-        Next::Wait(wait @ Wait::OtherEpoch { finished: Finished::Yes, .. }) => {
+        Next::Wait(wait @ (Wait::NewerEpoch { .. } | Wait::OtherEpoch { finished: Finished::Yes, .. })) => {
             failed(Op::Unlock, wait.to_string())
         }
         Next::Wait(wait @ Wait::OtherKey { .. }) => failed(Op::Unlock, wait.to_string()),

@@ -4,6 +4,7 @@
 use attest::SessionKey;
 use serde::{Deserialize, Serialize};
 
+use crate::cause::Cause;
 use crate::ids::{DeviceId, DeviceKey, Epoch, Name, SectionDigest, SectionVersion, VaultId};
 use crate::lease::{Lease, LeaseNonce};
 use crate::recovery::Recipients;
@@ -134,7 +135,7 @@ pub struct SealedKey {
 }
 
 /// What the controller gives of its keys for one vault.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Release {
     /// The custody asks for no key of the controller's.
     NotNeeded,
@@ -148,7 +149,7 @@ pub enum Release {
     /// No key now; the vault is left as it is.
     Withheld {
         /// Coarse, for the node's status; the operator sees it in full.
-        reason: String,
+        reason: Cause,
     },
 }
 
@@ -165,7 +166,7 @@ pub enum Presence {
 }
 
 /// One vault of the section.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// Its identity.
     pub id: VaultId,
@@ -194,7 +195,7 @@ impl Entry {
 }
 
 /// The whole section. Present, even empty, it is the authoritative list of user vaults (IF-5).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Section {
     /// The device it was signed for, as the controller knows it.
     pub device: DeviceId,
@@ -212,9 +213,10 @@ pub struct Section {
     /// At most [`MAX_VAULTS`], none of them listed.
     pub removed: Vec<VaultId>,
     /// The node's question that this renews the leases by; none where no vault has one to be renewed.
-    #[serde(default)]
     pub lease: Option<LeaseNonce>,
 }
 
 /// Most vaults of one node.
 pub const MAX_VAULTS: usize = 1024;
+/// Most orders of one answer.
+pub const MAX_ORDERS: usize = 1024;

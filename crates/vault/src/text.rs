@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 
 /// A text on one line.
 #[must_use]
@@ -28,6 +29,12 @@ pub const QUOTED: usize = 240;
 #[must_use]
 pub fn quoted(text: &str) -> String {
     without_middle(&plain(text), QUOTED).into_owned()
+}
+
+/// A path as a person gave it to a command, where `-` is what comes in.
+#[must_use]
+pub fn path_shown(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 /// Several sentences of a peer's, or of ours with texts from outside in them, in at most so many bytes. Of a long one the middle goes:

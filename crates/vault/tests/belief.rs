@@ -182,6 +182,20 @@ fn another_controller_is_accepted_before_the_record_is_read() {
     assert_eq!(belief.head().map(|head| head.digest), Some(digest(1)));
 }
 
+/// The same, where the new controller had spoken before: it says nothing twice, and an acceptance that is given again takes nothing away.
+#[test]
+fn what_an_accepted_controller_said_before_counts_and_a_second_acceptance_changes_nothing() {
+    let other = RootPin([9; 32]);
+    let mut belief = started(Roots::NoTpm);
+    hear(&mut belief, Heard::RecordClosed);
+    hear(&mut belief, answer(section(1, None), other));
+    assert_ne!(authority(&belief), Some(Authority::Live), "the record is not read");
+    for nth in 1..=2 {
+        hear(&mut belief, Heard::RootAccepted(other));
+        assert_eq!(authority(&belief), Some(Authority::Live), "accepted {nth} times");
+    }
+}
+
 /// Twin of the one above, where root accepted nobody: the record that opens after a section counted without it speaks against that one by whom it is, and by what was
 /// accepted before. It is given up, not written over the record, and what was accepted before is verified anew.
 #[test]
@@ -514,6 +528,29 @@ fn a_section_that_came_before_the_table_was_back_is_judged_then() {
         hear(&mut belief, Heard::Tpm(Roots::Open(Some(pin)), None));
         hear(&mut belief, Heard::RecordOpened(RecordFound::Read(Box::new(Kept { root: pin, ..*kept() }))));
         assert_eq!(authority(&belief) == Some(Authority::Live), counts, "{pin:?}");
+    }
+}
+
+/// TH-3: what stands beside a section that waits, for the table or for the record, is judged with it. The section lifts what was ordered before it,
+/// and not what came with it.
+#[test]
+fn th3_an_order_beside_a_section_that_waited_holds() {
+    let beside = |orders| match answer(section(8, Some(7)), ROOT) {
+        Heard::Answer(authority, answer) => Heard::Answer(
+            authority,
+            Box::new(SignedAnswer { beside: Beside { orders, lacks: None }, ..*answer }),
+        ),
+        heard => heard,
+    };
+    for (orders, holds) in [(Some(order(version(8))), true), (None, false)] {
+        for roots in [Roots::Lost, Roots::Unread, Roots::Open(Some(ROOT))] {
+            let mut belief = started(roots);
+            hear(&mut belief, beside(orders.clone()));
+            hear(&mut belief, Heard::Tpm(Roots::Open(Some(ROOT)), None));
+            hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
+            assert_eq!(authority(&belief), Some(Authority::Live), "{roots:?}");
+            assert_eq!(ordered(&belief), holds, "{roots:?}");
+        }
     }
 }
 

@@ -3,23 +3,24 @@
 
 use attest::SessionKey;
 use serde::{Deserialize, Serialize};
+use vault::cause::Cause;
 pub use vault::escrow::BundleId;
 use vault::escrow::drill::DrillNonce;
 use vault::ids::{DeviceId, DeviceKey, Generation, SectionVersion, VaultId};
+pub use vault::section::MAX_ORDERS;
 
+use crate::cause::{cause_if_any, cause_to};
 use crate::error::DecodeError;
 use crate::escrow::{self, SealedBundle};
 use crate::limits::{MAX_WORDS, at_most, exactly, present, text, uuid};
 use crate::pb::vault as pb;
 use crate::section;
 
-/// Most orders of one answer.
-pub const MAX_ORDERS: usize = 1024;
 /// Longest life of a challenge, in seconds.
 pub const MAX_CHALLENGE_TTL_S: u32 = 3600;
 
 /// What a controller says beside the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Control {
     /// The device it is for.
     pub device: DeviceId,
@@ -41,8 +42,8 @@ pub struct Control {
     pub held_bundle: Option<BundleId>,
     /// That bundle, sealed to the session, where it was asked for and may go out.
     pub rescue: Option<SealedBundle>,
-    /// Why it does not go out, coarsely, where it was asked for; else empty. At most 1024 bytes.
-    pub no_rescue: String,
+    /// Why it does not go out, coarsely, where it was asked for.
+    pub no_rescue: Option<Cause>,
     /// A bundle that is sent is kept. A controller of before this field keeps none.
     pub keeps_bundles: bool,
     /// The newest bundle, to be tried: only to a node that answers drills.
@@ -93,6 +94,7 @@ pub enum Order {
 
 impl From<&Control> for pb::Control {
     fn from(control: &Control) -> Self {
+        let (no_rescue_cause, no_rescue) = control.no_rescue.as_ref().map(cause_to).unwrap_or_default();
         Self {
             device: control.device.0.as_bytes().to_vec(),
             session: control.session.0.to_vec(),
@@ -103,7 +105,8 @@ impl From<&Control> for pb::Control {
             lacks: control.lacks.clone(),
             held: control.held_bundle.as_ref().map(Into::into),
             rescue: control.rescue.as_ref().map(|bundle| escrow::raw(bundle, crate::suite::X25519)),
-            no_rescue: control.no_rescue.clone(),
+            no_rescue,
+            no_rescue_cause,
             keeps_bundles: control.keeps_bundles,
             drill: control.drill.as_ref().map(Into::into),
             send_again: control.send_again,
@@ -164,7 +167,7 @@ pub(crate) fn control(raw: pb::Control) -> Result<Control, DecodeError> {
         lacks: text("lacks", raw.lacks, MAX_WORDS)?,
         held_bundle: raw.held.map(bundle).transpose()?,
         rescue: raw.rescue.map(|raw| escrow::sealed(raw, crate::suite::X25519)).transpose()?,
-        no_rescue: text("no_rescue", raw.no_rescue, MAX_WORDS)?,
+        no_rescue: cause_if_any("no_rescue", raw.no_rescue_cause, raw.no_rescue)?,
         keeps_bundles: raw.keeps_bundles,
         drill: raw.drill.map(drill).transpose()?,
         send_again: raw.send_again,

@@ -3,8 +3,11 @@
 //! Never hands raw protobuf to a caller, never trusts a byte whose signature it did not check, does no IO and reads no clock.
 //! Where EVE's code and its text differ we write what the code expects and read the stricter of the two.
 
+#![warn(missing_docs)]
+
 pub mod age;
 pub mod attest;
+mod cause;
 pub mod cert;
 pub mod certs;
 pub mod config;
@@ -28,5 +31,5 @@ mod suite;
 pub use cert::{CertDigest, Certificate};
 pub use certs::{ControllerCerts, TrustedCerts, Validity};
 pub use error::DecodeError;
-pub use limits::MAX_MESSAGE;
+pub use limits::{MAX_ANSWER, MAX_MESSAGE};
 pub use sign::{FileSigner, P256PublicKey, SignError, Signature, Signer};

@@ -8,6 +8,9 @@ use crate::scan;
 
 /// Longest message, envelope included: 4 MiB.
 pub const MAX_MESSAGE: usize = 4 << 20;
+/// Longest signed answer of a controller that a node reads: with the certificates beside it, it must fit into a frame of the node's bus. A full
+/// section and one bundle fit into it, and two bundles do not.
+pub const MAX_ANSWER: usize = 3 << 20;
 /// Longest opaque text of a peer: configuration hash, version, name.
 pub(crate) const MAX_TEXT: usize = 256;
 /// Longest human words: reasons, errors, notes.

@@ -24,6 +24,8 @@ impl From<&VaultReport> for pb::VaultReport {
             last: report.last.as_ref().map(Into::into),
             opened: report.opened.as_ref().map(Into::into),
             storage: report.storage.as_ref().map(Into::into),
+            change_due: report.change_due,
+            holds_escrow_up: report.holds_escrow_up,
             detail: cut_lines(&report.detail),
         }
     }
@@ -53,6 +55,8 @@ pub(crate) fn vault_report(raw: pb::VaultReport) -> Result<VaultReport, DecodeEr
         last: raw.last.map(outcome).transpose()?,
         opened: raw.opened.and_then(opened),
         storage: raw.storage.map(storage).transpose()?,
+        change_due: raw.change_due,
+        holds_escrow_up: raw.holds_escrow_up,
         detail: lines("detail", raw.detail)?,
     })
 }

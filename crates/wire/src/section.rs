@@ -14,8 +14,9 @@ use vault::section::{
 
 use vault::space::StorageLimit;
 
+use crate::cause::{cause, cause_to};
 use crate::error::DecodeError;
-use crate::limits::{MAX_TEXT, MAX_WORDS, at_most, cut, exactly, known, present, text, uuid};
+use crate::limits::{MAX_TEXT, at_most, exactly, known, present, text, uuid};
 use crate::pb::vault as pb;
 use crate::release::{CIPHERTEXT_LEN, ENC_LEN};
 use crate::suite;
@@ -69,7 +70,10 @@ impl From<&Release> for pb::vault::Release {
             Release::Keys { current, last } => {
                 Self::Keys(pb::Keys { current: Some(current.into()), last: Some(last.into()) })
             }
-            Release::Withheld { reason } => Self::Withheld(pb::Withheld { reason: cut(reason, MAX_WORDS) }),
+            Release::Withheld { reason } => {
+                let (cause, reason) = cause_to(reason);
+                Self::Withheld(pb::Withheld { reason, cause })
+            }
         }
     }
 }
@@ -201,7 +205,7 @@ fn release(raw: pb::vault::Release) -> Result<Release, DecodeError> {
         pb::vault::Release::NotNeeded(_) => Release::NotNeeded,
         pb::vault::Release::Keys(keys) => release_keys(keys)?,
         pb::vault::Release::Withheld(withheld) => {
-            Release::Withheld { reason: text("reason", withheld.reason, MAX_WORDS)? }
+            Release::Withheld { reason: cause("reason", withheld.cause, withheld.reason)? }
         }
     })
 }

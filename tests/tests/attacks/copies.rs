@@ -52,7 +52,7 @@ fn a_copy_of_the_controller_that_was_put_back_deletes_and_re_keys_nothing() {
     assert_eq!(scene.node.vault("shared").unwrap()["epoch"], 2, "not taken back");
     scene.evc.stop().unwrap();
     let data = scene.evc.data();
-    scene.evc.run(&["begin-anew", "--data", data.to_str().unwrap()]).unwrap();
+    scene.evc.run(&["begin-anew", "--data", data.to_str().unwrap(), "--confirm"]).unwrap();
     scene.evc.start().unwrap();
     wait::until("the node to be followed", || (!condition(&scene.evc).contains("ahead")).then_some(()))
         .unwrap();

@@ -41,7 +41,7 @@ fn take_back(scene: &mut Scene, backup: &Path) {
     scene.evc.stop().unwrap();
     let data = scene.evc.data();
     copy(backup, &data);
-    scene.evc.run(&["begin-anew", "--data", data.to_str().unwrap()]).unwrap();
+    scene.evc.run(&["begin-anew", "--data", data.to_str().unwrap(), "--confirm"]).unwrap();
     scene.evc.start().unwrap();
     scene.evc.apply(POLICY).unwrap();
 }
@@ -64,7 +64,9 @@ fn an_orphan_is_taken_in_and_opens_and_one_without_a_key_is_erased_by_an_operato
     assert!(refused.contains("--remove"), "{refused}");
     assert!(day.exists(), "kept, after a refusal");
     adopt(&scene, "own", &[]).unwrap();
-    adopt(&scene, "day", &["--remove"]).unwrap();
+    let refused = adopt(&scene, "day", &["--remove"]).unwrap_err();
+    assert!(refused.contains("erased at once") && day.exists(), "{refused}");
+    adopt(&scene, "day", &["--remove", "--confirm", "day"]).unwrap();
     wait::until("the one that was taken in to open", || scene.has_data("own").then_some(())).unwrap();
     wait::until("the other to be erased", || (!day.exists()).then_some(())).unwrap();
     wait::until("the controller to forget it", || {

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -45,22 +45,34 @@ const WHILE: Duration = Duration::from_secs(1);
 pub(super) struct Link {
     asker: Agent,
     of: Agent,
-    plan: Option<(Fault, usize)>,
+    armed: Mutex<Armed>,
     frames: AtomicUsize,
-    met: OnceLock<Instant>,
+}
+
+/// What is to happen on a link, and when it did.
+struct Armed {
+    plan: Option<(Fault, usize)>,
+    met: Option<Instant>,
 }
 
 impl Link {
     /// What happens to one more frame.
     fn meet(&self) -> Option<Fault> {
+        let mut armed = self.armed.lock().expect("whole");
         let frame = self.frames.fetch_add(1, Ordering::SeqCst);
-        let (fault, nth) = self.plan?;
+        let (fault, nth) = armed.plan?;
         if frame == nth {
-            let _ = self.met.set(Instant::now());
+            armed.met = Some(Instant::now());
             return Some(fault);
         }
-        let down = fault == Fault::Down && self.met.get().is_some_and(|at| at.elapsed() < WHILE);
+        let down = fault == Fault::Down && armed.met.is_some_and(|at| at.elapsed() < WHILE);
         down.then_some(fault)
+    }
+
+    fn arm(&self, plan: Option<(Fault, usize)>) {
+        let mut armed = self.armed.lock().expect("whole");
+        *armed = Armed { plan, met: None };
+        self.frames.store(0, Ordering::SeqCst);
     }
 }
 
@@ -70,11 +82,11 @@ impl std::fmt::Display for Link {
     }
 }
 
-/// Who has anything to hear or to ask of whom, by the contract.
+/// Who has anything to hear or to ask of whom, by the contract. Here nobody supervises.
 fn links() -> Vec<(Agent, Agent)> {
     let heard = TopicId::ALL.iter().flat_map(|id| id.hearers().iter().map(|who| (*who, id.publisher())));
     let asked = CallId::ALL.iter().flat_map(|id| id.askers().iter().map(|who| (*who, id.answerer())));
-    let mut links: Vec<_> = heard.chain(asked).filter(|(who, _)| *who != Agent::Operator).collect();
+    let mut links: Vec<_> = heard.chain(asked).filter(|(_, of)| *of != Agent::Supervisor).collect();
     links.sort();
     links.dedup();
     links
@@ -97,8 +109,8 @@ impl Broker {
         let over = Arc::new(AtomicBool::new(false));
         let (mut all, mut listening) = (Vec::new(), Vec::new());
         for (asker, of) in links() {
-            let (frames, met) = (AtomicUsize::new(0), OnceLock::new());
-            let link = Arc::new(Link { asker, of, plan, frames, met });
+            let (frames, armed) = (AtomicUsize::new(0), Mutex::new(Armed { plan, met: None }));
+            let link = Arc::new(Link { asker, of, armed, frames });
             let (place, real) = (socket_path(&root(dir, asker), of), socket_path(&root(dir, of), of));
             let listener = listener_of(of, &place);
             let (passing, over) = (Arc::clone(&link), Arc::clone(&over));
@@ -108,14 +120,19 @@ impl Broker {
         Self { links: all, over, listening }
     }
 
-    /// The most frames of any link so far.
+    /// From now on this happens to the n-th frame of each link.
+    pub(super) fn arm(&self, plan: Option<(Fault, usize)>) {
+        self.links.iter().for_each(|link| link.arm(plan));
+    }
+
+    /// The most frames of any link since.
     pub(super) fn frames(&self) -> usize {
         self.links.iter().map(|link| link.frames.load(Ordering::SeqCst)).max().unwrap_or_default()
     }
 
     /// On how many links it came to the fault.
     pub(super) fn met(&self) -> usize {
-        self.links.iter().filter(|link| link.met.get().is_some()).count()
+        self.links.iter().filter(|link| link.armed.lock().expect("whole").met.is_some()).count()
     }
 
     /// What passed on each, in words.

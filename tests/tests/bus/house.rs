@@ -18,7 +18,7 @@ use vault::report::{State, VaultReport};
 use super::broker::{Broker, Fault};
 
 /// How long what was cut may take to mend: the longest that anybody on the bus waits is a minute, of a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(150);
+pub(super) const PATIENCE: Duration = Duration::from_secs(150);
 /// Before an agent is started anew.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Exit codes of an agent that ended by an error that it told, and by its own wish.
@@ -27,9 +27,14 @@ const ENDS: [i32; 2] = [1, 75];
 /// What ends with the house: first the processes.
 pub(super) struct House {
     charges: Vec<Charge>,
-    broker: Broker,
+    pub(super) broker: Broker,
     status: Subscription<VaultStatus>,
-    node: Node,
+    /// Root's end of the bus, which passes the broker.
+    pub(super) root: Bus,
+    pub(super) node: Node,
+    /// A vault whose key files were taken away. It may be told as missing late, too.
+    pub(super) lost: Option<VaultId>,
+    told: VaultStatus,
     what: String,
 }
 
@@ -42,15 +47,12 @@ struct Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.end();
     }
 }
 
 /// vaultmgr has the node's own, with its disk.
-fn root(dir: &Path, agent: Agent) -> PathBuf {
+pub(super) fn root(dir: &Path, agent: Agent) -> PathBuf {
     dir.join(if agent == Agent::Vaultmgr { "node" } else { agent.name() })
 }
 
@@ -59,30 +61,55 @@ impl House {
     pub(super) fn new(dir: &Path, name: &str, evc: &Evc, tpm: bool, plan: Option<(Fault, usize)>) -> Self {
         let parts = Parts { tpm, disk: 24 << 20, ..Parts::default() };
         let node = Node::made(dir, name, evc, parts).unwrap();
-        Agent::STARTED.into_iter().for_each(|agent| furnish(dir, agent));
+        Agent::STARTED.into_iter().chain([Agent::Operator]).for_each(|agent| furnish(dir, agent));
         let charge =
             |agent| Charge { agent, root: root(dir, agent), child: None, ended: Instant::now() - PAUSE };
         let charges: Vec<Charge> = Agent::STARTED.into_iter().map(charge).collect();
         let broker = Broker::between(root, dir, plan);
         let status = Bus::visit(&node.root(), Agent::Operator).subscribe();
-        Self { charges, broker, status, node, what: format!("{name}: {plan:?}") }
+        let root = Bus::visit(&root(dir, Agent::Operator), Agent::Operator);
+        Self {
+            charges,
+            broker,
+            status,
+            root,
+            node,
+            lost: None,
+            told: VaultStatus::default(),
+            what: format!("{name}: {plan:?}"),
+        }
     }
 
     /// Lives until the node and its controller say that the default vaults are open, and no word of vaultmgr's was false. Says how many
     /// frames passed on a link at most, and on how many links the fault was met.
     pub(super) fn live(&mut self, evc: &Evc) -> (usize, usize) {
+        self.until("its vaults are open", |house, told| are_open(told) && house.controller_knows(evc));
+        (self.broker.frames(), self.broker.met())
+    }
+
+    /// Lives until this is so, by what vaultmgr told last. No word of it was false.
+    pub(super) fn until(&mut self, what: &str, so: impl Fn(&Self, &VaultStatus) -> bool) {
         let late = Instant::now() + PATIENCE;
-        let mut told = VaultStatus::default();
-        while !(are_open(&told) && self.controller_knows(evc)) {
-            let (what, broker) = (&self.what, self.broker.told());
-            assert!(Instant::now() < late, "{what}: never opened: {broker}: {told:?}");
-            self.charges.iter_mut().for_each(|charge| charge.look(what));
+        while !so(self, &self.told) {
+            let broker = self.broker.told();
+            assert!(Instant::now() < late, "{}: never: {what}: {broker}: {:?}", self.what, self.told);
+            self.look();
             if let Ok(status) = self.status.next_within(Duration::from_millis(50)) {
                 status.vaults.iter().for_each(|vault| self.is_true(vault));
-                told = status;
+                self.told = status;
             }
         }
-        (self.broker.frames(), self.broker.met())
+    }
+
+    /// Agents that ended are started anew.
+    pub(super) fn look(&mut self) {
+        self.charges.iter_mut().for_each(|charge| charge.look(&self.what));
+    }
+
+    /// As a kill ends an agent: it is started anew at the next look.
+    pub(super) fn end(&mut self, agent: Agent) {
+        let ended = self.charges.iter_mut().filter(|charge| charge.agent == agent);
+        ended.for_each(Charge::end);
     }
 
     fn controller_knows(&self, evc: &Evc) -> bool {
@@ -90,21 +117,33 @@ impl House {
         ["config", "image"].into_iter().all(|vault| state(vault).is_some_and(|state| state == "unlocked"))
     }
 
-    /// What is told may be older than what is: a vault opens meanwhile. None is closed here, and nothing is lost.
+    /// What is told may be older than what is: a vault opens meanwhile. No default vault is closed here, and nothing is lost. What is told of a
+    /// user's is held against what is once it came to rest.
     fn is_true(&self, told: &VaultReport) {
         let so = match told.state {
+            State::Missing => self.lost == Some(told.id),
+            _ if !told.id.is_default() => told.state != State::Orphan,
             State::Unlocked => self.has_key(told.id),
             State::Waiting | State::Creating | State::Failed => true,
-            State::Locked | State::LockIncomplete | State::Missing | State::Removed | State::Orphan => false,
+            State::Locked | State::LockIncomplete | State::Removed | State::Orphan => false,
         };
         assert!(so, "{}: this is not so: {told:?}", self.what);
     }
 
-    fn has_key(&self, id: VaultId) -> bool {
-        let persist = File::open(self.node.root().join("persist")).unwrap();
-        let folder = if id == CONFIG_VAULT { "config" } else { "img" };
+    pub(super) fn folder(&self, id: VaultId) -> PathBuf {
+        let persist = self.node.root().join("persist");
+        match id {
+            CONFIG_VAULT => persist.join("config"),
+            IMAGE_VAULT => persist.join("img"),
+            _ => persist.join("vaults").join(id.to_string()),
+        }
+    }
+
+    pub(super) fn has_key(&self, id: VaultId) -> bool {
+        let top = self.node.root().join("persist");
+        let persist = File::open(&top).unwrap();
         let device = std::os::unix::fs::MetadataExt::dev(&persist.metadata().unwrap());
-        match fscrypt::look(&self.node.root().join("persist").join(folder), device).unwrap() {
+        match fscrypt::look(&top, &self.folder(id), device).unwrap() {
             PathKind::Encrypted(_, policy) => {
                 matches!(fscrypt::key_status(&persist, policy.identifier), Ok(KeyStatus::Present { .. }))
             }
@@ -118,7 +157,7 @@ fn are_open(told: &VaultStatus) -> bool {
     open(CONFIG_VAULT) && open(IMAGE_VAULT)
 }
 
-/// The agent's root: the installer's files, its end of the bus, and the disk, of which zedagent needs a part.
+/// The agent's root: the installer's files, its end of the bus, and the disk, of which zedagent needs a part; and root all of it.
 fn furnish(dir: &Path, agent: Agent) {
     let (own, node) = (root(dir, agent), root(dir, Agent::Vaultmgr));
     fs::create_dir_all(own.join("run/eve")).unwrap();
@@ -130,7 +169,7 @@ fn furnish(dir: &Path, agent: Agent) {
         }
     }
     match agent {
-        Agent::Zedagent => symlink(node.join("persist"), own.join("persist")).unwrap(),
+        Agent::Zedagent | Agent::Operator => symlink(node.join("persist"), own.join("persist")).unwrap(),
         _ => fs::create_dir_all(own.join("persist/status")).unwrap(),
     }
 }
@@ -153,6 +192,14 @@ impl Charge {
             log()
         );
         self.child = None;
+        self.ended = Instant::now();
+    }
+
+    fn end(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
         self.ended = Instant::now();
     }
 

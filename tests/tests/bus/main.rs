@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod broker;
+mod by_root;
 mod house;
+mod later;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
 use broker::Fault;
@@ -14,12 +18,40 @@ use testkit::Evc;
 
 /// Nodes that live side by side: most of the time they wait.
 const SIDE_BY_SIDE: usize = 12;
+/// The same of all tests together: agents of one name have one user, whose threads are bounded.
+const AT_ONCE: usize = 18;
 /// Up to this frame each fault is tried; of those after it, which say the same again, one each.
 const NEW: usize = 12;
+/// Of a vault's life, which is long, so many frames evenly.
+const LIVES: usize = 36;
+/// Of what root does, which is a few frames on each link of root's, each of them once.
+const ORDERS: usize = 15;
 /// More frames than any link has before the vaults are open, on a machine that is not slow.
 const MOST: usize = 80;
 
 type Plan = Option<(Fault, usize)>;
+
+static TAKEN: Mutex<usize> = Mutex::new(0);
+static LEFT: Condvar = Condvar::new();
+
+/// One of the places for nodes, until it goes.
+struct Place;
+
+impl Place {
+    fn taken() -> Self {
+        let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |taken: &mut usize| *taken >= AT_ONCE;
+        *LEFT.wait_while(taken, full).unwrap_or_else(PoisonError::into_inner) += 1;
+        Self
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        LEFT.notify_one();
+    }
+}
 
 struct Scene {
     dir: tempfile::TempDir,
@@ -36,20 +68,43 @@ impl Scene {
     }
 
     fn live(&self, plan: Plan) -> (usize, usize) {
+        self.with_house(plan, |name, dir| House::new(dir, name, &self.evc, self.tpm, plan).live(&self.evc))
+    }
+
+    /// A life whose first minutes are whole, and what comes then is cut.
+    fn live_on(&self, plan: Plan) -> (usize, usize) {
+        self.with_house(plan, |name, dir| {
+            let mut house = House::new(dir, name, &self.evc, self.tpm, None);
+            house.live(&self.evc);
+            house.live_on(&self.evc, plan)
+        })
+    }
+
+    /// The same, with what root does cut.
+    fn live_by_root(&self, plan: Plan) -> (usize, usize) {
+        self.with_house(plan, |name, dir| {
+            let mut house = House::new(dir, name, &self.evc, self.tpm, None);
+            house.live(&self.evc);
+            house.live_by_root(&self.evc, dir, plan)
+        })
+    }
+
+    fn with_house<T>(&self, plan: Plan, life: impl FnOnce(&str, &Path) -> T) -> T {
         let name = plan.map_or("whole".to_owned(), |(fault, nth)| format!("{fault:?}-{nth}").to_lowercase());
         let dir = self.dir.path().join(&name);
-        let seen = House::new(&dir, &name, &self.evc, self.tpm, plan).live(&self.evc);
+        let _place = Place::taken();
+        let seen = life(&name, &dir);
         // The disks of all would be many.
         std::fs::remove_dir_all(dir).unwrap();
         seen
     }
 
     /// Lives under each of these plans; says on how many links a fault was met in all.
-    fn live_all(&self, plans: &[(Fault, usize)]) -> usize {
+    fn live_all(&self, plans: &[(Fault, usize)], live: fn(&Self, Plan) -> (usize, usize)) -> usize {
         let (next, met) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let work = || {
             while let Some(plan) = plans.get(next.fetch_add(1, Ordering::SeqCst)) {
-                met.fetch_add(self.live(Some(*plan)).1, Ordering::SeqCst);
+                met.fetch_add(live(self, Some(*plan)).1, Ordering::SeqCst);
             }
         };
         thread::scope(|scope| (0..SIDE_BY_SIDE).for_each(|_| drop(scope.spawn(work))));
@@ -63,23 +118,48 @@ fn at(nth: usize) -> Vec<(Fault, usize)> {
     if nth < NEW { all.to_vec() } else { vec![all[nth % all.len()]] }
 }
 
-/// Invariant 6, AC-2, AC-6: onboarding, evidence, release and status of a node without a TPM.
-#[test]
-fn ac2_a_bus_that_cuts_at_any_frame_keeps_no_node_closed() {
-    let scene = Scene::new(false);
+/// Every frame that a link has in a whole life, and each fault at it.
+fn cut_everywhere(tpm: bool) {
+    let scene = Scene::new(tpm);
     let (frames, _) = scene.live(None);
     assert!(frames > NEW, "{frames}");
     let plans: Vec<_> = (0..frames.min(MOST)).flat_map(at).collect();
-    let met = scene.live_all(&plans);
+    let met = scene.live_all(&plans, Scene::live);
     assert!(met > 2 * plans.len(), "on several links each time: {met} of {}", plans.len());
+}
+
+/// Invariant 6, AC-2, AC-6: onboarding, evidence, release and status of a node without a TPM.
+#[test]
+fn ac2_a_bus_that_cuts_at_any_frame_keeps_no_node_closed() {
+    cut_everywhere(false);
 }
 
 /// KO-2: roots of a TPM that are defined, read and told of, and whose answers are lost; the vaults are the TPM's.
 #[test]
 fn ko2_a_bus_that_cuts_at_any_frame_loses_no_root() {
+    cut_everywhere(true);
+}
+
+/// Invariants 4 and 6, IF-2: a user's vault made, locked and opened by root, re-keyed and deleted, with root's own links cut too. One
+/// fault each, in turn.
+#[test]
+fn a_bus_that_cuts_at_any_frame_of_a_vaults_life_loses_none_and_tells_nothing_false() {
     let scene = Scene::new(true);
-    let plans = (0..NEW).flat_map(|nth| [Fault::Close, Fault::ALL[1 + nth % 4]].map(|fault| (fault, nth)));
-    let plans: Vec<_> = plans.collect();
-    let met = scene.live_all(&plans);
-    assert!(met > 2 * plans.len(), "on several links each time: {met} of {}", plans.len());
+    let (frames, _) = scene.live_on(None);
+    assert!(frames > NEW, "{frames}");
+    let each = frames.div_ceil(LIVES);
+    let nth = |life: usize| life * each + life % each;
+    let plans: Vec<_> = (0..LIVES).map(|life| (Fault::ALL[life % Fault::ALL.len()], nth(life))).collect();
+    let met = scene.live_all(&plans, Scene::live_on);
+    assert!(met > plans.len() / 2, "{met} of {} in {frames} frames", plans.len());
+}
+
+/// Invariants 4 and 6, IF-2: evidence carried by files, another controller accepted, a vault recovered and one made anew. One fault each, in turn.
+#[test]
+fn a_bus_that_cuts_at_any_frame_of_what_root_does_is_told_and_the_order_given_again() {
+    let scene = Scene::new(true);
+    scene.live_by_root(None);
+    let plans: Vec<_> = (0..ORDERS).map(|nth| (Fault::ALL[nth % Fault::ALL.len()], nth)).collect();
+    let met = scene.live_all(&plans, Scene::live_by_root);
+    assert!(met > plans.len() / 2, "{met} of {}", plans.len());
 }

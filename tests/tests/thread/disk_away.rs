@@ -1,6 +1,8 @@
 //! The disk of persist is not mounted, and the folder that it is mounted on lies on a filesystem that could encrypt as well.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use eve_vault_tests::{DEVICE, Scene};
 use testkit::node::{Parts, Power};
@@ -56,6 +58,67 @@ fn a_folder_that_is_no_mount_point_may_be_its_disk() {
     scene.node.until_vault("config", "unlocked").unwrap();
     scene.vault_with_data("till", TPM).unwrap();
     scene.node.reboot(Power::Cut).unwrap();
+    scene.node.until_vault("till", "unlocked").unwrap();
+    assert!(scene.has_data("till"));
+}
+
+/// Something mounted over a folder, with the folder of before at another place.
+struct Over {
+    folder: PathBuf,
+    beside: PathBuf,
+}
+
+impl Over {
+    fn mount(folder: &Path, beside: &Path) -> Self {
+        fs::create_dir(beside).unwrap();
+        let (folder, beside) = (folder.to_owned(), beside.to_owned());
+        mount(&["--bind".as_ref(), &folder, &beside]);
+        let over = Self { folder, beside };
+        mount(&["-t".as_ref(), "tmpfs".as_ref(), "none".as_ref(), &over.folder]);
+        over
+    }
+
+    /// Where a path under the folder is meanwhile.
+    fn now(&self, path: &Path) -> PathBuf {
+        self.beside.join(path.strip_prefix(&self.folder).unwrap())
+    }
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        for at in [&self.folder, &self.beside] {
+            let _ = Command::new("umount").arg(at).status();
+        }
+    }
+}
+
+fn mount(args: &[&Path]) {
+    assert!(Command::new("mount").args(args).status().unwrap().success(), "mount {args:?}");
+}
+
+/// Decision 71, invariant 4: while the disk is away a lease ends by itself, and root's order to lock is carried out; whoever orders something else is
+/// told. Nothing is made on what lies there, and with the disk back eve goes on without a restart.
+#[test]
+fn while_the_disk_is_away_leases_end_and_root_locks() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("safe", TPM).unwrap();
+    scene.vault_with_data("till", "custody: tpm\nlease: 10s").unwrap();
+    scene.evc.stop().unwrap();
+    let over = Over::mount(scene.node.disk().mount_point(), &scene.dir().join("beside"));
+    let [safe, till] = ["safe", "till"].map(|vault| over.now(scene.data(vault)));
+    scene.node.until_vault("till", "locked").unwrap();
+    assert!(!till.exists() && safe.exists());
+    scene.node.run(&["vault", "lock", "safe"]).unwrap();
+    assert!(!safe.exists());
+    let refused = scene.node.run(&["vault", "unlock", "safe"]).unwrap_err().to_string();
+    assert!(refused.contains("went away while eve runs"), "{refused}");
+    let told = scene.node.run(&["status"]).unwrap_err().to_string();
+    assert!(told.contains("went away while eve runs") && told.contains("start eve again"), "{told}");
+    assert_eq!(fs::read_dir(scene.node.disk().mount_point()).unwrap().count(), 0);
+    drop(over);
+    scene.node.run(&["vault", "unlock", "safe"]).unwrap();
+    assert!(scene.has_data("safe"));
+    scene.evc.start().unwrap();
     scene.node.until_vault("till", "unlocked").unwrap();
     assert!(scene.has_data("till"));
 }

@@ -76,6 +76,33 @@ fn after_an_update_vaults_open_once_the_new_boot_is_approved() {
     assert!(scene.has_data("sealed"), "bound to the new boot: its TPM alone opens it");
 }
 
+/// Decision 82: the first vault that is sealed to the measured boot comes after an update. P of before is wanted back for it, once the new boot is
+/// approved, and bound to that.
+#[test]
+fn the_first_vault_that_is_sealed_after_an_update_is_made_once_the_new_boot_is_approved() {
+    let mut scene = Scene::attested().unwrap();
+    until_escrowed(&mut scene, "image");
+    scene.node.off(Power::Clean).unwrap();
+    let updated = || BootState::named("good").with_change(9, "new initrd");
+    scene.node.next_boot(updated());
+    scene.node.on(Power::Clean).unwrap();
+    scene.node.until_vault("image", "unlocked").unwrap();
+    scene.apply("sealed", SEALED).unwrap();
+    scene.evc.run(&["reference", "learn", DEVICE]).unwrap();
+    let reference = learned(&scene, 1);
+    assert_eq!(generation(&scene), 1);
+    scene.evc.run(&["reference", "approve", &reference.to_string()]).unwrap();
+    scene.vault_with_data("sealed", SEALED).unwrap();
+    wait::until("the next generation", || (generation(&scene) == 2).then_some(())).unwrap();
+    until_escrowed(&mut scene, "sealed");
+    scene.node.off(Power::Cut).unwrap();
+    scene.node.next_boot(updated());
+    scene.evc.stop().unwrap();
+    scene.node.on(Power::Clean).unwrap();
+    scene.node.until_vault("sealed", "unlocked").unwrap();
+    assert!(scene.has_data("sealed"), "its TPM alone opens it in the new boot");
+}
+
 /// An erase waits until the next generation's bundle is with the controller, and no longer; a controller that is away holds up nothing but that.
 #[test]
 fn an_erase_is_done_when_the_next_generation_is_in_escrow() {

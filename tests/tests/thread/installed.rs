@@ -1,7 +1,7 @@
 //! What an installer writes into `config/`, takes away and changes, while the node runs too.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -101,40 +101,41 @@ fn rcgen_root(dir: &Path) -> Vec<u8> {
     fs::read(other.data().join("root-certificate.pem")).unwrap()
 }
 
-/// A proxy that knows one way alone, wherever it is asked to go; counts how often it was asked.
-fn proxy(to: String) -> (u16, Arc<AtomicUsize>) {
+/// A proxy that knows ways alone: from what it is asked for, as `host:port`, to where that is. Counts how often it was asked.
+pub(super) fn proxy(
+    ways: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (port, asked) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
-    let counts = Arc::clone(&asked);
+    let (counts, ways) = (Arc::clone(&asked), Arc::new(ways));
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
             counts.fetch_add(1, Ordering::SeqCst);
-            let to = to.clone();
-            thread::spawn(move || pass_through(client, &to));
+            let ways = Arc::clone(&ways);
+            // Whoever hangs up meanwhile wants no more of it.
+            thread::spawn(move || pass_through(client, &*ways));
         }
     });
     (port, asked)
 }
 
-fn pass_through(mut client: TcpStream, to: &str) {
+fn pass_through(mut client: TcpStream, ways: &impl Fn(&str) -> Option<String>) -> io::Result<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
-        if client.read_exact(&mut byte).is_err() {
-            return;
-        }
+        client.read_exact(&mut byte)?;
         request.push(byte[0]);
     }
-    assert!(
-        request.starts_with(b"CONNECT localhost:1 HTTP/1.1\r\n"),
-        "{}",
-        String::from_utf8_lossy(&request)
-    );
-    let Ok(server) = TcpStream::connect(to) else { return };
-    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-    let (mut up, mut down) = ((client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client));
-    thread::spawn(move || std::io::copy(&mut up.0, &mut up.1));
-    let _ = std::io::copy(&mut down.0, &mut down.1);
+    let request = String::from_utf8_lossy(&request);
+    let asked = request.strip_prefix("CONNECT ").and_then(|rest| rest.split_once(" HTTP/1.1\r\n"));
+    let way = asked.and_then(|(asked, _)| ways(asked));
+    let Some(server) = way.and_then(|way| TcpStream::connect(way).ok()) else {
+        return client.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n");
+    };
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+    let (mut up, mut down) = ((client.try_clone()?, server.try_clone()?), (server, client));
+    thread::spawn(move || io::copy(&mut up.0, &mut up.1));
+    io::copy(&mut down.0, &mut down.1).map(drop)
 }
 
 /// Seen-by-users 0.19: where there is no other way the controller is reached through the proxy that `config/proxy` names, at an
@@ -144,7 +145,8 @@ fn the_controller_is_reached_through_the_proxy_that_is_written() {
     let mut scene = Scene::prepared(Parts { tpm: false, ..Parts::default() }).unwrap();
     let config = scene.node.root().join("config");
     let port = scene.evc.server().rsplit(':').next().unwrap().to_owned();
-    let (proxy_port, asked) = proxy(format!("127.0.0.1:{port}"));
+    let (proxy_port, asked) =
+        proxy(move |asked| (asked == "localhost:1").then(|| format!("127.0.0.1:{port}")));
     fs::write(config.join("server"), "localhost:1").unwrap();
     fs::write(config.join("proxy"), "socks5://127.0.0.1:1").unwrap();
     scene.node.start().unwrap();

@@ -23,6 +23,7 @@ mod recovery;
 mod renewal;
 mod restarts;
 mod rotation;
+mod stopped;
 mod told;
 mod walls;
 mod who_is_who;

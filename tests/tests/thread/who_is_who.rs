@@ -72,6 +72,48 @@ fn another_controller_is_obeyed_once_root_on_the_node_accepts_it() {
     scene.assert_closed("till");
 }
 
+/// Reports of users, 0.9, as it was told: the controller's data are lost, a new one is at its address, its root is on the node, which has no TPM and has
+/// booted. What the old key alone opens says so and is kept; once root there accepts the new one and gives the Config Vault up, the node is the
+/// new controller's, also after a boot, and the rest goes the same way or stays.
+#[test]
+fn a_node_without_a_tpm_goes_over_to_a_controller_that_replaced_its_own() {
+    let mut scene = Scene::prepared(Parts { tpm: false, ..Parts::default() }).unwrap();
+    scene.node.start().unwrap();
+    scene.node.until_vault("config", "unlocked").unwrap();
+    let custody = format!("{CONTROLLER}\n{PLAIN}");
+    scene.vault_with_data("till", &custody).unwrap();
+    scene.node.off(Power::Clean).unwrap();
+    let other = Evc::new(&scene.dir().join("other")).unwrap();
+    allow(&other, &scene.node, DEVICE);
+    scene.node.point_at(&other).unwrap();
+    scene.node.on(Power::Clean).unwrap();
+    let shut = |vault: &serde_json::Value| vault.to_string().contains("--despite-other-key");
+    scene.node.until_vault_is("config", "told to be another's", shut).unwrap();
+    other.apply(&vault_yaml("new", &custody)).unwrap();
+    let recreate = |node: &Node, name: &str, flags: &[&str]| {
+        node.run(&[&["vault", "recreate", name, "--confirm", name], flags].concat())
+    };
+    let refused = recreate(&scene.node, "config", &["--despite-escrow"]).unwrap_err().to_string();
+    assert!(refused.contains("nothing was done") && refused.contains("--despite-other-key"), "{refused}");
+    let told = scene.node.run(&["controller", "accept"]).unwrap_err().to_string();
+    let fingerprint = told.rsplit_once("--fingerprint ").unwrap().1.trim();
+    for _ in 0..2 {
+        scene.node.run(&["controller", "accept", "--fingerprint", fingerprint]).unwrap();
+    }
+    recreate(&scene.node, "config", &["--despite-other-key"]).unwrap();
+    scene.node.until_vault("new", "unlocked").unwrap();
+    scene.node.until_vault_is("image", "kept as it is", shut).unwrap();
+    // Its name went with the Config Vault.
+    let is_kept = |node: &Node| node.run(&["vault", "list"]).is_ok_and(|told| told.contains("orphan"));
+    wait::until("the old vault to be kept", || is_kept(&scene.node).then_some(())).unwrap();
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("new", "unlocked").unwrap();
+    recreate(&scene.node, "image", &["--despite-other-key"]).unwrap();
+    scene.node.until_vault("image", "unlocked").unwrap();
+    assert!(is_kept(&scene.node));
+    scene.assert_closed("till");
+}
+
 /// A node's folder, disk and all, as somebody else has it. The node is off.
 fn copied(from: &Path, to: &Path) {
     fs::create_dir_all(to.join("node")).unwrap();

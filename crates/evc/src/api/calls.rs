@@ -4,12 +4,13 @@
 use std::marker::PhantomData;
 
 use super::requests::{
-    Adoption, Allow, Applying, Deletion, Labelling, List, NewToken, Recreation, Rehoming, Rotation,
-    VaultDeletion, Yaml,
+    Adoption, Allow, Applying, Confirmation, Deletion, Labelling, List, NewToken, Recreation, Rehoming,
+    Rotation, VaultDeletion, Yaml,
 };
 use super::{
     Allowance, Applied, Bundle, CourierFile, DeletedDevice, Described, DeviceView, Done, Exporting, Foreseen,
-    Glance, Importing, Knock, NewReference, PolicyView, Reference, RuleView, ServerStatus, Update, VaultView,
+    Glance, Importing, Knock, Known, Listed, NewReference, PolicyView, Reference, RuleView, ServerStatus,
+    Update, VaultView,
 };
 
 /// A call: `P` is what stands in its query, `B` its body, `A` its answer.
@@ -107,7 +108,7 @@ calls! {
     /// Allows a certificate and serial to onboard.
     ALLOW: post "/onboarding" (), Allow => Allowance;
     /// Lists what is allowed, after `CERTIFICATE/SERIAL`.
-    ALLOWANCES: get "/onboarding" List, () => Vec<Allowance>;
+    ALLOWANCES: get "/onboarding" List, () => Vec<Listed<Allowance>>;
     /// Withdraws it.
     DISALLOW: delete "/onboarding/{certificate}/{serial}" (), () => Done;
     /// Lets a token in, beside the one that asks.
@@ -117,25 +118,29 @@ calls! {
     /// Makes policies and vaults as a file says.
     APPLY: post "/apply" Applying, Yaml => Vec<Applied>;
     /// Lists devices, after a name.
-    DEVICES: get "/devices" List, () => Vec<DeviceView>;
+    DEVICES: get "/devices" List, () => Vec<Listed<DeviceView>>;
     /// Shows one with its vaults.
     DEVICE: get "/devices/{device}" (), () => Described;
     /// Forgets one.
     DELETE_DEVICE: delete "/devices/{device}" Deletion, () => Done;
     /// Lists deleted ones of which something is kept.
-    DELETED_DEVICES: get "/deleted-devices" (), () => Vec<DeletedDevice>;
+    DELETED_DEVICES: get "/deleted-devices" (), () => Vec<Listed<DeletedDevice>>;
     /// Forgets what is kept of one.
-    FORGET_DEVICE: delete "/deleted-devices/{device}" (), () => Done;
+    FORGET_DEVICE: delete "/deleted-devices/{device}" Confirmation, () => Done;
     /// Marks one as lost.
     LOSE: post "/devices/{device}/lost" (), () => Done;
     /// Takes the mark off.
     FIND: delete "/devices/{device}/lost" (), () => Done;
     /// Settles its alarm.
     SETTLE: delete "/devices/{device}/alarm" (), () => Done;
+    /// Forgets the attestation key that is pinned of it.
+    REPIN: delete "/devices/{device}/attestation-key" Confirmation, () => Done;
     /// Sets its labels, and takes some away.
     LABEL: post "/devices/{device}/labels" (), Labelling => Done;
     /// Learns its next good quote.
     LEARN: post "/devices/{device}/learn" (), () => Done;
+    /// Says whether a vault is known of a device, or was.
+    KNOWN_VAULT: get "/devices/{device}/vaults/{vault}/known" (), () => Known;
     /// Deletes a vault.
     DELETE_VAULT: delete "/devices/{device}/vaults/{vault}" VaultDeletion, () => Done;
     /// Makes a new key current.
@@ -147,17 +152,17 @@ calls! {
     /// Takes in an orphan.
     ADOPT: post "/devices/{device}/vaults/{vault}/adopt" (), Adoption => Done;
     /// Lists vaults, of one device or of all, after `DEVICE/VAULT`.
-    VAULTS: get "/vaults" List, () => Vec<VaultView>;
+    VAULTS: get "/vaults" List, () => Vec<Listed<VaultView>>;
     /// Lists policies, after a name.
-    POLICIES: get "/policies" List, () => Vec<PolicyView>;
+    POLICIES: get "/policies" List, () => Vec<Listed<PolicyView>>;
     /// Deletes one.
     DELETE_POLICY: delete "/policies/{policy}" (), () => Done;
     /// Lists rules, after a name.
-    RULES: get "/rules" List, () => Vec<RuleView>;
+    RULES: get "/rules" List, () => Vec<Listed<RuleView>>;
     /// Deletes one.
     DELETE_RULE: delete "/rules/{rule}" (), () => Done;
     /// Lists reference values, of one device or of all, after a number.
-    REFERENCES: get "/references" List, () => Vec<Reference>;
+    REFERENCES: get "/references" List, () => Vec<Listed<Reference>>;
     /// Gives one before a boot shows it, to be approved.
     ADD_REFERENCE: post "/devices/{device}/references" (), NewReference => Reference;
     /// Gives a device's answer for a courier.
@@ -165,13 +170,13 @@ calls! {
     /// Takes what a courier brings of a device, and gives the answer.
     IMPORT: post "/courier" (), Importing => CourierFile;
     /// Lists a device's bundles in escrow, the newest first.
-    ESCROW: get "/devices/{device}/escrow" (), () => Vec<Bundle>;
+    ESCROW: get "/devices/{device}/escrow" (), () => Vec<Listed<Bundle>>;
     /// Asks for a drill.
     DRILL: post "/devices/{device}/escrow/drill" (), () => Done;
     /// Forgets those of a generation that is over.
-    DELETE_BUNDLES: delete "/devices/{device}/escrow/{generation}" (), () => Done;
+    DELETE_BUNDLES: delete "/devices/{device}/escrow/{generation}" Confirmation, () => Done;
     /// Forgets one that is not the newest, named by the beginning of its SHA-256.
-    DELETE_BUNDLE: delete "/devices/{device}/escrow/bundle/{digest}" (), () => Done;
+    DELETE_BUNDLE: delete "/devices/{device}/escrow/bundle/{digest}" Confirmation, () => Done;
     /// Has one given back before newer ones.
     OFFER_BUNDLE: post "/devices/{device}/escrow/bundle/{digest}/offer" (), () => Done;
     /// Has the newest given back again.

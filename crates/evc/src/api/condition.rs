@@ -16,12 +16,16 @@ pub enum Condition {
     Lost,
     /// It showed that the database is older than it.
     Ahead,
+    /// The database was put back from a copy, and nobody said yet that it was gone through.
+    PutBack,
     /// It did what one device does not do.
     Doubled,
     /// Its node takes no list for it: it holds to those of the device that it was before.
     HeldToAnother,
     /// Its disk is not mounted.
     DiskAway,
+    /// Its last evidence was refused.
+    EvidenceRefused,
     /// Its keys are withheld: nothing measured its boot.
     Unmeasured,
     /// Its keys are withheld: its PCRs are not those of its reference values.

@@ -43,6 +43,9 @@ pub struct CourierFile {
     pub lacks: Option<String>,
     /// The device is marked as lost: no key goes to it.
     pub lost: bool,
+    /// What was brought was taken before: nothing was changed by it now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
     /// Until when evidence over its challenge is taken.
     pub answer_until: String,
     /// The file, in base64.

@@ -68,6 +68,25 @@ pub struct DrillView {
 }
 
 impl DrillView {
+    /// Whether the last one was made on the bundle of this SHA-256.
+    #[must_use]
+    pub fn is_on(&self, digest: &str) -> bool {
+        self.digest.as_deref() == Some(digest)
+    }
+
+    /// What of it is to be said of that bundle: one that was not tried has neither passed nor failed.
+    #[must_use]
+    pub fn beside(self, digest: &str) -> Self {
+        if self.is_on(digest) {
+            return self;
+        }
+        let state = match self.state {
+            DrillState::Overdue => DrillState::Overdue,
+            DrillState::None | DrillState::Passed | DrillState::Failed => DrillState::None,
+        };
+        Self { state, made: None, digest: None, failed: None, ..self }
+    }
+
     /// Whether somebody should look at it.
     #[must_use]
     pub fn needs_somebody(&self) -> bool {
@@ -99,7 +118,7 @@ pub struct Bundle {
     /// An operator chose it to be given back before newer ones.
     #[serde(default)]
     pub offered: bool,
-    /// How the device's drills stand; with the newest alone.
+    /// How its own drill went; with the newest also when the next one is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<DrillView>,
 }

@@ -3,6 +3,7 @@
 pub mod calls;
 mod condition;
 mod courier;
+mod damaged;
 mod escrow;
 mod node;
 mod problem;
@@ -16,17 +17,19 @@ use vault::policy::VaultPolicy;
 
 pub use condition::Condition;
 pub use courier::{CourierFile, Exporting, Importing};
+pub use damaged::{Damaged, Listed};
 pub use escrow::{Bundle, DrillState, DrillView, Forecast, Foreseen, InEscrow, NewReference, Update};
 pub use node::{Accepted, Attestation, NodeReport, StateNow};
 pub use problem::{Code, Problem, TextPosition};
 pub use requests::{
-    Adoption, Allow, Applying, Deletion, Labelling, List, NewToken, Recreation, Rehoming, Rotation,
-    VaultDeletion, Yaml,
+    Adoption, Allow, Applying, Confirmation, Deletion, Labelling, List, NewToken, Recreation, Rehoming,
+    Rotation, VaultDeletion, Yaml,
 };
 
 use calls::Call;
 pub use views::{
-    Allowance, Counts, DeletedDevice, DeviceView, Glance, Knock, Reference, RuleView, ServerStatus, VaultView,
+    Allowance, Counts, DeletedDevice, DeviceView, Glance, Knock, Reference, RuleView, ServerStatus, Standing,
+    VaultView,
 };
 
 /// What was done, in words.
@@ -141,55 +144,65 @@ pub struct Described {
     /// The device.
     pub device: DeviceView,
     /// Its vaults.
-    pub vaults: Vec<VaultView>,
+    pub vaults: Vec<Listed<VaultView>>,
+}
+
+/// Whether a vault is a device's, or was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Known {
+    /// The device's list names it, or names it as removed.
+    Is,
+    /// It was the device's, and is not any more.
+    Was,
 }
 
 /// A row of a list that is told in pages.
 pub trait Paged: DeserializeOwned {
     /// How the list is called for.
-    const CALL: Call<List, (), Vec<Self>>;
+    const CALL: Call<List, (), Vec<Listed<Self>>>;
 
     /// The fields that it is ordered by: the next page is asked for by those of the last row.
     fn place(&self) -> Vec<String>;
 }
 
 impl Paged for DeviceView {
-    const CALL: Call<List, (), Vec<Self>> = calls::DEVICES;
+    const CALL: Call<List, (), Vec<Listed<Self>>> = calls::DEVICES;
     fn place(&self) -> Vec<String> {
         vec![self.name.to_string()]
     }
 }
 
 impl Paged for VaultView {
-    const CALL: Call<List, (), Vec<Self>> = calls::VAULTS;
+    const CALL: Call<List, (), Vec<Listed<Self>>> = calls::VAULTS;
     fn place(&self) -> Vec<String> {
         vec![self.device.to_string(), self.id.to_string()]
     }
 }
 
 impl Paged for PolicyView {
-    const CALL: Call<List, (), Vec<Self>> = calls::POLICIES;
+    const CALL: Call<List, (), Vec<Listed<Self>>> = calls::POLICIES;
     fn place(&self) -> Vec<String> {
         vec![self.name.to_string()]
     }
 }
 
 impl Paged for RuleView {
-    const CALL: Call<List, (), Vec<Self>> = calls::RULES;
+    const CALL: Call<List, (), Vec<Listed<Self>>> = calls::RULES;
     fn place(&self) -> Vec<String> {
         vec![self.name.to_string()]
     }
 }
 
 impl Paged for Reference {
-    const CALL: Call<List, (), Vec<Self>> = calls::REFERENCES;
+    const CALL: Call<List, (), Vec<Listed<Self>>> = calls::REFERENCES;
     fn place(&self) -> Vec<String> {
         vec![self.id.to_string()]
     }
 }
 
 impl Paged for Allowance {
-    const CALL: Call<List, (), Vec<Self>> = calls::ALLOWANCES;
+    const CALL: Call<List, (), Vec<Listed<Self>>> = calls::ALLOWANCES;
     fn place(&self) -> Vec<String> {
         vec![self.certificate.clone(), self.serial.clone()]
     }

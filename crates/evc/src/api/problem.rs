@@ -165,6 +165,8 @@ codes! {
         VaultNameTaken,
         /// The vault is being removed.
         VaultRemoving,
+        /// It can't be undone, and the name of what it is done to was said once.
+        NotConfirmed,
         /// The vault left the list, and its keys are gone.
         VaultGone,
         /// The vault is listed here already.
@@ -203,6 +205,8 @@ codes! {
         KeysUnusable,
         /// The database failed.
         DatabaseFailed,
+        /// A row of the database does not read back, that the answer depends on.
+        DatabaseDamaged,
         /// A file of the database is gone, or another one, under the running controller.
         DatabaseMoved,
         /// The disk of the database is full, can't be written, or fails.

@@ -55,6 +55,9 @@ pub struct Adoption {
     /// It is not opened, and erased by its node after the grace of the policy; also one whose key is another controller's.
     #[serde(default)]
     pub remove: bool,
+    /// The vault's name or UUID, said again: needed where that policy has no grace, and it is erased at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
 }
 
 /// From which device, and which one of its vaults, to which.
@@ -63,6 +66,9 @@ pub struct Adoption {
 pub struct Rehoming {
     /// The device that gets it.
     pub to: String,
+    /// The vault's name or UUID, said again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
 }
 
 /// The text of a file with policies and vaults: what `vault::policy::read` takes.
@@ -70,29 +76,45 @@ pub struct Yaml;
 
 /// How a file is applied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Applying {
     /// Everything is checked, and nothing kept.
     #[serde(default)]
     pub dry_run: bool,
 }
 
+/// What is said of an act that can't be undone, and takes nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// The device's name or UUID, said again.
+    pub confirm: Option<String>,
+}
+
 /// How a device is deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Deletion {
     /// Delete it although it has vaults. Their keys go with it, and are kept for the grace of deleted devices.
     #[serde(default)]
     pub force: bool,
+    /// The device's name or UUID, said again: needed with `force`.
+    pub confirm: Option<String>,
 }
 
 /// How a vault is deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct VaultDeletion {
     /// Its node erases it after so many seconds, whatever `on_removal` of its policy says.
     pub delete_after: Option<u64>,
+    /// The vault's name or UUID, said again: needed where it has no grace, and is erased at once.
+    pub confirm: Option<String>,
 }
 
 /// How a vault is ordered anew.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Recreation {
     /// The node's disk was replaced.
     #[serde(default)]
@@ -100,10 +122,13 @@ pub struct Recreation {
     /// What a bundle in escrow may bring back is given up.
     #[serde(default)]
     pub despite_escrow: bool,
+    /// The vault's name or UUID, said again.
+    pub confirm: Option<String>,
 }
 
 /// Which part of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct List {
     /// What comes after this place; empty for the first.
     #[serde(default)]
@@ -128,21 +153,35 @@ impl Query for Applying {
     }
 }
 
+/// What is said again, if it is.
+fn again(confirm: &Option<String>) -> Option<(&'static str, String)> {
+    confirm.clone().map(|said| ("confirm", said))
+}
+
+impl Query for Confirmation {
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        again(&self.confirm).into_iter().collect()
+    }
+}
+
 impl Query for Deletion {
     fn pairs(&self) -> Vec<(&'static str, String)> {
-        vec![("force", self.force.to_string())]
+        [("force", self.force.to_string())].into_iter().chain(again(&self.confirm)).collect()
     }
 }
 
 impl Query for VaultDeletion {
     fn pairs(&self) -> Vec<(&'static str, String)> {
-        self.delete_after.map(|seconds| ("delete_after", seconds.to_string())).into_iter().collect()
+        let after = self.delete_after.map(|seconds| ("delete_after", seconds.to_string()));
+        after.into_iter().chain(again(&self.confirm)).collect()
     }
 }
 
 impl Query for Recreation {
     fn pairs(&self) -> Vec<(&'static str, String)> {
-        vec![("new_disk", self.new_disk.to_string()), ("despite_escrow", self.despite_escrow.to_string())]
+        let orders =
+            [("new_disk", self.new_disk.to_string()), ("despite_escrow", self.despite_escrow.to_string())];
+        orders.into_iter().chain(again(&self.confirm)).collect()
     }
 }
 
@@ -177,10 +216,13 @@ mod tests {
     fn a_query_reads_back_as_what_was_asked() {
         for said in [false, true] {
             reads_back(Applying { dry_run: said });
-            reads_back(Deletion { force: said });
-            reads_back(Recreation { new_disk: said, despite_escrow: !said });
+            let confirm = said.then(|| "a b&c=d".to_owned());
+            reads_back(Confirmation { confirm: confirm.clone() });
+            reads_back(Deletion { force: said, confirm: confirm.clone() });
+            reads_back(Recreation { new_disk: said, despite_escrow: !said, confirm });
         }
         reads_back(Update { reference: 7 });
+        reads_back(VaultDeletion { delete_after: Some(7), confirm: Some("a b&c=d".into()) });
         reads_back(List::default());
         let odd = "a/b&c=d e%20+\u{e9}";
         reads_back(List {

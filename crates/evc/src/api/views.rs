@@ -57,6 +57,36 @@ pub struct DeviceView {
     pub report: Option<NodeReport>,
     /// Its default vaults as it reported them: those that no operator gave a policy have no row of their own.
     pub default_vaults: Vec<VaultView>,
+    /// Vaults that it has, and that no list of this controller ever named.
+    #[serde(default)]
+    pub orphans: Vec<VaultView>,
+}
+
+/// Whether a vault is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// Wanted.
+    Active,
+    /// Its grace runs: listed, locked, kept.
+    Removing,
+    /// Removed, and kept without an end: listed, locked.
+    Retained,
+    /// Left the list; its node has yet to say that it erased it.
+    Gone,
+    /// Its node has it, and no list ever named it: locked, and kept.
+    Orphan,
+}
+
+impl From<VaultStanding> for Standing {
+    fn from(standing: VaultStanding) -> Self {
+        match standing {
+            VaultStanding::Active => Self::Active,
+            VaultStanding::Removing => Self::Removing,
+            VaultStanding::Retained => Self::Retained,
+            VaultStanding::Gone => Self::Gone,
+        }
+    }
 }
 
 /// A vault, as shown.
@@ -73,8 +103,8 @@ pub struct VaultView {
     pub name: Name,
     /// Its policy; none: the default.
     pub policy: Option<Name>,
-    /// `active`, `removing` or `gone`.
-    pub standing: VaultStanding,
+    /// `active`, `removing`, `retained`, `gone` or `orphan`.
+    pub standing: Standing,
     /// When its grace ends.
     pub delete_at: Option<String>,
     /// The node reported it made.
@@ -87,8 +117,11 @@ pub struct VaultView {
     pub last_epoch: Epoch,
     /// The one that the node reported.
     pub reported_epoch: Option<Epoch>,
-    /// The node's word on its state.
+    /// The node's word on its state; `unknown` where that is of before: the node is silent, or spoke since and not of this vault.
     pub state: Option<StateNow>,
+    /// What a node that is silent said last; `reported` says when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_state: Option<State>,
     /// What it takes of its node's disk, and the limit in force, where the node's kernel counts that.
     #[serde(default)]
     pub storage: Option<Storage>,
@@ -191,6 +224,9 @@ pub struct DeletedDevice {
     pub kept_until: String,
     /// Vaults whose keys are kept.
     pub vaults: Vec<Name>,
+    /// Vaults that were removed, and not erased by its node as far as it said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<Name>,
     /// How many bundles are kept.
     pub bundles: u64,
 }
@@ -243,6 +279,12 @@ impl DeviceView {
     pub fn needs_somebody(&self) -> bool {
         self.condition_kind != Condition::Online
     }
+
+    /// Whether it is heard: else what it said and showed is of before.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        !matches!(self.condition_kind, Condition::Silent | Condition::Replayed)
+    }
 }
 
 impl VaultView {
@@ -250,8 +292,10 @@ impl VaultView {
     #[must_use]
     pub fn needs_somebody(&self) -> bool {
         let good = [State::Unlocked, State::Locked, State::Removed].map(StateNow::Said);
-        let listed = self.standing != VaultStanding::Gone;
-        let said = !self.notes.is_empty() || self.state.is_none_or(|state| !good.contains(&state));
+        let listed = self.standing != Standing::Gone;
+        // That a node is silent is said of it, and not of each of its vaults.
+        let state = self.last_state.map(StateNow::Said).or(self.state);
+        let said = !self.notes.is_empty() || state.is_none_or(|state| !good.contains(&state));
         listed && (self.withheld || said)
     }
 }

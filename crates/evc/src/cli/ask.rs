@@ -2,41 +2,40 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use disk::Disk;
 use vault::ids::Epoch;
 use vault::labels::{Labels, Word};
-use vault::policy::Removal;
 use vault::text::{plain, plain_lines};
 
 use super::args::{
     AdoptWhat, Asked, CheckWhat, DeleteWhat, DeviceAct, Files, LabelWhat, Onboard, Output, RecreateWhat,
     ReferenceAct, RehomeWhat, RotateWhat,
 };
-use super::client::Client;
+use super::client::{Client, Rows};
 use super::courier;
 use super::escrow;
 use super::failed::Failed;
 use super::files::Joined;
 use super::look::{self, vault};
 use super::pcrs;
-use super::rows::removal;
 use super::told::Told;
 use crate::api::calls::{
     ADD_REFERENCE, ADOPT, ALLOW, APPLY, APPROVE, DELETE_DEVICE, DELETE_POLICY, DELETE_RULE, DELETE_VAULT,
-    DELETED_DEVICES, DEVICE, DISALLOW, FIND, FORESEE, FORGET_DEVICE, LABEL, LEARN, LOSE, RECREATE, REHOME,
-    REJECT, ROTATE, SETTLE,
+    DELETED_DEVICES, DISALLOW, FIND, FORESEE, FORGET_DEVICE, LABEL, LEARN, LOSE, RECREATE, REHOME, REJECT,
+    REPIN, ROTATE, SETTLE,
 };
 use crate::api::{
-    Adoption, Allow, Allowance, Applied, Applying, Code, Deletion, Described, Done, Labelling, NewReference,
-    Outcome, Problem, Recreation, Rehoming, Rotation, Update, VaultDeletion, VaultView,
+    Adoption, Allow, Allowance, Applied, Applying, Code, Confirmation, DeletedDevice, Deletion, Done,
+    Labelling, NewReference, Outcome, Problem, Recreation, Rehoming, Rotation, Update, VaultDeletion,
+    VaultView,
 };
 
 type OrFailed<T> = Result<T, Failed>;
 
 /// Asks, and tells what was answered.
-pub(super) fn ask(client: &Client, what: Asked, output: Output) -> OrFailed<Told> {
+pub(super) fn ask(disk: &Disk, client: &Client, what: Asked, output: Output) -> OrFailed<Told> {
     match what {
         Asked::Onboard(what) => onboard(client, what),
         Asked::Apply { files, dry_run } => apply(client, &files, dry_run),
@@ -52,11 +51,11 @@ pub(super) fn ask(client: &Client, what: Asked, output: Output) -> OrFailed<Told
         Asked::Rotate(what) => Told::done(&rotate(client, &what)?),
         Asked::Recreate(what) => Told::done(&recreate(client, &what)?),
         Asked::Reference(act) => reference(client, act),
-        Asked::Export(what) => courier::export(client, &what),
-        Asked::Import(what) => courier::import(client, &what),
+        Asked::Export(what) => courier::export(disk, client, &what),
+        Asked::Import(what) => courier::import(disk, client, &what),
         Asked::Escrow(act) => escrow::escrow(client, act),
         Asked::Check(CheckWhat::Update { device, reference }) => {
-            Told::list(&client.ask(&FORESEE, &[&device], &Update { reference })?)
+            Told::list(client.ask(&FORESEE, &[&device], &Update { reference })?)
         }
     }
 }
@@ -69,7 +68,7 @@ fn onboard(client: &Client, what: Onboard) -> OrFailed<Told> {
             let allowed = client.tell(&ALLOW, &[], &Allow { cert_pem, serial, name, labels, give_back })?;
             Ok(Told::one(&allowed)?.with_notes(&allowed.notes))
         }
-        Onboard::List => Told::list(&client.list::<Allowance>()?),
+        Onboard::List => Told::list(client.list::<Allowance>()?),
         Onboard::Remove { cert, digest, serial } => {
             let digest = match cert {
                 Some(cert) => digest_of(&cert)?,
@@ -89,8 +88,7 @@ fn whole_digest(client: &Client, digits: String) -> OrFailed<String> {
     if !(SHORTEST..WHOLE).contains(&digits.len()) {
         return Ok(digits);
     }
-    let mut found: Vec<String> =
-        client.list::<Allowance>()?.into_iter().map(|allowed| allowed.certificate).collect();
+    let mut found: Vec<String> = client.list::<Allowance>()?.flat_map(|allowed| [allowed.certificate]).whole;
     found.retain(|digest| digest.starts_with(&digits.to_ascii_lowercase()));
     found.dedup();
     match found.as_slice() {
@@ -122,7 +120,7 @@ fn apply(client: &Client, files: &Files, dry_run: bool) -> OrFailed<Told> {
     if dry_run {
         eprintln!("dry run: nothing was changed");
     }
-    Told::list(&applied)
+    Told::list(applied)
 }
 
 fn sent(client: &Client, files: &Files, dry_run: bool) -> OrFailed<Vec<Applied>> {
@@ -172,7 +170,7 @@ fn label(client: &Client, LabelWhat::Device { name, labels }: &LabelWhat) -> OrF
 }
 
 fn deleted_devices(client: &Client) -> OrFailed<Told> {
-    Told::list(&client.call(&DELETED_DEVICES, &[])?)
+    Told::list(Rows::<DeletedDevice>::from(client.call(&DELETED_DEVICES, &[])?))
 }
 
 fn device(client: &Client, act: DeviceAct) -> OrFailed<Told> {
@@ -181,84 +179,40 @@ fn device(client: &Client, act: DeviceAct) -> OrFailed<Told> {
         DeviceAct::Lost { name } => client.call(&LOSE, &[name]),
         DeviceAct::Found { name } => client.call(&FIND, &[name]),
         DeviceAct::Forget { name, confirm } => {
-            said_twice(name, confirm, || {
-                "its keys and bundles can't be given back any more then; give the device twice".into()
-            })?;
-            client.call(&FORGET_DEVICE, &[name])
+            client.ask(&FORGET_DEVICE, &[name], &Confirmation { confirm: Some(confirm.clone()) })
+        }
+        DeviceAct::Repin { name, confirm } => {
+            client.ask(&REPIN, &[name], &Confirmation { confirm: Some(confirm.clone()) })
         }
         DeviceAct::Settle { name } => client.call(&SETTLE, &[name]),
     };
     Told::done(&done?)
 }
 
-fn adopt(client: &Client, AdoptWhat::Vault { name, device, policy, remove }: &AdoptWhat) -> OrFailed<Done> {
+fn adopt(client: &Client, what: &AdoptWhat) -> OrFailed<Done> {
+    let AdoptWhat::Vault { name, device, policy, remove, confirm } = what;
     let policy = policy.parse().with_context(|| format!("`{}` is no policy", plain(policy)))?;
-    client.tell(&ADOPT, &[device, name], &Adoption { policy, remove: *remove })
+    client.tell(&ADOPT, &[device, name], &Adoption { policy, remove: *remove, confirm: confirm.clone() })
 }
 
 fn rehome(client: &Client, RehomeWhat::Vault { name, device, to, confirm }: RehomeWhat) -> OrFailed<Done> {
-    said_twice(&name, &confirm, || {
-        format!("its keys leave the device `{device}` for good; give the vault's name twice")
-    })?;
-    client.tell(&REHOME, &[&device, &name], &Rehoming { to })
+    client.tell(&REHOME, &[&device, &name], &Rehoming { to, confirm: Some(confirm) })
 }
 
 fn delete(client: &Client, what: &DeleteWhat) -> OrFailed<Done> {
     match what {
         DeleteWhat::Vault { name, device, delete_after, confirm } => {
-            erased_at_once(client, device, name, (*delete_after, confirm.as_deref()))?;
-            let how = VaultDeletion { delete_after: delete_after.map(|grace| grace.as_secs()) };
+            let delete_after = delete_after.map(|grace| grace.as_secs());
+            let how = VaultDeletion { delete_after, confirm: confirm.clone() };
             client.ask(&DELETE_VAULT, &[device, name], &how)
         }
         DeleteWhat::Policy { name } => client.call(&DELETE_POLICY, &[name]),
         DeleteWhat::Rule { name } => client.call(&DELETE_RULE, &[name]),
         DeleteWhat::Device { name, force, confirm } => {
-            if *force {
-                keys_go(client, name, confirm.as_deref())?;
-            }
-            client.ask(&DELETE_DEVICE, &[name], &Deletion { force: *force })
+            let how = Deletion { force: *force, confirm: confirm.clone() };
+            client.ask(&DELETE_DEVICE, &[name], &how)
         }
     }
-}
-
-/// Keys that are put away open nothing, and are gone after a time: it is said twice, and of which vaults.
-fn keys_go(client: &Client, name: &str, confirm: Option<&str>) -> OrFailed<()> {
-    let Described { vaults, .. } = client.call(&DEVICE, &[name])?;
-    let each = vaults.iter().map(|vault| {
-        let said = removal(vault).or_else(|| vault.state_now.clone());
-        format!("`{}` ({})", vault.name, said.unwrap_or_else(|| "not reported yet".into()))
-    });
-    let each: Vec<String> = each.collect();
-    Ok(said_twice(name, confirm.unwrap_or_default(), || {
-        plain(&format!(
-            "the controller's keys go with the device, whatever their graces: {}; what is open there stays open until it is locked or \
-             boots, and opens nowhere after that but by `evc onboard add --give-back`, as long as they are kept; give the device's name twice",
-            each.join(", ")
-        ))
-        .to_string()
-    })?)
-}
-
-/// What has no grace can't be kept again: it is said twice.
-fn erased_at_once(
-    client: &Client,
-    device: &str,
-    name: &str,
-    (after, confirm): (Option<Duration>, Option<&str>),
-) -> OrFailed<()> {
-    let found = vault(client, device, name)?;
-    let policy = match &found.policy {
-        Some(policy) if !found.id.is_default() => look::policy(client, policy.as_str())?,
-        _ => return Ok(()),
-    };
-    let removal = after.map_or(policy.policy.on_removal, Removal::DeleteAfter);
-    if removal != Removal::DeleteAfter(Duration::ZERO) {
-        return Ok(());
-    }
-    Ok(said_twice(name, confirm.unwrap_or_default(), || {
-        let whose = after.map_or_else(|| format!("policy `{}` has", policy.name), |_| "this gives".into());
-        format!("{whose} no grace: the vault is erased at once, and can't be kept again; give its name twice")
-    })?)
 }
 
 fn rotate(
@@ -287,16 +241,9 @@ fn recreate(
     client: &Client,
     RecreateWhat::Vault { name, device, confirm, new_disk, despite_escrow }: &RecreateWhat,
 ) -> OrFailed<Done> {
-    said_twice(name, confirm, || {
-        "what is in the vault is lost when it is made anew; give its name twice".into()
-    })?;
-    let how = Recreation { new_disk: *new_disk, despite_escrow: *despite_escrow };
+    let confirm = Some(confirm.clone());
+    let how = Recreation { new_disk: *new_disk, despite_escrow: *despite_escrow, confirm };
     client.ask(&RECREATE, &[device, name], &how)
-}
-
-/// What can't be undone is said twice.
-pub(super) fn said_twice(name: &str, confirm: &str, why: impl FnOnce() -> String) -> anyhow::Result<()> {
-    if name == confirm { Ok(()) } else { Err(anyhow!("{}: --confirm {name}", why())) }
 }
 
 fn reference(client: &Client, act: ReferenceAct) -> OrFailed<Told> {

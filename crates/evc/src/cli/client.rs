@@ -17,7 +17,7 @@ use super::args::Reach;
 use super::failed::Failed;
 use super::read;
 use crate::api::calls::{Call, Method, Query};
-use crate::api::{List, Paged, Problem};
+use crate::api::{Damaged, List, Listed, Paged, Problem};
 use crate::service::is_nobody_elses;
 
 /// For one request, connection included.
@@ -126,22 +126,24 @@ impl Client {
     }
 
     /// All rows of a list, page by page.
-    pub(super) fn list<T: Paged>(&self) -> Result<Vec<T>, Failed> {
+    pub(super) fn list<T: Paged>(&self) -> Result<Rows<T>, Failed> {
         self.list_of(None)
     }
 
     /// Of devices, those with some labels.
-    pub(super) fn list_of<T: Paged>(&self, selector: Option<&str>) -> Result<Vec<T>, Failed> {
-        let mut all = Vec::new();
-        let mut after = String::new();
+    pub(super) fn list_of<T: Paged>(&self, selector: Option<&str>) -> Result<Rows<T>, Failed> {
+        let (mut all, mut after) = (Rows::default(), String::new());
         loop {
-            let query = List { after, limit: Some(PAGE), device: None, selector: selector.map(Into::into) };
-            let page: Vec<T> = self.ask(&T::CALL, &[], &query)?;
-            let full = page.len() == PAGE as usize;
-            after = page.last().map(cursor).unwrap_or_default();
+            let selector = selector.map(Into::into);
+            let query = List { after: after.clone(), limit: Some(PAGE), device: None, selector };
+            let page = self.ask(&T::CALL, &[], &query)?;
+            let full = page.len() >= PAGE as usize;
+            // Past rows whose place can't be said: they come again in the next page.
+            let next = page.iter().rev().find_map(cursor).filter(|next| *next != after);
             all.extend(page);
-            if !full {
-                return Ok(all);
+            match next.filter(|_| full) {
+                Some(next) => after = next,
+                None => return Ok(all),
             }
         }
     }
@@ -234,8 +236,56 @@ fn may_be_believed(reach: &Reach, data: &Path) -> anyhow::Result<()> {
 }
 
 /// The place of the last row, by which the next page is asked for.
-fn cursor(row: &impl Paged) -> String {
-    row.place().join("/")
+fn cursor<T: Paged>(row: &Listed<T>) -> Option<String> {
+    let place = match row {
+        Listed::Row(row) => Some(row.place()),
+        Listed::Damaged(row) => row.place(),
+    };
+    Some(place?.join("/"))
+}
+
+/// The rows of a list: those that read, and those that do not.
+#[derive(Debug)]
+pub(super) struct Rows<T> {
+    pub(super) whole: Vec<T>,
+    pub(super) damaged: Vec<Damaged>,
+}
+
+impl<T> Default for Rows<T> {
+    fn default() -> Self {
+        Self { whole: Vec::new(), damaged: Vec::new() }
+    }
+}
+
+impl<T> Rows<T> {
+    fn extend(&mut self, rows: Vec<Listed<T>>) {
+        for row in rows {
+            match row {
+                Listed::Row(row) => self.whole.push(row),
+                Listed::Damaged(row) if self.damaged.contains(&row) => {}
+                Listed::Damaged(row) => self.damaged.push(row),
+            }
+        }
+    }
+
+    /// Each whole row as others, or as none.
+    pub(super) fn flat_map<U, I: IntoIterator<Item = U>>(self, of: impl FnMut(T) -> I) -> Rows<U> {
+        Rows { whole: self.whole.into_iter().flat_map(of).collect(), damaged: self.damaged }
+    }
+}
+
+impl<T> From<Vec<Listed<T>>> for Rows<T> {
+    fn from(rows: Vec<Listed<T>>) -> Self {
+        let mut all = Self::default();
+        all.extend(rows);
+        all
+    }
+}
+
+impl<T> From<Vec<T>> for Rows<T> {
+    fn from(whole: Vec<T>) -> Self {
+        Self { whole, damaged: Vec::new() }
+    }
 }
 
 fn agent(ca_pem: &str, patience: Duration) -> anyhow::Result<Agent> {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap_complete::engine::CompletionCandidate;
 
 use super::args::Reach;
-use super::client::Client;
+use super::client::{Client, Rows};
 use crate::api::calls::{DEVICES, POLICIES, RULES, VAULTS};
-use crate::api::{DeviceView, List, PolicyView, RuleView, VaultView};
+use crate::api::{DeviceView, List, Listed, PolicyView, RuleView, VaultView};
 
 /// Longer than this nobody waits for a completion.
 const PATIENCE: Duration = Duration::from_millis(800);
@@ -17,27 +17,27 @@ const MOST: u32 = 200;
 
 /// Names of devices.
 pub(super) fn devices() -> Vec<CompletionCandidate> {
-    let all: Option<Vec<DeviceView>> = client().and_then(|client| client.ask(&DEVICES, &[], &first()).ok());
-    offered(all.into_iter().flatten().map(|device| device.name.to_string()))
+    let all = client().and_then(|client| client.ask(&DEVICES, &[], &first()).ok());
+    offered(whole(all).map(|device: DeviceView| device.name.to_string()))
 }
 
 /// Names of vaults.
 pub(super) fn vaults() -> Vec<CompletionCandidate> {
-    let all: Option<Vec<VaultView>> = client().and_then(|client| client.ask(&VAULTS, &[], &first()).ok());
-    let all = all.into_iter().flatten().map(|vault| vault.name.to_string());
+    let all = client().and_then(|client| client.ask(&VAULTS, &[], &first()).ok());
+    let all = whole(all).map(|vault: VaultView| vault.name.to_string());
     offered(all.chain(["config".to_owned(), "image".to_owned()]))
 }
 
 /// Names of policies.
 pub(super) fn policies() -> Vec<CompletionCandidate> {
-    let all: Option<Vec<PolicyView>> = client().and_then(|client| client.ask(&POLICIES, &[], &first()).ok());
-    offered(all.into_iter().flatten().map(|policy| policy.name.to_string()))
+    let all = client().and_then(|client| client.ask(&POLICIES, &[], &first()).ok());
+    offered(whole(all).map(|policy: PolicyView| policy.name.to_string()))
 }
 
 /// Names of rules.
 pub(super) fn rules() -> Vec<CompletionCandidate> {
-    let all: Option<Vec<RuleView>> = client().and_then(|client| client.ask(&RULES, &[], &first()).ok());
-    offered(all.into_iter().flatten().map(|rule| rule.name.to_string()))
+    let all = client().and_then(|client| client.ask(&RULES, &[], &first()).ok());
+    offered(whole(all).map(|rule: RuleView| rule.name.to_string()))
 }
 
 /// The one that somebody named: whoever presses Tab in some folder asks nobody that the folder names.
@@ -45,6 +45,10 @@ fn client() -> Option<Client> {
     let reach = Reach::default();
     let named = reach.names_data() || reach.url().is_some();
     if named { Client::patient(&reach, PATIENCE).ok() } else { None }
+}
+
+fn whole<T>(all: Option<Vec<Listed<T>>>) -> impl Iterator<Item = T> {
+    Rows::from(all.unwrap_or_default()).whole.into_iter()
 }
 
 fn first() -> List {

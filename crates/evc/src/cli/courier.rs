@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use disk::{Disk, Error};
 use serde_json::json;
-use vault::text::plain;
+use vault::text::{path_shown, plain};
 use wire::courier::MAX_EVIDENCE_FILE;
 
 use super::args::{Exported, Imported};
@@ -18,31 +18,45 @@ use super::told::Told;
 use crate::api::calls::{EXPORT, IMPORT};
 use crate::api::{CourierFile, Exporting, Importing};
 
-pub(super) fn export(client: &Client, what: &Exported) -> Result<Told, Failed> {
+pub(super) fn export(disk: &Disk, client: &Client, what: &Exported) -> Result<Told, Failed> {
     is_free(&what.file, what.force)?;
     let good_for_s = u32::try_from(what.good_for.as_secs()).unwrap_or(u32::MAX);
     let made = client.tell(&EXPORT, &[&what.device], &Exporting { good_for_s: Some(good_for_s) })?;
-    written(&made, Some((&what.file, what.force)), "exported")
+    written(disk, &made, Some((&what.file, what.force)), "exported")
 }
 
-pub(super) fn import(client: &Client, what: &Imported) -> Result<Told, Failed> {
+pub(super) fn import(disk: &Disk, client: &Client, what: &Imported) -> Result<Told, Failed> {
     // Before anything is taken: the evidence is good for one time.
     what.answer.iter().try_for_each(|file| is_free(file, what.force))?;
     let file = STANDARD.encode(read(&what.file)?);
     let made = client.tell(&IMPORT, &[], &Importing { file })?;
-    written(&made, what.answer.as_deref().map(|file| (file, what.force)), "evidence taken")
+    let taken = if made.again { TAKEN_BEFORE } else { "evidence taken" };
+    let written = written(disk, &made, what.answer.as_deref().map(|file| (file, what.force)), taken);
+    // What was taken stays taken.
+    written.map_err(|failed| failed.doing(&without_answer(&made, taken)))
+}
+
+const TAKEN_BEFORE: &str = "evidence taken before, and nothing changed";
+
+fn without_answer(made: &CourierFile, taken: &str) -> String {
+    let name = plain(made.device_name.as_str());
+    format!(
+        "device `{name}`: {taken}, and the answer for its node is not written\n  what to do: make room, or name another file, and say the same again; or `evc export \
+         {name} FILE`: both give the answer again, and no other evidence is needed\n  cause"
+    )
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let words = || format!("can't read {}", shown(path));
-    let from: Box<dyn io::Read> = match is_stream(path) {
-        true => Box::new(io::stdin().lock()),
-        false => Box::new(std::fs::File::open(path).with_context(words)?),
+    let words = || format!("can't read {}", path_shown(path));
+    let from: Box<dyn io::Read> = if is_stream(path) {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(std::fs::File::open(path).with_context(words)?)
     };
     let mut bytes = Vec::new();
     from.take(MAX_EVIDENCE_FILE as u64 + 1).read_to_end(&mut bytes).with_context(words)?;
     if bytes.len() > MAX_EVIDENCE_FILE {
-        bail!("{} is longer than a courier's file is ({MAX_EVIDENCE_FILE} bytes)", shown(path));
+        bail!("{} is longer than a courier's file is ({MAX_EVIDENCE_FILE} bytes)", path_shown(path));
     }
     Ok(bytes)
 }
@@ -57,7 +71,7 @@ fn is_free(path: &Path, force: bool) -> anyhow::Result<()> {
 fn taken(path: &Path) -> anyhow::Error {
     anyhow!(
         "{} is there already, and is not overwritten\n  what to do: name another file, or say --force",
-        shown(path)
+        path_shown(path)
     )
 }
 
@@ -65,30 +79,27 @@ fn is_stream(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-fn shown(path: &Path) -> String {
-    if is_stream(path) { "standard input".to_owned() } else { path.display().to_string() }
-}
-
-fn written(made: &CourierFile, into: Option<(&Path, bool)>, what: &str) -> Result<Told, Failed> {
+fn written(disk: &Disk, made: &CourierFile, into: Option<(&Path, bool)>, what: &str) -> Result<Told, Failed> {
     let bytes = STANDARD.decode(&made.file).context("the controller's answer is no file of a courier")?;
     let told = told(made, into.map(|(path, _)| path), what);
     let Some((path, force)) = into else { return facts(made, &told) };
     if is_stream(path) {
-        io::stdout().lock().write_all(&bytes).context("can't write the file")?;
-        eprint!("{told}");
+        let mut out = io::stdout().lock();
+        // Whoever reads has all of it, or it is not written: what is left in a buffer would be lost in silence.
+        out.write_all(&bytes).and_then(|()| out.flush()).context("can't write to standard output")?;
+        let _ = io::stderr().lock().write_all(told.as_bytes());
         return Told::nothing();
     }
-    write(path, &bytes, force)?;
+    write(disk, path, &bytes, force)?;
     facts(made, &told)
 }
 
 /// The file is of one node, and says which vaults it has.
-fn write(path: &Path, bytes: &[u8], force: bool) -> anyhow::Result<()> {
-    let disk = Disk::linux();
+fn write(disk: &Disk, path: &Path, bytes: &[u8], force: bool) -> anyhow::Result<()> {
     let done = if force { disk.write(path, bytes, 0o600) } else { disk.write_first(path, bytes, 0o600) };
     match done {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => Err(taken(path)),
-        done => done.with_context(|| format!("can't write {}; `evc export` writes it again", shown(path))),
+        done => done.with_context(|| format!("can't write {}", path_shown(path))),
     }
 }
 

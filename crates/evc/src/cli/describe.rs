@@ -9,10 +9,9 @@ use super::escrow::drilled;
 use super::rows::{in_escrow, named, passed, removal, short};
 use super::table::{self, cell};
 use crate::api::{
-    Accepted, Attestation, Counts, CoverView, Described, DeviceView, InEscrow, NodeReport, PolicyView,
-    Reference, RuleView, ServerStatus, ThreatView, VaultView,
+    Accepted, Attestation, Counts, CoverView, Damaged, DeviceView, InEscrow, NodeReport, PolicyView,
+    Reference, RuleView, ServerStatus, Standing, ThreatView, VaultView,
 };
-use crate::store::VaultStanding;
 
 /// Fields and lists, line by line.
 #[derive(Default)]
@@ -42,7 +41,7 @@ fn time(at: &str) -> String {
 }
 
 /// A device and its vaults.
-pub(super) fn device(Described { device, vaults }: &Described) -> String {
+pub(super) fn device(device: &DeviceView, vaults: &[VaultView], damaged: &[Damaged]) -> String {
     let mut page = Page::default();
     page.field("Name", device.name.to_string());
     page.field("Condition", &device.condition);
@@ -56,7 +55,7 @@ pub(super) fn device(Described { device, vaults }: &Described) -> String {
         node(&mut page, report, device.section_version);
     }
     page.0 += "\nVaults:\n";
-    let table = table::table(vaults, false);
+    let table = table::table(vaults, damaged, false);
     page.0 += if table.is_empty() { "none\n" } else { &table };
     let of_all = said_of_all(vaults);
     for vault in vaults {
@@ -137,8 +136,8 @@ fn node(page: &mut Page, report: &NodeReport, sent: u64) {
 /// What the node says of vaults that are in no list here: of those that it erased, and of the others.
 fn strays(device: &DeviceView, listed: &[VaultView]) -> (Vec<String>, Vec<String>) {
     let reports = device.report.iter().flat_map(|report| &report.vaults);
-    let strays = reports
-        .filter(|vault| listed.iter().all(|row| row.id != vault.id || row.standing == VaultStanding::Gone));
+    let strays =
+        reports.filter(|vault| listed.iter().all(|row| row.id != vault.id || row.standing == Standing::Gone));
     let (removed, others): (Vec<_>, Vec<_>) = strays.partition(|vault| vault.state == State::Removed);
     let line = |vault: &VaultReport| {
         format!("{} ({}): {}; {}", vault.name, vault.id, vault.state, vault.detail.join("; "))
@@ -220,7 +219,7 @@ pub(super) fn policy(policy: &PolicyView, vaults: &[VaultView]) -> String {
     page.list("Notes", &cautions);
     page.list("Threats", &policy.threats.iter().flat_map(threat).collect::<Vec<_>>());
     page.0 += "\nVaults:\n";
-    let table = table::table(vaults, false);
+    let table = table::table(vaults, &[], false);
     page.0 += if table.is_empty() { "none\n" } else { &table };
     page.0
 }
@@ -248,7 +247,7 @@ pub(super) fn rule(rule: &RuleView, devices: &[DeviceView], vaults: &[VaultView]
     let without: Vec<String> = without.map(|device| device.name.to_string()).collect();
     page.list("Have its labels, and no vault of its name", &without);
     page.0 += "\nVaults:\n";
-    let table = table::table(vaults, false);
+    let table = table::table(vaults, &[], false);
     page.0 += if table.is_empty() { "none\n" } else { &table };
     page.0
 }

@@ -3,35 +3,32 @@
 use serde_json::{Value, json};
 
 use super::args::EscrowAct;
-use super::ask::said_twice;
-use super::client::Client;
+use super::client::{Client, Rows};
 use super::failed::Failed;
 use super::rows::{passed, short};
 use super::table::Row;
 use super::told::Told;
 use crate::api::calls::{DELETE_BUNDLE, DELETE_BUNDLES, DRILL, ESCROW, OFFER_BUNDLE, OFFER_NEWEST};
-use crate::api::{Bundle, DeviceView, DrillState, DrillView, Foreseen, InEscrow};
+use crate::api::{Bundle, Confirmation, DeviceView, DrillState, DrillView, Foreseen, InEscrow};
 
 pub(super) fn escrow(client: &Client, act: EscrowAct) -> Result<Told, Failed> {
     match act {
-        EscrowAct::List { device: Some(device) } => Told::list(&client.call(&ESCROW, &[&device])?),
-        EscrowAct::List { device: None } => {
-            Told::list(&client.list::<DeviceView>()?.into_iter().filter_map(newest).collect::<Vec<_>>())
+        EscrowAct::List { device: Some(device) } => {
+            Told::list(Rows::<Bundle>::from(client.call(&ESCROW, &[&device])?))
         }
+        EscrowAct::List { device: None } => Told::list(client.list::<DeviceView>()?.flat_map(newest)),
         EscrowAct::Drill { device } => Told::done(&client.call(&DRILL, &[&device])?),
         EscrowAct::Offer { device, bundle, .. } => Told::done(&match bundle {
             Some(bundle) => client.call(&OFFER_BUNDLE, &[&device, &bundle])?,
             None => client.call(&OFFER_NEWEST, &[&device])?,
         }),
         EscrowAct::Delete { device, generation, bundle, confirm } => {
-            said_twice(&device, &confirm, || {
-                "what is forgotten can't be given back any more; give the device twice".into()
-            })?;
+            let how = Confirmation { confirm: Some(confirm) };
             Told::done(&match bundle {
-                Some(bundle) => client.call(&DELETE_BUNDLE, &[&device, &bundle])?,
+                Some(bundle) => client.ask(&DELETE_BUNDLE, &[&device, &bundle], &how)?,
                 None => {
                     let generation = generation.unwrap_or_default().to_string();
-                    client.call(&DELETE_BUNDLES, &[&device, &generation])?
+                    client.ask(&DELETE_BUNDLES, &[&device, &generation], &how)?
                 }
             })
         }
@@ -40,7 +37,7 @@ pub(super) fn escrow(client: &Client, act: EscrowAct) -> Result<Told, Failed> {
 
 fn newest(device: DeviceView) -> Option<Bundle> {
     let InEscrow { generation, digest, received, drill, .. } = device.escrow?;
-    let (newest, drill) = (true, Some(drill));
+    let (newest, drill) = (true, Some(drill.beside(&digest)));
     let (vaults, last_of, offered) = (Vec::new(), Vec::new(), false);
     let (device, device_name) = (device.id, device.name);
     Some(Bundle {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use vault::text::{plain, without_middle};
 
 use super::args::Output;
-use crate::api::{Code, Problem};
+use crate::api::{Code, Damaged, Problem};
 
 /// Why a command was not done.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) enum Failed {
         /// How it was at the last look.
         how: String,
     },
+    /// Rows of a list are damaged; the others, and these, are printed already.
+    Damaged(Vec<Damaged>),
     /// `evc diff` found that files and controller differ. It is printed already.
     Differs,
     /// On this side, or on the way.
@@ -37,6 +39,7 @@ const COME_BACK: u8 = 3;
 const NOT_THERE: u8 = 4;
 const TIME_UP: u8 = 5;
 const DIFFERS: u8 = 6;
+const DAMAGED: u8 = 7;
 
 impl Failed {
     /// What was not done.
@@ -54,6 +57,7 @@ impl Failed {
             Self::Refused { problem, .. } => exit_of(problem.code),
             Self::TimeUp { .. } => TIME_UP,
             Self::Differs => DIFFERS,
+            Self::Damaged(_) => DAMAGED,
             Self::Here(_) => REFUSED,
         })
     }
@@ -80,6 +84,12 @@ impl Failed {
                 plain(how)
             ),
             Self::Differs => "something differs".into(),
+            Self::Damaged(rows) => {
+                let each = rows.iter().map(|row| {
+                    format!("{}\n  what to do: {}", sentence(&row.words()), sentence(&row.what_to_do))
+                });
+                each.collect::<Vec<_>>().join("\nevc: ")
+            }
             Self::Here(error) => format!("{error:#}"),
         }
     }

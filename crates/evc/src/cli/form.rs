@@ -7,14 +7,16 @@ use form::{every, wrong_line, wrong_words};
 use uuid::Uuid;
 use vault::ids::{BadName, DeviceId, Epoch, Generation, Name, Project, VaultId};
 use vault::ledger::Older;
-use vault::life::{NodeAt, NotAdopted, NotApplied, NotDone, NotRecreated, NotRehomed, NotRotated, Unfit};
+use vault::life::{
+    NodeAt, NotAdopted, NotApplied, NotDeleted, NotDone, NotRecreated, NotRehomed, NotRotated, Unfit,
+};
 use vault::policy::BadFile;
 
 use crate::custody::{CustodyError, KekFault, SealedRow, Unmade};
 use crate::http::ListenError;
 use crate::service::{
-    BadRequest, Barred, Body, Fault, Form, InTheWay, LifeRefusal, Message, NoToken, NotAdmitted, Refusal,
-    Stale, StartError, Unknown, Unproved, Which, chain,
+    AtStake, BadRequest, Barred, Body, Fault, Form, InTheWay, Irrevocable, LifeRefusal, Message, NoToken,
+    NotAdmitted, Refusal, Stale, StartError, Unknown, Unproved, Which, chain,
 };
 use crate::store::StoreError;
 use crate::words::Words;
@@ -50,7 +52,8 @@ every! {
     barred: Barred {
         Barred::OthersPath => Barred::OthersPath,
         Barred::OthersReport => Barred::OthersReport,
-        Barred::Pinned { .. } => Barred::Pinned { kind: 7 },
+        Barred::Pinned { .. } => Barred::Pinned { kind: 11, device: name() },
+        Barred::TakenOff { .. } => Barred::TakenOff { kind: 11, device: name() },
         Barred::Escrow { .. } => Barred::Escrow { device: name() },
         Barred::LateTpm { .. } => Barred::LateTpm { device: name() },
     }
@@ -127,9 +130,22 @@ every! {
         InTheWay::CourierRefused { .. } => {
             InTheWay::CourierRefused { device: name(), why: "the quote does not verify".into() }
         },
+        InTheWay::VaultTwice { .. } => InTheWay::VaultTwice { vault: name(), device: name(), line: 7 },
         InTheWay::Older(_) => InTheWay::Older(Older::Forked),
+        InTheWay::NotConfirmed { .. } => InTheWay::NotConfirmed { name: name(), act: Irrevocable::Recreate },
+    }
+    irrevocable: Irrevocable {
+        Irrevocable::Recreate => Irrevocable::Recreate,
+        Irrevocable::Rehome { .. } => Irrevocable::Rehome { device: name() },
+        Irrevocable::ForgetBundles => Irrevocable::ForgetBundles,
+        Irrevocable::ForgetDevice => Irrevocable::ForgetDevice,
+        Irrevocable::Repin => Irrevocable::Repin,
+        Irrevocable::DeleteDevice { .. } => Irrevocable::DeleteDevice {
+            vaults: vec![AtStake { name: name(), known: None }],
+        },
     }
     applied: NotApplied { NotApplied::OtherEncryption => NotApplied::OtherEncryption, NotApplied::Full => NotApplied::Full }
+    not_deleted: NotDeleted { NotDeleted::NoGrace => NotDeleted::NoGrace }
     rotated: NotRotated {
         NotRotated::NoKeyHere => NotRotated::NoKeyHere,
         NotRotated::Removing => NotRotated::Removing,
@@ -160,6 +176,7 @@ every! {
         NotRehomed::KeyInTpm => NotRehomed::KeyInTpm,
         NotRehomed::MadeThere => NotRehomed::MadeThere,
         NotRehomed::NameTaken => NotRehomed::NameTaken,
+        NotRehomed::Full => NotRehomed::Full,
     }
     faults: Fault {
         Fault::NoDevice => Fault::NoDevice,
@@ -180,6 +197,7 @@ every! {
         StoreError::Damaged(_) => StoreError::Damaged("x".into()),
         StoreError::Exchanged => StoreError::Exchanged,
         StoreError::LogRemoved => StoreError::LogRemoved,
+        StoreError::Overwritten => StoreError::Overwritten,
         StoreError::Disk(_) => StoreError::Disk("x".into()),
         StoreError::Failed(_) => StoreError::Failed("x".into()),
     }
@@ -213,6 +231,8 @@ every! {
     }
     keks: KekFault {
         KekFault::Gone => KekFault::Gone,
+        KekFault::Other => KekFault::Other,
+        KekFault::Unsaved => KekFault::Unsaved,
         KekFault::OpenToOthers { .. } => KekFault::OpenToOthers { mode: 0o644 },
         KekFault::Length { .. } => KekFault::Length { bytes: 7 },
         KekFault::Making(_) => KekFault::Making(Unmade::Sealing),
@@ -269,7 +289,10 @@ fn all() -> Vec<Refusal> {
     all.extend(tokens().into_iter().map(Refusal::from));
     all.extend(unknown().into_iter().map(Refusal::from));
     all.extend(in_the_way().into_iter().map(Refusal::from));
+    let once = |act| InTheWay::NotConfirmed { name: name(), act };
+    all.extend(irrevocable().into_iter().map(|act| Refusal::from(once(act))));
     all.extend(applied().into_iter().map(|cause| life(cause.into())));
+    all.extend(not_deleted().into_iter().map(|cause| life(cause.into())));
     all.extend(rotated().into_iter().map(|cause| life(cause.into())));
     all.extend(recreated().into_iter().map(|cause| life(cause.into())));
     all.extend(adopted().into_iter().map(|cause| life(cause.into())));

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::args::{DescribeWhat, GetWhat, Output};
-use super::client::Client;
+use super::client::{Client, Rows};
 use super::describe;
 use super::failed::Failed;
 use super::table::Row;
@@ -14,7 +14,7 @@ use super::told::{Told, say};
 use crate::api::calls::{DEVICE, GLANCE, KNOCKS, REFERENCES, STATUS, VAULTS};
 use crate::api::{
     Allowance, Code, Described, DeviceView, Glance, Knock, List, Paged, PolicyView, Problem, Reference,
-    RuleView, VaultView,
+    RuleView, Standing, VaultView,
 };
 
 type OrFailed<T> = Result<T, Failed>;
@@ -50,7 +50,7 @@ fn listed(client: &Client, what: &GetWhat) -> OrFailed<Told> {
         }
         GetWhat::Devices { names, .. } => {
             let described: OrFailed<Vec<_>> = names.iter().map(|name| device(client, name)).collect();
-            rows(described?)
+            rows(described?.into())
         }
         GetWhat::Vaults { names, device, .. } => vaults(client, names, device.as_ref()),
         GetWhat::Policies { names, .. } => {
@@ -63,14 +63,14 @@ fn listed(client: &Client, what: &GetWhat) -> OrFailed<Told> {
         }
         GetWhat::References { device, .. } => references(client, device.as_ref()),
         GetWhat::Onboarding { .. } => rows(client.list::<Allowance>()?),
-        GetWhat::Pending { .. } => rows::<Knock>(client.call(&KNOCKS, &[])?),
+        GetWhat::Pending { .. } => rows::<Knock>(client.call(&KNOCKS, &[])?.into()),
     }
 }
 
 /// What needs somebody comes first.
-fn rows<T: Row>(mut rows: Vec<T>) -> OrFailed<Told> {
-    rows.sort_by_key(|row| !row.calls());
-    Told::list(&rows)
+fn rows<T: Row>(mut rows: Rows<T>) -> OrFailed<Told> {
+    rows.whole.sort_by_key(|row| !row.calls());
+    Told::list(rows)
 }
 
 fn device(client: &Client, name: &str) -> OrFailed<DeviceView> {
@@ -81,21 +81,24 @@ fn device(client: &Client, name: &str) -> OrFailed<DeviceView> {
 fn vaults(client: &Client, names: &[String], device: Option<&String>) -> OrFailed<Told> {
     let all = match device {
         None => all_vaults(client)?,
-        Some(_) => client.ask(&VAULTS, &[], &List { device: device.cloned(), ..List::default() })?,
+        Some(_) => client.ask(&VAULTS, &[], &List { device: device.cloned(), ..List::default() })?.into(),
     };
     let name = |vault: &VaultView| vec![vault.name.to_string(), vault.id.to_string()];
     rows(named(all, names, name, |name| no_vault(device.map(String::as_str), name))?)
 }
 
-/// Those that the controller keeps a row of, and the default ones that only their nodes speak of.
-fn all_vaults(client: &Client) -> OrFailed<Vec<VaultView>> {
+/// Those that the controller keeps a row of, and those that only their nodes speak of: default ones, and orphans.
+fn all_vaults(client: &Client) -> OrFailed<Rows<VaultView>> {
     let (mut all, devices) = (client.list::<VaultView>()?, client.list::<DeviceView>()?);
-    let kept: HashSet<_> = all.iter().map(Paged::place).collect();
-    let reported = devices.into_iter().flat_map(|device| device.default_vaults);
+    let kept = all.whole.iter().filter(|vault| vault.standing != Standing::Gone);
+    let kept: HashSet<_> = kept.map(Paged::place).collect();
+    let reported = devices.flat_map(|device| device.default_vaults.into_iter().chain(device.orphans));
     // Of all devices no key is judged: what is known of some would look like what is known of all.
-    let reported = reported.map(|vault| VaultView { key: None, ..vault });
-    all.extend(reported.filter(|vault| !kept.contains(&vault.place())));
-    all.sort_by_cached_key(|vault| (vault.device_name.clone(), vault.place(), vault.name.clone()));
+    let known = reported.whole.into_iter().map(|vault| VaultView { key: None, ..vault });
+    all.whole.extend(known.filter(|vault| !kept.contains(&vault.place())));
+    all.whole.sort_by_cached_key(|vault| (vault.device_name.clone(), vault.place(), vault.name.clone()));
+    // Default vaults of a device that does not read are in no list.
+    all.damaged.extend(reported.damaged);
     Ok(all)
 }
 
@@ -103,26 +106,45 @@ fn all_vaults(client: &Client) -> OrFailed<Vec<VaultView>> {
 pub(super) fn references(client: &Client, device: Option<&String>) -> OrFailed<Told> {
     rows::<Reference>(match device {
         None => client.list()?,
-        Some(_) => client.ask(&REFERENCES, &[], &List { device: device.cloned(), ..List::default() })?,
+        Some(_) => client.ask(&REFERENCES, &[], &List { device: device.cloned(), ..List::default() })?.into(),
     })
 }
 
 /// Those of these names, or all where none is named. Each that is named is there.
 fn named<T>(
-    all: Vec<T>,
+    mut all: Rows<T>,
     names: &[String],
     of: impl Fn(&T) -> Vec<String>,
     unknown: impl Fn(&str) -> Problem,
-) -> OrFailed<Vec<T>> {
+) -> OrFailed<Rows<T>> {
     if names.is_empty() {
         return Ok(all);
     }
     for name in names {
-        if !all.iter().any(|row| of(row).contains(name)) {
+        let whole = all.whole.iter().any(|row| of(row).contains(name));
+        if !whole && !all.damaged.iter().any(|row| row.is_called(name)) {
             return Err(unknown(name).into());
         }
     }
-    Ok(all.into_iter().filter(|row| of(row).iter().any(|name| names.contains(name))).collect())
+    all.whole.retain(|row| of(row).iter().any(|name| names.contains(name)));
+    all.damaged.retain(|row| names.iter().any(|name| row.is_called(name)));
+    Ok(all)
+}
+
+/// The one that is meant; said to be damaged where it does not read.
+fn one<T>(
+    all: Rows<T>,
+    is_it: impl Fn(&T) -> bool,
+    which: &str,
+    unknown: impl Fn(&str) -> Problem,
+) -> OrFailed<T> {
+    match all.whole.into_iter().find(is_it) {
+        Some(found) => Ok(found),
+        None => Err(match all.damaged.into_iter().find(|row| row.is_called(which)) {
+            Some(damaged) => Failed::Damaged(vec![damaged]),
+            None => unknown(which).into(),
+        }),
+    }
 }
 
 /// Prints rows, and each again when it changes. Ends when its reader does, or a question fails.
@@ -171,7 +193,9 @@ pub(super) fn describe(client: &Client, what: &DescribeWhat) -> OrFailed<Told> {
     match what {
         DescribeWhat::Device { name } => {
             let all = client.call(&DEVICE, &[name])?;
-            Told::whole(&all, describe::device(&all), all.device.name())
+            let Rows { whole, damaged } = all.vaults.clone().into();
+            let text = describe::device(&all.device, &whole, &damaged);
+            Ok(Told::whole(&all, text, all.device.name())?.with_damaged(damaged))
         }
         DescribeWhat::Reference { id } => {
             let reference = reference(client, *id)?;
@@ -184,7 +208,7 @@ pub(super) fn describe(client: &Client, what: &DescribeWhat) -> OrFailed<Told> {
         }
         DescribeWhat::Policy { name } => {
             let policy = policy(client, name)?;
-            let mut vaults = client.list::<VaultView>()?;
+            let mut vaults = client.list::<VaultView>()?.whole;
             vaults.retain(|vault| vault.policy.as_ref() == Some(&policy.name));
             let told = Told::whole(&policy, describe::policy(&policy, &vaults), policy.name())?;
             Ok(told.with_document(policy.policy.to_document()))
@@ -195,10 +219,9 @@ pub(super) fn describe(client: &Client, what: &DescribeWhat) -> OrFailed<Told> {
 
 /// A rule, the devices that have its labels, and the vaults of its name on them.
 fn rule(client: &Client, name: &str) -> OrFailed<Told> {
-    let all = client.list::<RuleView>()?;
-    let rule = all.into_iter().find(|rule| rule.name.as_str() == name).ok_or_else(|| no_rule(name))?;
-    let devices = client.list_of::<DeviceView>(Some(&rule.devices.to_string()))?;
-    let mut vaults = client.list::<VaultView>()?;
+    let rule = one(client.list::<RuleView>()?, |rule| rule.name.as_str() == name, name, no_rule)?;
+    let devices = client.list_of::<DeviceView>(Some(&rule.devices.to_string()))?.whole;
+    let mut vaults = client.list::<VaultView>()?.whole;
     vaults.retain(|vault| vault.name == rule.name && devices.iter().any(|device| device.id == vault.device));
     let document = RuleView::documents(std::slice::from_ref(&rule)).unwrap_or_default();
     Ok(Told::whole(&rule, describe::rule(&rule, &devices, &vaults), rule.name())?.with_document(document))
@@ -207,23 +230,27 @@ fn rule(client: &Client, name: &str) -> OrFailed<Told> {
 /// A vault of a device, by name or UUID.
 pub(super) fn vault(client: &Client, device: &str, name: &str) -> OrFailed<VaultView> {
     let all: Described = client.call(&DEVICE, &[device])?;
+    let all = Rows::from(all.vaults);
     let is_it = |vault: &VaultView| vault.name.as_str() == name || vault.id.to_string() == name;
-    all.vaults.into_iter().find(is_it).ok_or_else(|| no_vault(Some(device), name).into())
+    one(all, is_it, name, |name| no_vault(Some(device), name))
 }
 
 /// A reference value by its number.
 fn reference(client: &Client, id: i64) -> OrFailed<Reference> {
-    let found = client.list::<Reference>()?.into_iter().find(|row| row.id == id);
-    found.ok_or_else(|| {
-        let (error, advice) = (format!("reference {id} is not known"), "see `evc reference list`".into());
-        Problem { advice, code: Code::ReferenceUnknown, error, place: None }.into()
-    })
+    one(
+        client.list::<Reference>()?,
+        |row| row.id == id,
+        &id.to_string(),
+        |id| {
+            let (error, advice) = (format!("reference {id} is not known"), "see `evc reference list`".into());
+            Problem { advice, code: Code::ReferenceUnknown, error, place: None }
+        },
+    )
 }
 
 /// A policy by its name.
 pub(super) fn policy(client: &Client, name: &str) -> OrFailed<PolicyView> {
-    let all = client.list::<PolicyView>()?;
-    all.into_iter().find(|policy| policy.name.as_str() == name).ok_or_else(|| no_policy(name).into())
+    one(client.list::<PolicyView>()?, |policy| policy.name.as_str() == name, name, no_policy)
 }
 
 fn no_policy(name: &str) -> Problem {

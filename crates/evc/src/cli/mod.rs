@@ -16,6 +16,7 @@ mod files;
 mod form;
 mod look;
 mod pcrs;
+mod put_back;
 mod read;
 mod rows;
 mod serve;
@@ -33,6 +34,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::CompleteEnv;
 use clap_complete::env::Shells;
+use disk::Disk;
 use serde_json::json;
 use vault::text::plain_lines;
 
@@ -59,7 +61,8 @@ pub fn main() -> ExitCode {
         Err(error) => return wrong::tell(&error, std::env::args_os()),
     };
     let output = args.output;
-    match run(args) {
+    // All that this program writes goes through this one, but for SQLite's own files.
+    match run(&Disk::linux(), args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
             eprintln!("{}", plain_lines(&failed.told(output)));
@@ -68,22 +71,25 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(Args { command, reach, output }: Args) -> Result<(), Failed> {
+fn run(disk: &Disk, Args { command, reach, output }: Args) -> Result<(), Failed> {
     let told = match command {
-        Command::Serve(serve) => return Ok(run_controller(&reach, &serve, output)?),
+        Command::Serve(serve) => return Ok(run_controller(disk, &reach, &serve, output)?),
         Command::Completions { shell } => return Ok(completions(shell)?),
         Command::Man { dir } => return Ok(man(dir.as_deref())?),
         Command::Version => version(&reach),
-        Command::BeginAnew => Told::done(&anew::begin(&reach)?),
-        Command::Token(TokenAct::New) => Told::done(&token::new(&reach)?),
-        Command::Token(TokenAct::Rotate) => Told::done(&token::rotate(&mut Client::new(&reach)?)?),
+        Command::BeginAnew { confirm } => Told::done(&anew::begin(&reach, confirm)?),
+        Command::PutBack { checked } => Told::done(&put_back::put_back(disk, &reach, checked)?),
+        Command::Token(TokenAct::New) => Told::done(&token::new(disk, &reach)?),
+        Command::Token(TokenAct::Rotate) => Told::done(&token::rotate(disk, &mut Client::new(&reach)?)?),
         Command::Wait(what) => Told::done(&wait::wait(&reach, &what)?),
-        Command::Asked(what) => ask::ask(&Client::new(&reach)?, what, output),
+        Command::Asked(what) => ask::ask(disk, &Client::new(&reach)?, what, output),
     };
-    Ok(told?.print(output)?)
+    let told = told?;
+    told.print(output)?;
+    told.sound()
 }
 
-fn run_controller(reach: &Reach, serve: &args::Serve, output: Output) -> anyhow::Result<()> {
+fn run_controller(disk: &Disk, reach: &Reach, serve: &args::Serve, output: Output) -> anyhow::Result<()> {
     match reach.of_clients().or((output != Output::Table).then_some("-o")) {
         Some("-o") => {
             Err(anyhow!("`evc serve` prints no rows, and takes no -o: --log-format says how its log looks"))
@@ -91,7 +97,7 @@ fn run_controller(reach: &Reach, serve: &args::Serve, output: Output) -> anyhow:
         Some(option) => {
             Err(anyhow!("`evc serve` takes no {option}: it makes its own; see `evc serve --help`"))
         }
-        None => serve::serve(&reach.data(), serve),
+        None => serve::serve(disk, &reach.data(), serve),
     }
 }
 

@@ -9,10 +9,10 @@ use vault::report::State;
 use super::table::Row;
 use crate::api::{
     Allowance, Applied, DeletedDevice, DeviceView, InEscrow, Knock, Outcome, PolicyView, Reference, RuleView,
-    StateNow, VaultView,
+    Standing, StateNow, VaultView,
 };
 use crate::fleet::heard::ago;
-use crate::store::{ReferenceState, VaultStanding};
+use crate::store::ReferenceState;
 
 /// Digits of a digest that tell it from others.
 const SHORT: usize = 12;
@@ -79,7 +79,7 @@ impl Row for VaultView {
         vec![
             json!(named(self.device_name.as_ref(), self.device)),
             json!(self.name),
-            json!(self.policy.as_ref().map_or_else(|| "(default)".into(), ToString::to_string)),
+            json!(policy(self)),
             json!(self.state_now),
             json!(Some(self.current_epoch).filter(|epoch| *epoch != Epoch(0))),
             json!(removal(self)),
@@ -104,7 +104,7 @@ impl Row for VaultView {
 
     /// A default vault under its default policy is in no document, and what is being removed would be kept by one.
     fn documents(rows: &[Self]) -> Option<String> {
-        let documents = rows.iter().filter(|row| row.standing == VaultStanding::Active).map(|row| {
+        let documents = rows.iter().filter(|row| row.standing == Standing::Active).map(|row| {
             let device = named(row.device_name.as_ref(), row.device);
             match &row.policy {
                 Some(policy) => {
@@ -121,20 +121,31 @@ pub(super) fn named(name: Option<&Name>, id: DeviceId) -> String {
     name.map_or_else(|| id.to_string(), ToString::to_string)
 }
 
+/// A vault that left the list, or was never on it, is under none: only a default one that is listed is under the default.
+fn policy(vault: &VaultView) -> Option<String> {
+    let listed = !matches!(vault.standing, Standing::Gone | Standing::Orphan);
+    let default = || listed.then(|| "(default)".to_owned());
+    vault.policy.as_ref().map(ToString::to_string).or_else(default)
+}
+
 /// Whether and when it goes.
 pub(super) fn removal(vault: &VaultView) -> Option<String> {
     match (vault.standing, &vault.delete_at) {
-        (VaultStanding::Active, _) => None,
-        (VaultStanding::Removing, Some(at)) => Some(format!("{}, erased after {at}", locked(vault))),
-        (VaultStanding::Removing, None) => Some(format!("{}, to be erased", locked(vault))),
-        (VaultStanding::Retained, _) => Some(format!("{}, retained", locked(vault))),
-        (VaultStanding::Gone, _) => Some("its node is to erase it".into()),
+        (Standing::Active | Standing::Orphan, _) => None,
+        (Standing::Removing, Some(at)) => Some(format!("{}, erased after {at}", locked(vault))),
+        (Standing::Removing, None) => Some(format!("{}, to be erased", locked(vault))),
+        (Standing::Retained, _) => Some(format!("{}, retained", locked(vault))),
+        (Standing::Gone, _) => Some("its node is to erase it".into()),
     }
 }
 
 /// An order is not yet done: its node says when it is.
 fn locked(vault: &VaultView) -> &'static str {
-    if vault.state == Some(StateNow::Said(State::Locked)) { "locked" } else { "to be locked" }
+    match (vault.state, vault.last_state) {
+        (Some(StateNow::Said(State::Locked)), _) => "locked",
+        (_, Some(State::Locked)) => "locked when last heard",
+        _ => "to be locked",
+    }
 }
 
 /// Documents as a file.
@@ -239,7 +250,8 @@ impl Row for DeletedDevice {
     const WIDE: &'static [&'static str] = &["ID"];
 
     fn cells(&self) -> Vec<Value> {
-        let vaults: Vec<_> = self.vaults.iter().map(ToString::to_string).collect();
+        let removed = self.removed.iter().map(|name| format!("{name} (removed)"));
+        let vaults: Vec<_> = self.vaults.iter().map(ToString::to_string).chain(removed).collect();
         let vaults = (!vaults.is_empty()).then(|| vaults.join(", "));
         let (deleted, until) = (passed(&self.deleted), json!(self.kept_until));
         vec![json!(self.name), json!(deleted), until, json!(vaults), json!(self.bundles), json!(self.serial)]
@@ -316,4 +328,23 @@ pub(super) fn passed(time: &str) -> String {
 fn at(time: &str) -> Option<u64> {
     let time = humantime::parse_rfc3339(time).ok()?;
     Some(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A vault whose grace is over is under no policy, and not under the default one.
+    #[test]
+    fn a_vault_that_is_gone_is_under_no_policy() {
+        let shown = |standing: &str, policy: Option<&str>| {
+            let vault = json!({ "device": DeviceId(uuid::Uuid::nil()), "id": uuid::Uuid::nil(), "name": "v", "policy": policy,
+                "standing": standing, "delete_at": null, "created": true, "recreate": false, "current_epoch": 1, "last_epoch": 1,
+                "reported_epoch": null, "state": null, "state_now": null, "notes": [], "key": null, "reported": null });
+            super::policy(&serde_json::from_value(vault).expect("a view"))
+        };
+        assert_eq!(shown("gone", None), None);
+        assert_eq!(shown("active", None).as_deref(), Some("(default)"));
+        assert_eq!(shown("active", Some("p")).as_deref(), Some("p"));
+    }
 }

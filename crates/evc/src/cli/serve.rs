@@ -18,10 +18,10 @@ use crate::clock::now;
 use crate::custody::protect;
 use crate::http::{CONNECTIONS, Listener};
 use crate::jobs::housekeeping;
-use crate::service::{Controller, Settings, start};
+use crate::service::{Controller, Settings, start_on};
 
 /// Runs until it is told to stop.
-pub(super) fn serve(data: &Path, args: &Serve) -> anyhow::Result<()> {
+pub(super) fn serve(disk: &Disk, data: &Path, args: &Serve) -> anyhow::Result<()> {
     log_to_stderr(args.log_json || args.log_format == LogFormat::Json);
     // Before any key is read.
     for line in protect().missing {
@@ -29,7 +29,7 @@ pub(super) fn serve(data: &Path, args: &Serve) -> anyhow::Result<()> {
     }
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("can't start")?;
-    runtime.block_on(run(data, args))
+    runtime.block_on(run(disk, data, args))
 }
 
 /// As many files as connections, and some. Shells give 1024.
@@ -54,14 +54,14 @@ fn log_to_stderr(json: bool) {
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
 }
 
-async fn run(data: &Path, args: &Serve) -> anyhow::Result<()> {
+async fn run(disk: &Disk, data: &Path, args: &Serve) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("can't listen for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for signals")?;
-    let controller =
-        Arc::new(start(&settings(data, args), now()).await.context("the controller can't start")?);
+    let started = start_on(disk, &settings(data, args), now()).await;
+    let controller = Arc::new(started.context("the controller can't start")?);
     let clock = controller.clock(now()).await?;
     let listener = Listener::bind(args.listen, controller.clone()).await?;
-    announce(data, &listener)?;
+    announce(disk, data, &listener)?;
     introduce(data, &listener, &controller);
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(listener.serve(stopped.clone()));
@@ -73,6 +73,8 @@ async fn run(data: &Path, args: &Serve) -> anyhow::Result<()> {
     tracing::info!("stopping");
     stop.send_replace(true);
     let _ = tokio::join!(serving, keeping);
+    // The last moment at which it is known.
+    let _ = controller.kek.is_kept();
     controller.store.close().await;
     Ok(())
 }
@@ -97,11 +99,10 @@ fn settings(data: &Path, args: &Serve) -> Settings {
 }
 
 /// One line for who waits for it, and a file for the command line.
-fn announce(data: &Path, listener: &Listener) -> anyhow::Result<()> {
+fn announce(disk: &Disk, data: &Path, listener: &Listener) -> anyhow::Result<()> {
     let url = format!("https://{}", reached_at(listener.address()));
     let file = data.join("url");
-    Disk::linux()
-        .write(&file, format!("{url}\n").as_bytes(), 0o644)
+    disk.write(&file, format!("{url}\n").as_bytes(), 0o644)
         .with_context(|| format!("can't write {}", file.display()))?;
     println!("listening on {url}");
     std::io::stdout().flush().context("can't say where it listens")

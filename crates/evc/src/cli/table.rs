@@ -4,6 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 use vault::text::plain;
 
+use crate::api::Damaged;
+
 /// What stands in the row of a table.
 pub(super) trait Row: Serialize {
     /// The headings, and those that a wide table has beside them.
@@ -38,20 +40,19 @@ pub(super) trait Row: Serialize {
     }
 }
 
-/// A list as a table; nothing where there is nothing.
-pub(super) fn table<T: Row>(rows: &[T], wide: bool) -> String {
-    if rows.is_empty() {
+/// A list as a table, what is damaged of it first; nothing where there is nothing.
+pub(super) fn table<T: Row>(rows: &[T], damaged: &[Damaged], wide: bool) -> String {
+    if rows.is_empty() && damaged.is_empty() {
         return String::new();
     }
     let more: &[&str] = if wide { T::WIDE } else { &[] };
     let headings = T::COLUMNS.iter().chain(more);
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            let more = if wide { row.wide() } else { Vec::new() };
-            row.cells().iter().chain(&more).map(cell).collect()
-        })
-        .collect();
+    let whole = rows.iter().map(|row| {
+        let more = if wide { row.wide() } else { Vec::new() };
+        row.cells().iter().chain(&more).map(cell).collect()
+    });
+    let headed: Vec<&str> = headings.clone().copied().collect();
+    let cells: Vec<Vec<String>> = damaged.iter().map(|row| cells_of(row, &headed)).chain(whole).collect();
     let is_shown = |at: usize, heading: &str| {
         wide || !T::OPTIONAL.contains(&heading) || cells.iter().any(|row| row[at] != NOTHING)
     };
@@ -60,6 +61,18 @@ pub(super) fn table<T: Row>(rows: &[T], wide: bool) -> String {
     let heading = columns.iter().map(|(_, heading)| (*heading).to_owned()).collect();
     let rows = cells.iter().map(|row| columns.iter().map(|(at, _)| row[*at].clone()).collect());
     aligned(&[heading].into_iter().chain(rows).collect::<Vec<_>>())
+}
+
+/// What is known of a damaged row, under the headings of its list; what is wrong with it, under the first other one.
+fn cells_of(row: &Damaged, headings: &[&str]) -> Vec<String> {
+    let mut wrong = Some(format!("damaged: {}", row.damaged));
+    let of = headings.iter().map(|heading| match *heading {
+        "DEVICE" => row.device.clone().map(|device| plain(&device).into_owned()),
+        "NAME" | "SERIAL" => Some(plain(row.called()).into_owned()),
+        "ID" | "CERTIFICATE" | "SHA-256" => row.id.clone().map(|id| plain(&id).into_owned()),
+        _ => wrong.take().map(|wrong| plain(&wrong).into_owned()),
+    });
+    of.map(|cell| cell.unwrap_or_else(|| NOTHING.into())).collect()
 }
 
 /// What stands where there is nothing.
@@ -109,7 +122,7 @@ mod tests {
     #[test]
     fn a_list_is_aligned_and_shows_nothing_that_moves_the_cursor() {
         let rows = [Two("a\u{1b}[2J", Some(1)), Two("longer", None)];
-        assert_eq!(table(&rows, false), "NAME        N\na\\u001b[2J  1\nlonger      -\n");
+        assert_eq!(table(&rows, &[], false), "NAME        N\na\\u001b[2J  1\nlonger      -\n");
     }
 
     #[test]
@@ -130,9 +143,9 @@ mod tests {
                 "noted/a".into()
             }
         }
-        assert_eq!(table(&[Noted(None)], false), "NAME\na\n");
-        assert_eq!(table(&[Noted(None)], true), "NAME  NOTE  ID\na     -     7\n");
-        assert_eq!(table(&[Noted(None), Noted(Some(1))], false), "NAME  NOTE\na     -\na     1\n");
-        assert_eq!(table::<Noted>(&[], false), "");
+        assert_eq!(table(&[Noted(None)], &[], false), "NAME\na\n");
+        assert_eq!(table(&[Noted(None)], &[], true), "NAME  NOTE  ID\na     -     7\n");
+        assert_eq!(table(&[Noted(None), Noted(Some(1))], &[], false), "NAME  NOTE\na     -\na     1\n");
+        assert_eq!(table::<Noted>(&[], &[], false), "");
     }
 }

@@ -4,7 +4,6 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt as _, chown};
-use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use disk::Disk;
@@ -20,7 +19,7 @@ use crate::custody::protect;
 use crate::service::{let_in, new_token, token_hash};
 
 /// Makes a token on the controller's machine, beside those that there are.
-pub(super) fn new(reach: &Reach) -> anyhow::Result<Done> {
+pub(super) fn new(disk: &Disk, reach: &Reach) -> anyhow::Result<Done> {
     // Before any key is read. What is missing of it `evc serve` says.
     let _ = protect();
     let (data, file) = (reach.data(), token_file(reach));
@@ -38,12 +37,11 @@ pub(super) fn new(reach: &Reach) -> anyhow::Result<Done> {
         )
     })?;
     let (new, token) = (file.with_added_extension("new"), new_token()?);
-    let disk = Disk::linux();
     disk.write(&new, token.as_bytes(), 0o600)
         .with_context(|| format!("can't write {}; nothing was changed", new.display()))?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start")?;
-    if let Err(error) = runtime.block_on(let_in(&data, &token, now())) {
+    if let Err(error) = runtime.block_on(let_in(disk, &data, &token, now())) {
         let _ = disk.unlink(&new);
         return Err(anyhow::Error::new(error).context("no token was made"));
     }
@@ -58,14 +56,13 @@ pub(super) fn new(reach: &Reach) -> anyhow::Result<Done> {
 }
 
 /// Puts a new token in the place of the one in use.
-pub(super) fn rotate(client: &mut Client) -> Result<Done, Failed> {
+pub(super) fn rotate(disk: &Disk, client: &mut Client) -> Result<Done, Failed> {
     let file = client.token_file().canonicalize().context("the token's file")?;
-    let folder = File::open(file.parent().unwrap_or(Path::new("/"))).context("the token's folder")?;
-    // Two at once would end each other's.
-    folder.try_lock().context("another rotation is under way, or the folder can't be locked")?;
+    // Two at once would end each other's. The folder is locked by the controller that runs.
+    let before = File::open(&file).context("the token's file")?;
+    before.try_lock().context("another rotation is under way, or the token's file can't be locked")?;
     let token = new_token().map_err(anyhow::Error::from)?;
     let new = file.with_added_extension("new");
-    let disk = Disk::linux();
     disk.write(&new, token.as_bytes(), 0o600)
         .with_context(|| format!("can't write {}; nothing was changed", new.display()))?;
     let hash = NewToken { sha256: hex::encode(token_hash(&token)) };

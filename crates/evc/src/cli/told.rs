@@ -8,10 +8,11 @@ use serde_json::Value;
 use vault::text::{plain, plain_lines};
 
 use super::args::Output;
+use super::client::Rows;
 use super::failed::Failed;
 use super::table::{self, Row};
 use super::yaml::yaml;
-use crate::api::Done;
+use crate::api::{Damaged, Done};
 
 /// What a command asked for.
 pub(super) struct Told {
@@ -21,25 +22,41 @@ pub(super) struct Told {
     names: Vec<String>,
     /// As documents for `evc apply -f`, where it has such.
     documents: Option<String>,
+    /// What of it is damaged.
+    damaged: Vec<Damaged>,
 }
 
 impl Told {
-    pub(super) fn list<T: Row>(rows: &[T]) -> Result<Self, Failed> {
-        Self::rows(value(&rows)?, rows)
+    /// What is damaged comes first, as in the table.
+    pub(super) fn list<T: Row>(rows: impl Into<Rows<T>>) -> Result<Self, Failed> {
+        let Rows { whole, damaged } = rows.into();
+        let mut all: Vec<Value> = damaged.iter().map(value).collect::<anyhow::Result<_>>()?;
+        all.extend(whole.iter().map(value).collect::<anyhow::Result<Vec<_>>>()?);
+        Self::rows(Value::Array(all), &whole, damaged)
     }
 
     pub(super) fn one<T: Row>(it: &T) -> Result<Self, Failed> {
-        Self::rows(value(it)?, std::slice::from_ref(it))
+        Self::rows(value(it)?, std::slice::from_ref(it), Vec::new())
     }
 
-    fn rows<T: Row>(value: Value, rows: &[T]) -> Result<Self, Failed> {
+    fn rows<T: Row>(value: Value, rows: &[T], damaged: Vec<Damaged>) -> Result<Self, Failed> {
+        let of_damaged = damaged.iter().map(|row| format!("{}/{}", row.kind.word(), row.called()));
         Ok(Self {
             value,
-            text: table::table(rows, false),
-            wide: table::table(rows, true),
-            names: rows.iter().map(Row::name).collect(),
+            text: table::table(rows, &damaged, false),
+            wide: table::table(rows, &damaged, true),
+            names: of_damaged.chain(rows.iter().map(Row::name)).collect(),
             documents: T::documents(rows),
+            damaged,
         })
+    }
+
+    /// That it is whole: said once it is printed.
+    ///
+    /// # Errors
+    /// [`Failed::Damaged`].
+    pub(super) fn sound(self) -> Result<(), Failed> {
+        if self.damaged.is_empty() { Ok(()) } else { Err(Failed::Damaged(self.damaged)) }
     }
 
     /// With what else should be known, below a table.
@@ -60,7 +77,7 @@ impl Told {
     /// One thing, whole, with its text for people.
     pub(super) fn whole(it: &impl Serialize, text: String, name: String) -> Result<Self, Failed> {
         let names = if name.is_empty() { Vec::new() } else { vec![name] };
-        Ok(Self { value: value(it)?, wide: text.clone(), text, names, documents: None })
+        Ok(Self { value: value(it)?, wide: text.clone(), text, names, documents: None, damaged: Vec::new() })
     }
 
     /// Nothing: it was said otherwise.
@@ -71,6 +88,11 @@ impl Told {
     /// The same, of what can be applied again.
     pub(super) fn with_document(self, document: String) -> Self {
         Self { documents: Some(document), ..self }
+    }
+
+    /// With rows that are damaged beside it.
+    pub(super) fn with_damaged(self, damaged: Vec<Damaged>) -> Self {
+        Self { damaged, ..self }
     }
 
     /// Prints it.

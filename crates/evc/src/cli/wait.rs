@@ -4,14 +4,14 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use vault::ids::Epoch;
-use vault::report::State;
+use vault::report::{State, VaultReport};
 
 use super::args::{Reach, Until, VaultUntil, WaitFor};
-use super::client::Client;
+use super::client::{Client, Rows};
 use super::failed::Failed;
-use crate::api::calls::{DEVICE, REFERENCES, STATUS};
-use crate::api::{Code, Described, Done, List, Reference, StateNow, VaultView};
-use crate::store::{Appraised, ReferenceState, VaultStanding};
+use crate::api::calls::{DEVICE, KNOWN_VAULT, REFERENCES, STATUS};
+use crate::api::{Code, Described, Done, List, NodeReport, Reference, Standing, StateNow, VaultView};
+use crate::store::{Appraised, ReferenceState};
 
 /// Between two questions.
 const EVERY: Duration = Duration::from_millis(500);
@@ -37,7 +37,8 @@ pub(super) fn wait(reach: &Reach, what: &WaitFor) -> Result<Done, Failed> {
         }
         WaitFor::Vault { name, device, until: what, time } => {
             let client = Client::new(reach)?;
-            until(time.timeout, || passing(vault(&client, device, name, *what)))
+            let mut known = false;
+            until(time.timeout, || passing(vault(&client, (device, name), *what, &mut known)))
         }
     }
 }
@@ -81,6 +82,7 @@ fn device(client: &Client, name: &str, what: Until) -> Result<Look, Failed> {
     let accepted = device.attestation.as_ref().is_some_and(|fared| fared.outcome != Appraised::Refused);
     let (is, how) = match what {
         Until::Online => (!device.needs_somebody(), format!("device `{name}`: {}", device.condition)),
+        Until::Attested if !device.is_there() => (false, format!("device `{name}`: {}", device.condition)),
         Until::Attested => (accepted, attestation(name, device.attestation.as_ref())),
         Until::Learned => learned(client, name)?,
     };
@@ -99,7 +101,7 @@ fn attestation(name: &str, fared: Option<&crate::api::Attestation>) -> String {
 
 fn learned(client: &Client, name: &str) -> Result<(bool, String), Failed> {
     let list = List { device: Some(name.to_owned()), ..List::default() };
-    let all: Vec<Reference> = client.ask(&REFERENCES, &[], &list)?;
+    let all = Rows::<Reference>::from(client.ask(&REFERENCES, &[], &list)?).whole;
     let good = all.iter().rev().find(|reference| reference.state != ReferenceState::Rejected);
     Ok(match good {
         Some(reference) => {
@@ -117,32 +119,67 @@ fn word(state: ReferenceState) -> &'static str {
     }
 }
 
-fn vault(client: &Client, device: &str, name: &str, what: VaultUntil) -> Result<Look, Failed> {
-    let Some(all) = there(client.call(&DEVICE, &[device]))? else {
-        return Ok(match what {
-            VaultUntil::Gone => {
-                Look::True(format!("device `{device}` is not there, nor is its vault `{name}`"))
-            }
-            _ => Look::NotYet(format!("device `{device}` is not registered")),
-        });
+/// `known`: it is no name that nobody ever told of. Told once, it stays so: what a node told of alone is forgotten when it is gone.
+fn vault(
+    client: &Client,
+    (device, name): (&str, &str),
+    what: VaultUntil,
+    known: &mut bool,
+) -> Result<Look, Failed> {
+    let asked = client.call(&DEVICE, &[device]);
+    let all = match what {
+        // A device that is not there may be a word mistyped: that a vault of it is gone nobody knows.
+        VaultUntil::Gone => asked?,
+        _ => match there(asked)? {
+            Some(all) => all,
+            None => return Ok(Look::NotYet(format!("device `{device}` is not registered"))),
+        },
     };
     let meant = |vault: &&VaultView| vault.name.as_str() == name || vault.id.to_string() == name;
-    Ok(judged(all.vaults.iter().find(meant), name, what))
+    let rows = Rows::from(all.vaults);
+    if what == VaultUntil::Gone && !*known {
+        // So may a vault's.
+        client.call(&KNOWN_VAULT, &[device, name])?;
+        *known = true;
+    }
+    Ok(match (rows.whole.iter().find(meant), what) {
+        (None, _) if rows.damaged.iter().any(|row| row.is_called(name)) => unread(device, name),
+        (None, VaultUntil::Gone) => unlisted(all.device.report.as_ref(), name),
+        (listed, _) => judged(listed, name, what),
+    })
 }
 
-/// By its node's word: what was ordered counts only once it is done.
+fn unread(device: &str, name: &str) -> Look {
+    Look::NotYet(format!(
+        "what the controller keeps of vault `{name}` is damaged: see `evc describe device {device}`"
+    ))
+}
+
+/// A vault that is not listed is gone where its node's last report does not tell of it.
+fn unlisted(report: Option<&NodeReport>, name: &str) -> Look {
+    let Some(report) = report else {
+        return Look::NotYet(format!("vault `{name}` is not listed, and its node has said nothing yet"));
+    };
+    let meant = |told: &&VaultReport| told.name.as_str() == name || told.id.to_string() == name;
+    match report.vaults.iter().find(meant).filter(|told| told.state != State::Removed) {
+        Some(told) => Look::NotYet(format!(
+            "vault `{name}` is not listed, and its node still has it ({}): see `evc adopt vault`",
+            told.state
+        )),
+        None => Look::True(format!("vault `{name}` is gone: neither listed nor told of by its node")),
+    }
+}
+
+/// By its node's word of now: what was ordered counts only once it is done, and what a silent node said does not count.
 fn judged(vault: Option<&VaultView>, name: &str, what: VaultUntil) -> Look {
     let Some(vault) = vault else {
-        return match what {
-            VaultUntil::Gone => Look::True(format!("vault `{name}` is gone")),
-            _ => Look::NotYet(format!("vault `{name}` is not there: see `evc get vaults`")),
-        };
+        return Look::NotYet(format!("vault `{name}` is not there: see `evc get vaults`"));
     };
     let said = |wanted: State| vault.state == Some(StateNow::Said(wanted));
     let is = match what {
         // A row that is gone is kept until the node has reported that it erased the vault.
-        VaultUntil::Gone => vault.standing == VaultStanding::Gone && said(State::Removed),
-        VaultUntil::Unlocked => vault.standing != VaultStanding::Gone && said(State::Unlocked),
+        VaultUntil::Gone => vault.standing == Standing::Gone && said(State::Removed),
+        VaultUntil::Unlocked => vault.standing != Standing::Gone && said(State::Unlocked),
         VaultUntil::Locked => said(State::Locked),
         VaultUntil::Epoch(epoch) => vault.reported_epoch.is_some_and(|at| at >= epoch),
     };
@@ -168,10 +205,52 @@ fn there<T>(told: Result<T, Failed>) -> Result<Option<T>, Failed> {
 
 #[cfg(test)]
 mod tests {
+    use vault::ids::VaultId;
+    use vault::section::Operation;
+
     use super::*;
 
     fn failed(error: &str, code: Code) -> Failed {
         crate::api::Problem { advice: "x".into(), code, error: error.into(), place: None }.into()
+    }
+
+    /// A vault that is not listed is called gone by its node's word alone: an orphan is on its disk yet.
+    #[test]
+    fn what_its_node_still_has_is_not_gone() {
+        let report = |vaults| -> NodeReport {
+            let said = serde_json::json!({ "received": "x", "tpm": "disabled", "attestation": "Complete" });
+            NodeReport { vaults, ..serde_json::from_value(said).expect("a report") }
+        };
+        let told = |state| {
+            let (id, name) = (VaultId(uuid::Uuid::from_u128(7)), "v".parse().expect("a name"));
+            let (created, epoch, last, opened, storage) = (true, None, None, None, None);
+            let (wanted, change_due, holds_escrow_up, detail) = (Operation::Unlock, false, false, Vec::new());
+            vec![VaultReport {
+                id,
+                name,
+                state,
+                created,
+                epoch,
+                wanted,
+                last,
+                opened,
+                storage,
+                change_due,
+                holds_escrow_up,
+                detail,
+            }]
+        };
+        let gone = |report: Option<NodeReport>| match unlisted(report.as_ref(), "v") {
+            Look::True(_) => true,
+            Look::NotYet(how) => {
+                assert!(how.contains("`v` is not listed"), "{how}");
+                false
+            }
+        };
+        assert!(!gone(None), "its node has not spoken");
+        assert!(!gone(Some(report(told(State::Orphan)))), "it is on the disk");
+        assert!(gone(Some(report(told(State::Removed)))));
+        assert!(gone(Some(report(Vec::new()))));
     }
 
     #[test]

@@ -14,7 +14,9 @@ use wire::escrow::{SealedBundle, UploadPlace, open_up, seal_down};
 use zeroize::Zeroizing;
 
 use super::{CustodyError, Identity, Kek, random};
-use crate::store::{BundleRow, DeviceRow, HeldBundle, ListedBundle, Tx, UnixSeconds, VaultStanding};
+use crate::store::{
+    BundleRow, DeviceRow, HeldBundle, ListedBundle, StoreError, Tx, UnixSeconds, VaultStanding,
+};
 
 /// So many of a device's bundles stay, however old.
 const NEWEST: usize = 3;
@@ -142,7 +144,7 @@ pub(crate) async fn forget_vault(
     Ok(())
 }
 
-/// What is noted; of one of before, what it says once it is opened. One that does not open has nothing.
+/// What is noted; of one of before, what it says once it is opened. One that does not read or open has nothing.
 async fn has_of(
     tx: &mut dyn Tx,
     kek: &Kek,
@@ -153,7 +155,11 @@ async fn has_of(
     if has.is_some() {
         return Ok(has);
     }
-    let Some(row) = tx.bundle(device, &held.id.digest).await? else { return Ok(None) };
+    let row = match tx.bundle(device, &held.id.digest).await {
+        Err(StoreError::Damaged(_)) => None,
+        found => found?,
+    };
+    let Some(row) = row else { return Ok(None) };
     match kek.open(Identity::Bundle(&row.project, device, held.id), &row.sealed) {
         Ok(plain) => Ok(Some(contents(&plain))),
         Err(CustodyError::Unsealed(_)) => Ok(None),
@@ -163,8 +169,9 @@ async fn has_of(
 
 /// Notes what those of before have.
 async fn note_contents(tx: &mut dyn Tx, kek: &Kek, device: DeviceId) -> Result<(), CustodyError> {
-    for ListedBundle { held, has, .. } in tx.bundles(device).await? {
-        if let (None, Some(has)) = (&has, has_of(tx, kek, device, held, None).await?) {
+    let unnoted = tx.bundles(device).await?.into_iter().filter(|listed| listed.has.is_none());
+    for ListedBundle { held, .. } in unnoted {
+        if let Some(has) = has_of(tx, kek, device, held, None).await? {
             tx.note_contents(device, &held.id.digest, &has).await?;
         }
     }

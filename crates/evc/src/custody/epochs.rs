@@ -1,18 +1,20 @@
 //! Controller keys of vaults: made at random, sealed under their period's key, opened only to be sealed to a session.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use ::attest::SessionKey;
 use vault::decide::Granted;
 use vault::ids::{DeviceId, Epoch, Project, VaultId};
 use vault::secret::ControllerKey;
 use vault::section::{Custody, Release, SealedKey};
-use wire::release::{Purpose, seal};
+use wire::release::{CIPHERTEXT_LEN, ENC_LEN, Purpose, seal};
 use zeroize::Zeroizing;
 
 use super::period_key::PeriodKey;
 use super::{CustodyError, Identity, Kek, random};
-use crate::store::{DeviceRow, EpochRow, ReleaseRow, StoreError, Tx, UnixSeconds, VaultRow};
+use crate::store::{
+    DeviceRow, EpochRow, ReleaseRow, StoreError, Tx, UnixSeconds, VaultRow, VaultStanding, readable,
+};
 
 /// The period of a time: its month, like `2026-11`.
 #[must_use]
@@ -32,8 +34,8 @@ pub async fn add_epoch(
     epoch: Epoch,
     now: UnixSeconds,
 ) -> Result<(), CustodyError> {
-    let period = period_of(now);
-    let period_key = period_key(tx, kek, &period).await?;
+    kek.is_kept()?;
+    let (period, period_key) = period_key(tx, kek, &period_of(now)).await?;
     let key = ControllerKey::init(|bytes| random(bytes))?;
     let (device, vault) = (of.device, of.id);
     let row = EpochRow { project: None, device, vault, epoch, period, sealed: Vec::new(), made_at: now };
@@ -53,16 +55,25 @@ pub(super) fn sealed_as(
     Ok(EpochRow { project: Some(project.clone()), sealed, ..row.clone() })
 }
 
-/// The period's key, made at its first use.
-async fn period_key(tx: &mut dyn Tx, kek: &Kek, period: &str) -> Result<PeriodKey, CustodyError> {
-    if let Some(sealed) = tx.period(period).await? {
-        return PeriodKey::unsealed(kek, period, &sealed);
+/// A period's name and key, made at its first use. One that does not open keeps what was sealed under it, and nothing that is new: that goes
+/// under another key of the same month.
+async fn period_key(tx: &mut dyn Tx, kek: &Kek, month: &str) -> Result<(String, PeriodKey), CustodyError> {
+    let mut period = month.to_owned();
+    for number in 2.. {
+        match period_key_of(tx, kek, &period).await {
+            Err(CustodyError::Absent(_)) => break,
+            Err(CustodyError::Unsealed(row)) => {
+                tracing::error!(%row, "what is sealed under it opens no more; what is new is sealed under another key");
+                period = format!("{month}.{number}");
+            }
+            opened => return Ok((period, opened?)),
+        }
     }
-    let (made, sealed) = PeriodKey::generate(kek, period)?;
-    match tx.add_period(period, &sealed).await {
+    let (made, sealed) = PeriodKey::generate(kek, &period)?;
+    match tx.add_period(&period, &sealed).await {
         // Another device was the first of the month meanwhile: its key is the period's.
         Err(StoreError::Taken) => Err(StoreError::Again.into()),
-        added => Ok(added.map(|()| made)?),
+        added => Ok(added.map(|()| (period, made))?),
     }
 }
 
@@ -109,12 +120,21 @@ impl<'k> Releases<'k> {
         device: &DeviceRow,
         session: SessionKey,
     ) -> Result<Self, CustodyError> {
-        let kept = tx.releases(&device.project, device.id, &session.0).await?.into_iter().map(|row| {
+        let rows = tx.releases(&device.project, device.id, &session.0).await?.into_iter();
+        // What no node would read is sealed anew.
+        let whole = |row: &ReleaseRow| (row.enc.len(), row.ciphertext.len()) == (ENC_LEN, CIPHERTEXT_LEN);
+        let kept = rows.filter(whole).map(|row| {
             let ReleaseRow { vault, epoch, custody, enc, ciphertext, .. } = row;
             ((vault, epoch, custody), SealedKey { epoch, enc, ciphertext })
         });
         let (project, kept) = (device.project.clone(), kept.collect());
         Ok(Self { kek, project, device: device.id, session, kept, epochs: None, periods: HashMap::new() })
+    }
+
+    /// To which session.
+    #[must_use]
+    pub fn session(&self) -> SessionKey {
+        self.session
     }
 
     /// The keys that a decision granted.
@@ -124,12 +144,37 @@ impl<'k> Releases<'k> {
     pub async fn of(&mut self, tx: &mut dyn Tx, granted: &Granted) -> Result<Release, CustodyError> {
         let epochs = granted.epochs();
         let current = self.sealed(tx, granted, epochs.current()).await?;
-        let last = if epochs.last() == epochs.current() {
-            current.clone()
-        } else {
-            self.sealed(tx, granted, epochs.last()).await?
+        if epochs.last() == epochs.current() {
+            return Ok(Release::Keys { last: current.clone(), current });
+        }
+        let last = match self.sealed(tx, granted, epochs.last()).await {
+            // A node that took the current one has no use for it.
+            Err(error) if is_of_the_row(&error) => {
+                tracing::error!(vault = %granted.vault(), %error, "only the newest key goes out");
+                current.clone()
+            }
+            last => last?,
         };
         Ok(Release::Keys { current, last })
+    }
+
+    /// Why the current key of what was granted does not open; none where it does, or was sealed for this session before.
+    ///
+    /// # Errors
+    /// [`CustodyError::Store`].
+    pub async fn shut(
+        &mut self,
+        tx: &mut dyn Tx,
+        granted: &Granted,
+    ) -> Result<Option<CustodyError>, CustodyError> {
+        let epoch = granted.epochs().current();
+        if self.kept.contains_key(&(granted.vault(), epoch, name_of(granted.custody()).into())) {
+            return Ok(None);
+        }
+        match self.open(tx, granted, epoch).await {
+            Err(error) if is_of_the_row(&error) => Ok(Some(error)),
+            opened => opened.map(|_| None),
+        }
     }
 
     async fn sealed(
@@ -180,7 +225,7 @@ impl<'k> Releases<'k> {
     ) -> Result<ControllerKey, CustodyError> {
         let identity = Identity::Epoch(&self.project, granted.device(), granted.vault(), epoch);
         if self.epochs.is_none() {
-            let rows = tx.epochs_in_use(self.device).await?.into_iter();
+            let rows = readable(tx.epochs_in_use(self.device).await?).into_iter();
             self.epochs = Some(rows.map(|row| ((row.vault, row.epoch), row)).collect());
         }
         let row = self.epochs.as_ref().and_then(|rows| rows.get(&(granted.vault(), epoch)));
@@ -197,6 +242,36 @@ impl<'k> Releases<'k> {
             Ok(())
         })
     }
+}
+
+/// Whether one row is what is wrong, and not the store or the key-encryption key's file.
+fn is_of_the_row(error: &CustodyError) -> bool {
+    matches!(error, CustodyError::Absent(_) | CustodyError::Unsealed(_))
+}
+
+/// The vaults of a device whose newest key is absent or does not open.
+///
+/// # Errors
+/// [`CustodyError::Store`].
+pub async fn unopened(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    device: &DeviceRow,
+) -> Result<BTreeSet<VaultId>, CustodyError> {
+    let rows = readable(tx.epochs_in_use(device.id).await?);
+    let mut unopened = BTreeSet::new();
+    for vault in tx.vaults(device.id).await?.iter().filter(|vault| vault.standing != VaultStanding::Gone) {
+        let row = rows.iter().find(|row| (row.vault, row.epoch) == (vault.id, vault.current_epoch));
+        let opens = match row {
+            None => false,
+            Some(row) => match unsealed(tx, kek, &vault.project, row).await {
+                Err(error) if is_of_the_row(&error) => false,
+                opened => opened.map(|_| true)?,
+            },
+        };
+        unopened.extend((!opens).then_some(vault.id));
+    }
+    Ok(unopened)
 }
 
 /// Seals the keys of all of a vault's epochs anew, as another device's: they go with the vault, and nowhere else.
@@ -236,6 +311,10 @@ pub(super) async fn period_key_of(
     period: &str,
 ) -> Result<PeriodKey, CustodyError> {
     let absent = || CustodyError::Absent(Identity::Period(period).into());
-    let sealed = tx.period(period).await?.ok_or_else(absent)?;
+    let sealed = match tx.period(period).await {
+        // Of the wrong type: no more of a key than one that does not open.
+        Err(StoreError::Damaged(_)) => return Err(CustodyError::Unsealed(Identity::Period(period).into())),
+        found => found?.ok_or_else(absent)?,
+    };
     PeriodKey::unsealed(kek, period, &sealed)
 }

@@ -1,18 +1,24 @@
 //! The key-encryption key: 32 random bytes in a 0600 file, made at first start. It seals rows, a period's key among them, which is another type.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use disk::Disk;
+use nix::libc::O_NONBLOCK;
 use zeroize::Zeroizing;
 
+use super::kek_file::Watched;
 use super::{CustodyError, Identity, KekFault, Unmade, sealing};
 
 /// A key that seals other keys. Boxed, wiped on drop, never printed.
-pub struct Kek(Box<Zeroizing<[u8; 32]>>);
+pub struct Kek {
+    key: Box<Zeroizing<[u8; 32]>>,
+    /// Where it lies.
+    file: Option<Watched>,
+}
 
 impl fmt::Debug for Kek {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,8 +44,8 @@ impl Kek {
     /// # Errors
     /// [`CustodyError::Making`].
     pub fn generate() -> Result<Self, CustodyError> {
-        let mut kek = Self(Box::new(Zeroizing::new([0; 32])));
-        random(kek.0.as_mut_slice())?;
+        let mut kek = Self { key: Box::new(Zeroizing::new([0; 32])), file: None };
+        random(kek.key.as_mut_slice())?;
         Ok(kek)
     }
 
@@ -53,14 +59,26 @@ impl Kek {
 
     pub(crate) fn from_file_on(disk: &Disk, file: &Path, first_start: bool) -> Result<Self, CustodyError> {
         let told = |source: KekFault| CustodyError::KekFile { file: file.to_owned(), source };
-        match File::open(file) {
-            Ok(open) => Self::read(open).map_err(told),
-            Err(e) if e.kind() == io::ErrorKind::NotFound && first_start => {
-                Self::make(disk, file).map_err(told)
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(told(KekFault::Gone)),
-            Err(e) => Err(told(e.into())),
-        }
+        // A pipe of this name is refused for its length: nobody may ever write to it.
+        let kek = match OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(file) {
+            Ok(open) => Self::read(open),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && first_start => Self::make(disk, file),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(KekFault::Gone),
+            Err(e) => Err(e.into()),
+        };
+        Ok(Self { file: Watched::of(disk, file), ..kek.map_err(told)? })
+    }
+
+    /// Whether its file has it still, or again: one that is gone is written anew.
+    ///
+    /// # Errors
+    /// [`CustodyError::KekFile`]: what is sealed now may never open again.
+    pub fn is_kept(&self) -> Result<(), CustodyError> {
+        let Some(watched) = &self.file else { return Ok(()) };
+        watched.has(&self.key).map_err(|source| {
+            let file = watched.file().to_owned();
+            CustodyError::KekFile { file, source }
+        })
     }
 
     fn read(mut file: File) -> Result<Self, KekFault> {
@@ -71,28 +89,29 @@ impl Kek {
         if meta.len() != 32 {
             return Err(KekFault::Length { bytes: meta.len() });
         }
-        let mut kek = Self(Box::new(Zeroizing::new([0; 32])));
-        file.read_exact(kek.0.as_mut_slice())?;
+        let mut kek = Self { key: Box::new(Zeroizing::new([0; 32])), file: None };
+        file.read_exact(kek.key.as_mut_slice())?;
         Ok(kek)
     }
 
     fn make(disk: &Disk, file: &Path) -> Result<Self, KekFault> {
-        let mut kek = Self(Box::new(Zeroizing::new([0; 32])));
-        fill(kek.0.as_mut_slice())?;
+        let mut kek = Self { key: Box::new(Zeroizing::new([0; 32])), file: None };
+        fill(kek.key.as_mut_slice())?;
         write_private(disk, file, kek.expose_kek())?;
         Ok(kek)
     }
 
     /// Returns the bytes. `grep expose_kek` lists every reader.
     pub(super) fn expose_kek(&self) -> &[u8; 32] {
-        &self.0
+        &self.key
     }
 
     /// Seals `plain` for one row.
     ///
     /// # Errors
-    /// [`CustodyError::Making`].
+    /// [`CustodyError::Making`]. As [`Self::is_kept`].
     pub fn seal(&self, row: Identity<'_>, plain: &[u8]) -> Result<Vec<u8>, CustodyError> {
+        self.is_kept()?;
         sealing::seal(self.expose_kek(), row, plain)
     }
 

@@ -9,6 +9,7 @@ mod carry_over;
 mod epochs;
 mod identity;
 mod kek;
+mod kek_file;
 mod memory;
 mod nonces;
 mod period_key;
@@ -19,7 +20,7 @@ mod tls;
 pub use bundles::{BundleKept, give_back, give_to_try, history, keep_bundle};
 pub(crate) use bundles::{IN_ALL, forget_vault};
 pub(crate) use carry_over::{CarriedOver, carry_over};
-pub use epochs::{Releases, add_epoch, period_of, rehome, went_out_under};
+pub use epochs::{Releases, add_epoch, period_of, rehome, unopened, went_out_under};
 pub use identity::{Identity, SealedRow};
 pub(crate) use kek::write_private;
 pub use kek::{Kek, random};
@@ -123,6 +124,16 @@ pub enum KekFault {
         /// How many it has.
         bytes: u64,
     },
+    /// While evc runs it came to have another key than the one that evc works with.
+    #[error(
+        "it was written over with another key; the right one lies beside it as `kek.saved`: put that in its place before you stop evc"
+    )]
+    Other,
+    /// The same, and the right key could not be saved: another one lies where it goes.
+    #[error(
+        "it was written over with another key, and `kek.saved` beside it is not the right one either: move both away before you stop evc, and it writes the right one anew"
+    )]
+    Unsaved,
     /// There was no randomness to make it of.
     #[error("it could not be made: {0}")]
     Making(#[from] Unmade),

@@ -1,9 +1,9 @@
 //! What a device posts to `/attest`: its certificates, pinned at first sight; a wish for a nonce; evidence; keys for escrow.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ::attest::{AkPublic, SessionKey};
-use vault::decide::TpmPin;
+use vault::decide::{BundleNeeded, TpmPin};
 use vault::ids::DeviceId;
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceAnswer, Quote, QuoteAnswer, QuoteCode,
@@ -11,12 +11,14 @@ use wire::attest::{
 
 use super::doubled::{alarm, follow};
 use crate::fleet::defaults::add_default_vaults;
-use crate::fleet::evidence::{ATTESTATION_CERT, BadEvidence, Came, Shown, reference_of};
+use crate::fleet::evidence::{
+    ATTESTATION_CERT, BadEvidence, Came, ENDORSEMENT_CERT, Shown, reference_of, taken_off,
+};
 use crate::fleet::section::draft;
 use crate::fleet::view::View;
 use crate::service::{Barred, Controller, Fault, Message, Refusal};
 use crate::store::{
-    CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope, StandingRow, Tx,
+    AsOf, CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope, StandingRow, Tx,
     UnixSeconds,
 };
 use crate::words::evidence::{coarse, in_full};
@@ -67,20 +69,28 @@ impl Controller {
             // Stock EVE wipes a locked vault when it is told of success without a key: so it is never told.
             return Ok(refused(&BadEvidence::Unbound));
         };
-        let judge = self.store.write_ahead(Scope::Device(id), |tx| {
-            Box::pin(self.judged(tx, id, (&nonce, session), &quote, came))
+        // A courier's nonce is held against when the device was heard, which is noted beside all that ends what is remembered.
+        let seen = self.recall.take(id).filter(|_| !came.by_courier);
+        let then = seen.as_ref().map_or_else(|| self.store.as_of(), |(as_of, _)| *as_of);
+        let seen = Mutex::new(seen.map(|(_, view)| view));
+        let judge = self.store.write_upon(then, id, |tx| {
+            Box::pin(self.judged(tx, id, (&nonce, session), &quote, (came, then, &seen)))
         });
-        let (judged, alarm) = judge.await?;
+        let (Outcome { judged, alarm, view }, after) = judge.await?;
+        if let (Some(view), Some(after)) = (view, after) {
+            self.recall.keep(after, view);
+        }
         if let Some((alarm, shown_at)) = alarm {
             tracing::warn!(device = %id, alarm, "nothing is released to this device until an operator settles it");
             self.store.write(Scope::Device(id), |tx| tx.saw_device(id, shown_at)).await?;
+            self.acted().await;
         }
         self.told(id, session, came, &judged);
         Ok(answered(judged))
     }
 
     /// In the log. What is refused over and over is told now and then, with how often it was.
-    fn told(&self, device: DeviceId, session: SessionKey, came: Came, judged: &Judged) {
+    pub(super) fn told(&self, device: DeviceId, session: SessionKey, came: Came, judged: &Judged) {
         match judged {
             Judged::Bad(why) => {
                 let Some(kept_back) = self.refused.told(device, came.at) else { return };
@@ -101,33 +111,50 @@ impl Controller {
         }
     }
 
-    async fn judged(
+    pub(super) async fn judged(
         &self,
         tx: &mut dyn Tx,
-        device: DeviceId,
+        id: DeviceId,
         (nonce, session): (&[u8; 32], SessionKey),
         quote: &Quote,
-        came: Came,
-    ) -> Result<(Judged, Option<(String, UnixSeconds)>), Refusal> {
+        (came, then, seen): (Came, AsOf, &Mutex<Option<Box<View>>>),
+    ) -> Result<Outcome, Refusal> {
         let now = came.at;
-        let device = there(tx, device).await?;
-        let Some(shown_at) = self.shown_at(nonce, &device, came) else { return Ok((Judged::Stale, None)) };
-        let stood = tx.standing(device.id).await?;
-        match self.fresh(tx, &device, stood.as_ref(), quote.clone()).await? {
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut view = match seen.filter(|_| self.store.untouched_since(then, id)) {
+            Some(view) => view,
+            None => {
+                let row = there(tx, id).await?;
+                Box::new(View::load(&self.verdicts, tx, row).await?)
+            }
+        };
+        let device = &view.device;
+        let Some(shown_at) = self.shown_at(nonce, device, came) else {
+            return Ok(Outcome::of(Judged::Stale));
+        };
+        match self.fresh(&view, quote.clone()) {
             Ok((record, shown)) => {
                 let session = record.session();
-                let alarm = follow(tx, &device, stood.as_ref(), (session.0, &shown), now).await?;
-                let learned = self.take(tx, &device, &record, &shown, came).await?;
-                let unmet = self.unmet(tx, &device, (session, &shown), (came, shown_at)).await?;
-                Ok((Judged::Good { learned, unmet }, alarm.map(|alarm| (alarm, shown_at))))
+                let learns = device.learn && reference_of(&record, &shown).is_some();
+                let alarm = follow(tx, device, view.standing.as_ref(), (session.0, &shown), now).await?;
+                let (learned, standing) = self.take(tx, device, record, &shown, came).await?;
+                let (fared, unmet) = self.unmet(tx, device, (session, &shown), (came, shown_at)).await?;
+                let is_plain = alarm.is_none() && !learns && device.tpm != TpmPin::Unknown;
+                view.proved(standing, shown, fared, shown_at);
+                Ok(Outcome {
+                    judged: Judged::Good { learned, unmet },
+                    alarm: alarm.map(|alarm| (alarm, shown_at)),
+                    view: is_plain.then_some(view),
+                })
             }
             Err(why) => {
-                tx.answered(device.id, &Fared::of(Err(&why), session, came), shown_at).await?;
+                tx.answered(id, &Fared::of(Err(&why), session, came), shown_at).await?;
                 let alarm = match why {
-                    BadEvidence::WentBack(_) => alarm(tx, &device, &in_full(&why), now).await?,
+                    BadEvidence::WentBack(_) => alarm(tx, device, &in_full(&why), now).await?,
                     _ => None,
                 };
-                Ok((Judged::Bad(why), alarm.map(|alarm| (alarm, shown_at))))
+                let alarm = alarm.map(|alarm| (alarm, shown_at));
+                Ok(Outcome { alarm, ..Outcome::of(Judged::Bad(why)) })
             }
         }
     }
@@ -136,28 +163,23 @@ impl Controller {
         &self,
         tx: &mut dyn Tx,
         device: &DeviceRow,
-        record: &Record,
+        record: Record,
         shown: &Shown,
         came: Came,
-    ) -> Result<Option<i64>, Refusal> {
+    ) -> Result<(Option<i64>, StandingRow), Refusal> {
         let (now, session) = (came.at, record.session().0);
-        tx.put_standing(&StandingRow {
-            device: device.id,
-            session,
-            at: now,
-            renew: false,
-            record: record.clone(),
-        })
-        .await?;
+        let row = StandingRow { device: device.id, session, at: now, renew: false, record };
+        tx.put_standing(&row).await?;
         if matches!(shown, Shown::DeviceSigned(_)) && device.tpm == TpmPin::Unknown {
             tx.pin_tpm(device.id, TpmPin::Absent).await?;
             add_default_vaults(tx, &self.kek, device, now).await?;
         }
-        let learned = match reference_of(record, shown).filter(|_| device.learn) {
-            Some(pcrs) => Some(learn(tx, device, pcrs, now).await?),
+        let to_learn = if device.learn { reference_of(&row.record, shown) } else { None };
+        let learned = match to_learn {
+            Some(pcrs) => learn(tx, device, pcrs, now).await?,
             None => None,
         };
-        Ok(learned)
+        Ok((learned, row))
     }
 
     /// Notes how the evidence fared. Why it satisfies no policy is told once for each session, and when it changes.
@@ -167,11 +189,13 @@ impl Controller {
         device: &DeviceRow,
         (session, shown): (SessionKey, &Shown),
         (came, shown_at): (Came, UnixSeconds),
-    ) -> Result<Option<String>, Refusal> {
+    ) -> Result<(Fared, Option<String>), Refusal> {
         let fared = Fared::of(Ok(shown), session, came);
         let unmet = fared.strange.is_some() && {
             let row = there(tx, device.id).await?;
-            draft(&View::load(&self.verdicts, tx, row).await?, session, None, came.at).lacks.is_some()
+            draft(&View::load(&self.verdicts, tx, row).await?, session, (None, BundleNeeded::NEVER), came.at)
+                .lacks
+                .is_some()
         };
         let fared = Fared { unmet, ..fared };
         tx.answered(device.id, &fared, shown_at).await?;
@@ -180,29 +204,36 @@ impl Controller {
                 == (true, &fared.session, fared.strange, fared.words.first())
         };
         let is_new = unmet && !device.verdict.get().is_some_and(told);
-        Ok(fared.words.first().filter(|_| is_new).cloned())
+        let unmet = fared.words.first().filter(|_| is_new).cloned();
+        Ok((fared, unmet))
     }
 
     /// Judges what came in against what stood until now.
-    async fn fresh(
-        &self,
-        tx: &mut dyn Tx,
-        device: &DeviceRow,
-        stood: Option<&StandingRow>,
-        quote: Quote,
-    ) -> Result<Result<(Record, Arc<Shown>), BadEvidence>, Refusal> {
-        let certs = tx.certs(device.id).await?;
-        let references = tx.references_of(device.id).await?;
-        let before = stood.map(|row| &row.record);
-        let judged = Record::of(quote, before);
-        Ok(judged.and_then(|record| {
-            self.verdicts.judge(&record, device, &certs, &references).map(|shown| (record, shown))
-        }))
+    fn fresh(&self, view: &View, quote: Quote) -> Result<(Record, Arc<Shown>), BadEvidence> {
+        let before = view.standing.as_ref().map(|row| &row.record);
+        let record = Record::of(quote, before)?;
+        let shown = self.verdicts.judge(&record, &view.device, &view.certs, &view.references)?;
+        Ok((record, shown))
+    }
+}
+
+/// What is to be told of evidence, and kept in memory of it.
+pub(super) struct Outcome {
+    pub(super) judged: Judged,
+    /// One that was given, and when the device was there.
+    pub(super) alarm: Option<(String, UnixSeconds)>,
+    /// The device as it is once this is kept, where nothing but what is told here was written of it.
+    view: Option<Box<View>>,
+}
+
+impl Outcome {
+    fn of(judged: Judged) -> Self {
+        Self { judged, alarm: None, view: None }
     }
 }
 
 /// What became of evidence.
-enum Judged {
+pub(super) enum Judged {
     /// Its nonce was not good.
     Stale,
     /// It is worth nothing.
@@ -212,7 +243,7 @@ enum Judged {
 }
 
 /// What the device is told, once it is kept.
-fn answered(judged: Judged) -> QuoteAnswer {
+pub(super) fn answered(judged: Judged) -> QuoteAnswer {
     match judged {
         Judged::Stale => refused(&BadEvidence::Nonce),
         Judged::Bad(why) => refused(&why),
@@ -231,13 +262,13 @@ fn cert_row(device: &DeviceRow, cert: &DeviceCert, now: UnixSeconds) -> CertRow 
     let kind = match cert.kind {
         DeviceCertKind::Onboarding => 10,
         DeviceCertKind::Attestation => ATTESTATION_CERT,
-        DeviceCertKind::Endorsement => 12,
+        DeviceCertKind::Endorsement => ENDORSEMENT_CERT,
         DeviceCertKind::Ecdh => 13,
     };
     CertRow { device: device.id, kind, pem: cert.pem.clone(), public: cert.tpm_public.clone(), added_at: now }
 }
 
-async fn pin_all(
+pub(super) async fn pin_all(
     tx: &mut dyn Tx,
     device: DeviceId,
     certs: &[DeviceCert],
@@ -249,18 +280,26 @@ async fn pin_all(
         if row.kind == ATTESTATION_CERT && row.public.is_some() {
             tx.pin_tpm(device.id, with_tpm(&device, &row)?).await?;
         }
-        pin_one(tx, &row).await?;
+        pin_one(tx, &device, &row).await?;
     }
     Ok(())
 }
 
 /// What is pinned stays; a public area that did not come with its certificate at first may come later.
-async fn pin_one(tx: &mut dyn Tx, row: &CertRow) -> Result<(), Refusal> {
-    let pinned = tx.certs(row.device).await?.into_iter().find(|pinned| pinned.kind == row.kind);
-    match pinned {
-        Some(pinned) if !same_key(&pinned, row) => Err(Barred::Pinned { kind: row.kind }.into()),
+async fn pin_one(tx: &mut dyn Tx, device: &DeviceRow, row: &CertRow) -> Result<(), Refusal> {
+    let refused = || Barred::Pinned { kind: row.kind, device: device.name.clone() };
+    let certs = tx.certs(row.device).await?;
+    let as_it_was = |known: &CertRow| match (&known.public, &row.public) {
+        (Some(known), Some(shown)) => known == shown,
+        _ => same_key(known, row),
+    };
+    if certs.iter().any(|known| known.kind == taken_off(row.kind) && as_it_was(known)) {
+        return Err(Barred::TakenOff { kind: row.kind, device: device.name.clone() }.into());
+    }
+    match certs.into_iter().find(|pinned| pinned.kind == row.kind) {
+        Some(pinned) if !same_key(&pinned, row) => Err(refused().into()),
         Some(pinned) if pinned.public == row.public => Ok(()),
-        Some(pinned) if pinned.public.is_some() => Err(Barred::Pinned { kind: row.kind }.into()),
+        Some(pinned) if pinned.public.is_some() => Err(refused().into()),
         Some(_) | None => Ok(tx.put_cert(row).await?),
     }
 }
@@ -312,7 +351,17 @@ fn code(why: &BadEvidence) -> QuoteCode {
 }
 
 /// A first good quote is learned as a reference value that an operator has yet to approve.
-async fn learn(tx: &mut dyn Tx, device: &DeviceRow, pcrs: Pcrs, now: UnixSeconds) -> Result<i64, Refusal> {
+/// The number of the new reference value; none where one of these values is there, and an operator's word on it may stand.
+async fn learn(
+    tx: &mut dyn Tx,
+    device: &DeviceRow,
+    pcrs: Pcrs,
+    now: UnixSeconds,
+) -> Result<Option<i64>, Refusal> {
+    tx.set_learning(device.id, false).await?;
+    if tx.references_of(device.id).await?.iter().any(|row| row.pcrs == pcrs) {
+        return Ok(None);
+    }
     let row = ReferenceRow {
         id: 0,
         project: device.project.clone(),
@@ -322,7 +371,5 @@ async fn learn(tx: &mut dyn Tx, device: &DeviceRow, pcrs: Pcrs, now: UnixSeconds
         learned_at: now,
         decided_at: None,
     };
-    let id = tx.add_reference(&row).await?;
-    tx.set_learning(device.id, false).await?;
-    Ok(id)
+    Ok(Some(tx.add_reference(&row).await?))
 }

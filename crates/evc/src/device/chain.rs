@@ -6,39 +6,54 @@ use vault::ids::{DeviceId, Incarnation};
 use vault::ledger::{Ledger, Older};
 
 use vault::wanted::Head;
-use wire::config::VaultAsk;
 
-use super::config::known;
+use super::config::{Ahead, Changed, known};
+use crate::clock::now;
 use crate::custody::random;
 use crate::service::start::{INCARNATION, StartError, incarnation};
 use crate::service::{Controller, Refusal};
 use crate::store::{AsOf, DeviceRow, Scope, Store, StoreError, Stored, Tx, UnixSeconds};
-use crate::words::OLDER;
+use crate::words::older_advice;
 
 /// In the store: incarnations that were, 16 bytes each.
 const PAST: &str = "past incarnations";
 
 impl Controller {
     /// The chain once this was told; or how it shows, or showed before, that this database is older. A node that tells nothing, since it
-    /// can't read its record yet, sees for itself whether a section follows what it accepted; and it takes no mark off.
+    /// can't read its record yet, sees for itself whether a section follows what it accepted.
     pub(crate) async fn chain(
         &self,
         tx: &mut dyn Tx,
         row: &DeviceRow,
         told: Option<Head>,
     ) -> Stored<Result<Ledger, Older>> {
+        match (self.heard_of(row, told), told) {
+            (Err(Older::Forked), Some(head)) if tx.was_sent_before(row.id, &head.digest).await? => {
+                let mut ledger = row.ledger.clone();
+                ledger.went_back(head.digest);
+                Ok(self.unless_put_back(ledger))
+            }
+            (heard, _) => Ok(heard.and_then(|ledger| self.unless_put_back(ledger))),
+        }
+    }
+
+    /// The same by its row alone: one that is forked may have a section that was sent before those that this remembers.
+    pub(super) fn chain_by(&self, row: &DeviceRow, told: Option<Head>) -> Result<Ledger, Older> {
+        self.heard_of(row, told).and_then(|ledger| self.unless_put_back(ledger))
+    }
+
+    /// Nothing shows that this device went further; and nothing that its operators' words on it are all here.
+    fn unless_put_back(&self, ledger: Ledger) -> Result<Ledger, Older> {
+        if self.put_back { Err(Older::PutBack) } else { Ok(ledger) }
+    }
+
+    fn heard_of(&self, row: &DeviceRow, told: Option<Head>) -> Result<Ledger, Older> {
         // What another device accepted (this one, before it was registered anew) is for the node to judge.
         let Some(head) = told.filter(|head| head.device == row.id) else {
-            return Ok(row.older.map_or_else(|| Ok(row.ledger.clone()), Err));
+            return row.older.map_or_else(|| Ok(row.ledger.clone()), Err);
         };
         let (mut ledger, own) = (row.ledger.clone(), self.place(row.section_version));
-        match ledger.hear(own, &self.past, (head.version, head.digest)) {
-            Err(Older::Forked) if tx.was_sent_before(row.id, &head.digest).await? => {
-                ledger.went_back(head.digest);
-                Ok(Ok(ledger))
-            }
-            heard => Ok(heard.map(|()| ledger)),
-        }
+        ledger.hear(own, &self.past, (head.version, head.digest)).map(|()| ledger)
     }
 
     /// The device accepted what was sent last: the next section follows that. It tells it with each of its polls: a power cut that takes this
@@ -50,10 +65,11 @@ impl Controller {
         &self,
         as_of: AsOf,
         device: DeviceId,
-        ask: &VaultAsk,
+        Changed { ask, drawn }: Changed,
     ) -> Result<Option<AsOf>, Refusal> {
-        let told = ask.accepted;
-        let keep = self.store.write_upon(as_of, device, |tx| Box::pin(self.keep_accepted(tx, device, told)));
+        let (told, ahead) = (ask.accepted, Ahead::of(as_of, drawn));
+        let keep =
+            self.store.write_upon(as_of, device, |tx| Box::pin(self.keep_accepted(tx, device, told, &ahead)));
         Ok(keep.await?.1)
     }
 
@@ -62,11 +78,15 @@ impl Controller {
         tx: &mut dyn Tx,
         device: DeviceId,
         told: Option<Head>,
+        ahead: &Ahead,
     ) -> Result<(), Refusal> {
-        let row = known(tx, device).await?;
+        if let Some(mut drawn) = ahead.take(&self.store, device) {
+            return keep(tx, &mut drawn.view.device, drawn.ledger).await;
+        }
+        let mut row = known(tx, device).await?;
         // Whatever it shows since is noted by a poll that is answered.
         match self.chain(tx, &row, told).await? {
-            Ok(ledger) => keep(tx, device, &row, ledger).await,
+            Ok(ledger) => keep(tx, &mut row, ledger).await,
             Err(_) => Ok(()),
         }
     }
@@ -80,28 +100,23 @@ pub(crate) async fn note_older(
     now: UnixSeconds,
 ) -> Result<(), Refusal> {
     if row.older != Some(older) {
-        tracing::error!(device = %row.id, name = %row.name, "this database is older than its node: {older}; {OLDER}");
+        let what_to_do = older_advice(older);
+        tracing::error!(device = %row.id, name = %row.name, "nothing is released to this node: {older}; {what_to_do}");
         tx.set_older(row.id, Some(older)).await?;
     }
     Ok(tx.saw_device(row.id, now).await?)
 }
 
-/// The chain after an answer, and that the database is not older: a device that showed it has told now what was sent from here.
-pub(crate) async fn keep(
-    tx: &mut dyn Tx,
-    device: DeviceId,
-    before: &DeviceRow,
-    mut after: Ledger,
-) -> Result<(), Refusal> {
-    if before.older.is_some() {
-        tx.set_older(device, None).await?;
-    }
+/// The chain after an answer. That the device was further on once stays noted, whatever it tells now: a poll is signed and not fresh, so one of
+/// before may be sent again by whoever has it, and then nothing of the device is to end by what this database says. An operator takes it off.
+pub(crate) async fn keep(tx: &mut dyn Tx, row: &mut DeviceRow, mut after: Ledger) -> Result<(), Refusal> {
     let old = after.take_old();
     if !old.is_empty() {
-        tx.add_sent_before(device, &old).await?;
+        tx.add_sent_before(row.id, &old).await?;
     }
-    if before.ledger != after {
-        tx.put_ledger(device, &after).await?;
+    if row.ledger != after {
+        tx.put_ledger(row.id, &after).await?;
+        row.ledger = after;
     }
     Ok(())
 }
@@ -122,7 +137,7 @@ async fn past_from_now(tx: &mut dyn Tx, ends: Incarnation) -> Result<Vec<u8>, St
     let mut all = past(tx).await?;
     let told = tx.all_older().await?.into_iter().filter_map(|older| match older {
         Older::LaterLife(told) => Some(told),
-        Older::Behind { .. } | Older::Forked | Older::SomeLaterLife => None,
+        Older::Behind { .. } | Older::Forked | Older::SomeLaterLife | Older::PutBack => None,
     });
     for one in [ends].into_iter().chain(told) {
         if !all.contains(&one) {
@@ -148,5 +163,6 @@ async fn anew(tx: &mut dyn Tx, fresh: [u8; 16]) -> Result<(), StartError> {
     let past = past_from_now(tx, ends).await?;
     tx.put_meta(PAST, &past).await?;
     tx.put_meta(INCARNATION, &fresh).await?;
+    tx.keep_ending(now()).await?;
     Ok(tx.number_anew().await?)
 }

@@ -1,10 +1,10 @@
 //! The hash that a poll names, by which a controller knows what the device has (EVE's `configHash`). No node looks into it.
 
 use ::attest::SessionKey;
+use vault::draft::Draft;
 use vault::ledger::Ledger;
 
 use crate::fleet::parts::Parts;
-use crate::fleet::section::Draft;
 use crate::service::Controller;
 use crate::store::DeviceRow;
 

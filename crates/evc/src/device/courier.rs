@@ -2,20 +2,23 @@
 //! appraised and answered by the functions of the line, and by no others. What differs: the challenge lives for days, and a body on a stick
 //! does not count its device as heard now.
 
+use std::sync::Mutex;
+
 use ::attest::SessionKey;
 use vault::ids::DeviceId;
 use wire::attest::{AttestRequest, AttestResponse, EvidenceAnswer, Quote, QuoteAnswer, QuoteCode};
 use wire::config::{ConfigRequest, ConfigResponse, VaultAsk};
 use wire::courier::{CourierAnswer, CourierEvidence};
 use wire::envelope::{DeviceEnvelope, seal_from_controller};
-use wire::info::Info;
+use wire::info::{DeviceInfo, Info};
 
-use super::attest::there;
+use super::attest::{Judged, Outcome, answered, pin_all, there};
 use super::config::Look;
+use super::info::of_device;
 use super::sender::find;
 use crate::fleet::evidence::Came;
 use crate::service::{BadRequest, Controller, Fault, InTheWay, Refusal};
-use crate::store::{DeviceRow, UnixSeconds};
+use crate::store::{DeviceRow, Scope, Tx, UnixSeconds};
 
 /// How long a courier's challenge may be good for, and how long it is where nothing is said, in seconds.
 pub const COURIER_LIFE_S: (u32, u32, u32) = (60, 90 * 86_400, 7 * 86_400);
@@ -28,6 +31,8 @@ pub struct CarriedAnswer {
     pub session: Option<SessionKey>,
     /// Until when its challenge is good.
     pub until: UnixSeconds,
+    /// What was brought was taken before: nothing was changed by it now.
+    pub again: bool,
     /// The file.
     pub file: Vec<u8>,
 }
@@ -72,7 +77,8 @@ impl Controller {
         let control = response.control.as_mut().ok_or(Fault::Configuration)?;
         control.challenge = Some(self.carried(&device, life_s, now));
         let file = self.signed(&response)?;
-        Ok(CarriedAnswer { response, session, until: now.saturating_add(life_s.into()), file })
+        let until = now.saturating_add(life_s.into());
+        Ok(CarriedAnswer { response, session, until, again: false, file })
     }
 
     /// In full, whatever the device knows already: a file may be lost.
@@ -87,7 +93,7 @@ impl Controller {
             })
         });
         match looked.await? {
-            Look::Said(response) => Ok(*response),
+            Look::Said(response, _) => Ok(*response),
             Look::Changed(changed) => self.answer(id, &ask.config_hash, changed, as_of, now).await,
             Look::Unchanged { .. } | Look::Accepted { .. } => Err(Fault::Configuration.into()),
         }
@@ -144,34 +150,83 @@ impl Controller {
         if sender.id == device.id { Ok(payload) } else { Err(BadRequest::CourierMixed.into()) }
     }
 
-    /// Takes what a device sent, as if it had posted it, and answers its poll. Says which demand its evidence does not meet.
+    /// Takes what a device sent, as if it had posted it, in one transaction, and answers its poll. Says which demand its evidence does not meet.
+    /// Where that very evidence stands, nothing is taken, and the answer is given again: it may not have reached who asked.
     ///
     /// # Errors
-    /// [`Refusal`]: nothing was released. Evidence whose challenge is over changes nothing.
+    /// [`Refusal`]: nothing was released. Evidence whose challenge is over changes nothing; that which is worth nothing is over.
     pub async fn take_sent(&self, sent: Sent, came: Came) -> Result<CarriedAnswer, Refusal> {
         let Sent { device, keys, quote, report, poll } = sent;
-        let nonce = quote.binding.as_ref().map(|binding| binding.nonce).ok_or(BadRequest::CourierMixed)?;
-        // What is told of it without that is for the handler; nothing is pinned by a file that is over.
-        if self.shown_at(&nonce, &device, came).is_none() {
-            return Err(InTheWay::CourierOver { device: device.name }.into());
+        let sent = Taken { keys, quote, report: of_device(report, device.id)? };
+        let (id, session) = (device.id, poll.session);
+        let take = self.store.write(Scope::Device(id), |tx| Box::pin(self.taken(tx, id, &sent, came)));
+        let Some((judged, alarm)) = take.await? else {
+            return Ok(CarriedAnswer {
+                again: true,
+                ..self.carried_answer(id, poll, COURIER_LIFE_S.2, came.at).await?
+            });
+        };
+        if let Some(alarm) = alarm {
+            tracing::warn!(device = %id, alarm, "nothing is released to this device until an operator settles it");
+            self.acted().await;
         }
-        if let Some(keys) = keys {
-            self.attest(device.id, keys, came).await?;
+        self.told(id, session, came, &judged);
+        accepted(&device, AttestResponse::Quote(answered(judged)))?;
+        self.carried_answer(id, poll, COURIER_LIFE_S.2, came.at).await
+    }
+
+    /// All of it or nothing; none: it was taken before, and stands. What is told of evidence without its challenge is for the handler; nothing is
+    /// pinned by a file that is over.
+    async fn taken(
+        &self,
+        tx: &mut dyn Tx,
+        id: DeviceId,
+        Taken { keys, quote, report }: &Taken,
+        came: Came,
+    ) -> Result<Option<(Judged, Option<String>)>, Refusal> {
+        let device = there(tx, id).await?;
+        let binding = quote.binding.as_ref().ok_or(BadRequest::CourierMixed)?;
+        if self.shown_at(&binding.nonce, &device, came).is_none() {
+            let standing = tx.standing(id).await?;
+            return match standing.is_some_and(|row| row.record.is_of(quote)) {
+                true => Ok(None),
+                false => Err(InTheWay::CourierOver { device: device.name }.into()),
+            };
         }
-        let answer = self.attest(device.id, AttestRequest::Quote(Box::new(quote)), came).await?;
-        accepted(&device, answer)?;
-        self.reported(device.id, report, came.at).await?;
-        self.carried_answer(device.id, poll, COURIER_LIFE_S.2, came.at).await
+        if let Some(AttestRequest::Certs(certs)) = keys {
+            pin_all(tx, id, certs, came.at).await?;
+        }
+        // Nothing is taken from what an earlier challenge saw.
+        let (then, unseen) = (self.store.as_of(), Mutex::new(None));
+        let judge = self.judged(tx, id, (&binding.nonce, binding.session), quote, (came, then, &unseen));
+        let Outcome { judged, alarm, .. } = judge.await?;
+        if let (Judged::Good { .. }, Some(report)) = (&judged, report) {
+            self.report_carried(tx, id, report, came.at).await?;
+        }
+        Ok(Some((judged, alarm.map(|(alarm, _)| alarm))))
     }
 
     /// Takes the report as of when the evidence shows the device to have been there. One that is over is left alone.
-    async fn reported(&self, id: DeviceId, report: Info, now: UnixSeconds) -> Result<(), Refusal> {
-        let row = self.store.read(|tx| Box::pin(there(tx, id))).await?;
-        match self.info(id, report, row.last_seen.unwrap_or(now)).await {
+    async fn report_carried(
+        &self,
+        tx: &mut dyn Tx,
+        id: DeviceId,
+        report: &DeviceInfo,
+        now: UnixSeconds,
+    ) -> Result<(), Refusal> {
+        let row = there(tx, id).await?;
+        match self.keep_report(tx, id, report, row.last_seen.unwrap_or(now)).await {
             Err(Refusal::Stale(_)) => Ok(()),
             done => done,
         }
     }
+}
+
+/// What is taken in one transaction.
+struct Taken {
+    keys: Option<AttestRequest>,
+    quote: Quote,
+    report: Option<DeviceInfo>,
 }
 
 /// What the handler said of the evidence.

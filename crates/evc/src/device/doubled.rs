@@ -1,28 +1,17 @@
-//! Signs that a device is two: a copy of its disk, or of a virtual machine with its TPM, has all its keys, and no signature tells them apart.
-//! What tells is time. A session is one life of vaultmgr, so one that another followed never speaks again; and a TPM's counters never fall.
-//! Either is an alarm, kept until an operator settles it, and nothing is released meanwhile (`vault::decide::Bar::Doubled`).
+//! What is remembered of a device's sessions, and the alarm that it may be two: [`vault::doubled`] says what a sign of that is.
 
 use ::attest::Quote;
+use vault::doubled::{FLOOD_WITHIN_S, Past, REMEMBERED, Sign, ended_by_boot, sign};
 
 use crate::fleet::evidence::Shown;
 use crate::service::Refusal;
 use crate::store::{DeviceRow, PastSession, StandingRow, Tx, UnixSeconds};
 use crate::words::evidence::{flood, turns};
 
-/// Sessions of a device that are remembered as over, the newest. Two that live take turns at the next poll, which is within a day; and by
-/// then not so many can have come without being an alarm of their own.
-const REMEMBERED: u32 = 512;
-/// So many new sessions within [`FLOOD_WITHIN_S`] are lives of one node, restarted again and again. More are somebody's who makes the
-/// controller forget.
-const FLOOD_FROM: u64 = 16;
-/// In seconds.
-const FLOOD_WITHIN_S: u64 = 3600;
-
 /// An alarm that was given, in words; none where one stands already: the first is nearest to what happened.
 pub(crate) type Alarm = Option<String>;
 
-/// Good evidence came of a session: one that is over gives an alarm, and so do too many new ones; the one that stood until now, `before`, is
-/// over. One that ended with a boot of its TPM is not counted: power that comes and goes shuts no node out. Without a TPM nothing shows that.
+/// Good evidence came of a session: where another one stood until now, that one is over. A sign that there are two gives the alarm.
 pub(crate) async fn follow(
     tx: &mut dyn Tx,
     device: &DeviceRow,
@@ -36,24 +25,27 @@ pub(crate) async fn follow(
     if past.is_some() {
         tx.resume_session(device.id, &session).await?;
     }
-    let again = past.is_some_and(|past| !past.settled);
     let over = PastSession { device: device.id, session: before, ended_at: now, settled: false, booted };
     tx.end_session(&over, REMEMBERED).await?;
-    if again {
-        return alarm(tx, device, &turns(&session, &before), now).await;
-    }
-    match tx.sessions_since(device.id, now.saturating_sub(FLOOD_WITHIN_S)).await? {
-        ..=FLOOD_FROM => Ok(None),
-        count => alarm(tx, device, &flood(count), now).await,
+    let count = tx.sessions_since(device.id, now.saturating_sub(FLOOD_WITHIN_S)).await?;
+    match sign(known(past), count) {
+        None => Ok(None),
+        Some(Sign::Turns) => alarm(tx, device, &turns(&session, &before), now).await,
+        Some(Sign::Flood(count)) => alarm(tx, device, &flood(count), now).await,
     }
 }
 
-/// Whether the quote is of the same TPM, reset since the one that stood: this quote was found to come after that one, or it would not be good. A
-/// copy that lives beside it would show a lower count with its next quote, which is an alarm of its own.
+fn known(past: Option<PastSession>) -> Past {
+    match past {
+        None => Past::None,
+        Some(PastSession { settled: true, .. }) => Past::Settled,
+        Some(PastSession { settled: false, .. }) => Past::Ended,
+    }
+}
+
 fn booted(stood: &StandingRow, shown: &Shown) -> bool {
     let Shown::Quoted(appraisal) = shown else { return false };
-    let before = Quote::read(&stood.record.attest_data);
-    before.is_ok_and(|before| appraisal.quote().boot().resets > before.boot().resets)
+    ended_by_boot(Quote::read(&stood.record.attest_data).ok().as_ref(), Some(appraisal.quote()))
 }
 
 /// Gives the alarm.

@@ -1,7 +1,7 @@
 //! The escrow drill at the controller: which session is asked, with what, and what its answer is worth. A bundle goes out by the same decision as one
 //! that is asked back, to the same sessions: whoever has it and the node's TPM has what it is for. What is due is known of the device's row alone.
 
-use vault::decide::{EscrowGranted, escrow};
+use vault::decide::{BundleNeeded, EscrowGranted, RETRY_AFTER, escrow};
 use vault::escrow::drill::{Asked, Drills};
 use wire::config::VaultAsk;
 use wire::control::Drill;
@@ -10,7 +10,7 @@ use wire::info::DeviceInfo;
 use crate::custody::{CustodyError, give_to_try};
 use crate::fleet::view::View;
 use crate::service::{Controller, Refusal};
-use crate::store::{DeviceRow, HeldBundle, Tx, UnixSeconds};
+use crate::store::{DeviceRow, HeldBundle, StoreError, Tx, UnixSeconds};
 
 /// What is said where the controller's own copy opens no more.
 const NOT_KEPT: &str = "what the controller keeps of it does not open: see what else writes to its database";
@@ -26,19 +26,42 @@ pub(super) enum Due {
     Not,
 }
 
+/// Evidence that was refused is asked for again after a while, and not with each poll.
+fn retry_from(device: &DeviceRow) -> UnixSeconds {
+    let refused = device.verdict.get().filter(|fared| !fared.is_good());
+    refused.map_or(0, |fared| fared.at.saturating_add(RETRY_AFTER.as_secs()))
+}
+
 impl Controller {
-    /// Whether this session is to be asked.
+    /// Whether this session is to be asked. Not by an answer to who asks its bundle back, whether or not it gets that: no answer that is read has
+    /// room for two bundles (`wire::MAX_ANSWER`). The question goes with the next one.
     pub(super) fn drill_due(&self, view: &View, ask: &VaultAsk, now: UnixSeconds) -> Due {
-        let Some(held) = view.device.held.filter(|_| ask.drills) else { return Due::Not };
-        let drills = view.device.drills.get().cloned().unwrap_or_default();
-        match drills.to_ask(view.device.id, held.into(), self.drill_every_s, &ask.session.0) {
+        if ask.rescue.is_some() {
+            return Due::Not;
+        }
+        match self.drill_from(&view.device, ask) {
             None => Due::Not,
-            Some(at) if at > now => Due::From(at),
-            Some(_) => match escrow(&view.evidence(), &view.asking(ask.session), now) {
+            Some((at, _)) if at > now => Due::From(at),
+            Some((_, held)) => match escrow(&view.evidence(), &view.asking(ask.session), now) {
                 Ok(granted) => Due::Now(granted, held),
                 Err(_) => Due::Not,
             },
         }
+    }
+
+    /// From when on this session is to be asked of the bundle that is held.
+    fn drill_from(&self, device: &DeviceRow, ask: &VaultAsk) -> Option<(UnixSeconds, HeldBundle)> {
+        let held = device.held.filter(|_| ask.drills)?;
+        let drills = device.drills.get().cloned().unwrap_or_default();
+        let at = drills.to_ask(device.id, held.into(), self.drill_every_s, &ask.session.0)?;
+        Some((at, held))
+    }
+
+    /// From when on this session needs its bundle: it asks for it back, or is to be asked to try it.
+    pub(super) fn bundle_needed(&self, device: &DeviceRow, ask: &VaultAsk) -> BundleNeeded {
+        let drill = || self.drill_from(device, ask).map(|(at, _)| at);
+        let from: Option<UnixSeconds> = ask.rescue.map(|_| 0).or_else(drill);
+        BundleNeeded(from.map(|from| from.max(retry_from(device))))
     }
 
     /// The question, where one is due; noted before it goes out.
@@ -58,7 +81,7 @@ impl Controller {
                 drills.asked = Some(Asked { at: now, session, nonce, bundle: drill.bundle.id, proof });
                 Some(drill)
             }
-            Ok(None) | Err(CustodyError::Unsealed(_)) => {
+            Ok(None) | Err(CustodyError::Unsealed(_) | CustodyError::Store(StoreError::Damaged(_))) => {
                 failed(device, &mut drills, held, now);
                 None
             }

@@ -1,28 +1,40 @@
 //! A device's escrow bundle: taken, named, and given back. What a node may believe to be in escrow is what a signed answer of its session
 //! names; so it is named whenever the node does not say that it knows.
 
+use vault::cause::Cause;
 use vault::decide::escrow;
-use vault::escrow::{BundleId, NONE_HELD};
+use vault::escrow::BundleId;
 use vault::ids::DeviceId;
 use wire::attest::{AttestResponse, StoreKeys, StoreKeysCode};
 use wire::config::VaultAsk;
 use wire::escrow::SealedBundle;
 
-use crate::custody::{BundleKept, give_back, keep_bundle};
+use crate::custody::{BundleKept, CustodyError, give_back, keep_bundle};
 use crate::fleet::view::View;
 use crate::service::{Barred, Controller, Fault, Refusal};
-use crate::store::{Scope, Tx, UnixSeconds};
+use crate::store::{Scope, StoreError, Tx, UnixSeconds};
 
 /// What is to be said of a device's bundle.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct EscrowWord {
     pub(super) held: Option<BundleId>,
     pub(super) rescue: Option<SealedBundle>,
-    pub(super) no_rescue: String,
+    pub(super) no_rescue: Option<Cause>,
     pub(super) send_again: bool,
 }
 
 impl EscrowWord {
+    /// What is to be said where none is asked back.
+    pub(super) fn beside(view: &View, ask: &VaultAsk) -> Self {
+        let held = view.device.held.map(|held| held.id);
+        // One that failed a drill is not called held: a node that knows of none sends its own.
+        let fails = |id| view.device.drills.get().is_some_and(|drills| drills.is_failing(id));
+        let failing = held.filter(|id| fails(*id));
+        let send_again = failing.is_some() && ask.held == failing;
+        let held = held.filter(|_| failing.is_none());
+        Self { held: held.filter(|_| held != ask.held), send_again, ..Self::default() }
+    }
+
     /// Whether there is nothing.
     pub(super) fn is_nothing(&self) -> bool {
         *self == Self::default()
@@ -84,21 +96,20 @@ impl Controller {
         ask: &VaultAsk,
         now: UnixSeconds,
     ) -> Result<EscrowWord, Refusal> {
-        let held = view.device.held.map(|held| held.id);
-        // One that failed a drill is not called held: a node that knows of none sends its own.
-        let fails = |id| view.device.drills.get().is_some_and(|drills| drills.is_failing(id));
-        let failing = held.filter(|id| fails(*id));
-        let send_again = failing.is_some() && ask.held == failing;
-        let held = held.filter(|_| failing.is_none());
-        let said =
-            EscrowWord { held: held.filter(|_| held != ask.held), send_again, ..EscrowWord::default() };
+        let said = EscrowWord::beside(view, ask);
         let Some(generation) = ask.rescue else { return Ok(said) };
         let granted = match escrow(&view.evidence(), &view.asking(ask.session), now) {
             Ok(granted) => granted,
-            Err(why) => return Ok(EscrowWord { no_rescue: why.coarse().to_owned(), ..said }),
+            Err(why) => return Ok(EscrowWord { no_rescue: Some(why.coarse()), ..said }),
         };
-        let rescue = give_back(tx, &self.kek, &granted, generation).await?;
-        let no_rescue = if rescue.is_none() { NONE_HELD.to_owned() } else { String::new() };
+        let rescue = match give_back(tx, &self.kek, &granted, generation).await {
+            Err(error @ (CustodyError::Unsealed(_) | CustodyError::Store(StoreError::Damaged(_)))) => {
+                tracing::error!(device = %view.device.id, %error, "the bundle in escrow does not open, and is not given back: see `evc escrow list`, and `evc escrow offer` for another one");
+                return Ok(EscrowWord { no_rescue: Some(Cause::BundleUnopened), ..said });
+            }
+            given => given?,
+        };
+        let no_rescue = rescue.is_none().then_some(Cause::NoBundle);
         if rescue.is_some() {
             tracing::info!(device = %view.device.id, generation = generation.0, "the bundle in escrow goes back to an approved boot");
         }

@@ -2,6 +2,7 @@
 //! a vault was made, the epoch it is wrapped under, and that a removed one is gone.
 
 use ::attest::SessionKey;
+use vault::decide::BundleNeeded;
 use vault::ids::{DeviceId, SectionVersion};
 use vault::life::{Contact, Life, ListOf, Listed};
 use vault::report::{State, VaultReport};
@@ -9,17 +10,31 @@ use vault::section::{Custody, Operation};
 use vault::text::fit_together;
 use wire::info::{DeviceInfo, Info};
 
-use crate::custody::forget_vault;
+use crate::custody::{forget_vault, unopened};
 use crate::device::chain::past;
 use crate::fleet::life::life;
 use crate::fleet::reported;
-use crate::fleet::section::draft;
+use crate::fleet::section::draft_without;
 use crate::fleet::view::{ListedVault, View};
 use crate::service::{Barred, Controller, Fault, Refusal, Stale};
-use crate::store::{DeviceReport, DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultSaid};
+use crate::store::{
+    DeviceReport, DeviceRow, ReleaseRow, Scope, StoreError, Stored, Tx, UnixSeconds, VaultRow, VaultSaid,
+};
 
 /// Most bytes of the human words that are kept of one vault, and of the node.
 const MAX_WORDS: usize = 4096;
+
+/// What a device says of itself, as it is kept; nothing: it speaks of something else.
+///
+/// # Errors
+/// [`Barred::OthersReport`].
+pub(super) fn of_device(info: Info, id: DeviceId) -> Result<Option<DeviceInfo>, Barred> {
+    match info {
+        Info::Device(info) if info.device != id => Err(Barred::OthersReport),
+        Info::Device(info) => Ok(Some(kept(*info))),
+        _ => Ok(None),
+    }
+}
 
 impl Controller {
     /// Takes a report.
@@ -27,15 +42,11 @@ impl Controller {
     /// # Errors
     /// [`Refusal`]: it speaks for another device.
     pub async fn info(&self, id: DeviceId, info: Info, now: UnixSeconds) -> Result<(), Refusal> {
-        let Info::Device(info) = info else { return Ok(()) };
-        if info.device != id {
-            return Err(Barred::OthersReport.into());
-        }
-        let info = kept(*info);
+        let Some(info) = of_device(info, id)? else { return Ok(()) };
         self.store.write(Scope::Device(id), |tx| Box::pin(self.keep_report(tx, id, &info, now))).await
     }
 
-    async fn keep_report(
+    pub(super) async fn keep_report(
         &self,
         tx: &mut dyn Tx,
         device: DeviceId,
@@ -91,14 +102,16 @@ impl Controller {
         let row = tx.device(device).await?.ok_or(Fault::NoDevice)?;
         let mut free = Vec::new();
         for vault in tx.vaults(device).await?.into_iter().filter(says_that_it_is_under_none) {
-            free.extend((!tx.releases_of(device, vault.id).await?.is_empty()).then_some(vault.id));
+            free.extend(went_out(tx.releases_of(device, vault.id).await)?.then_some(vault.id));
         }
         if free.is_empty() || accepted != Some(self.place(row.section_version)) {
             return Ok(());
         }
         let digest = row.section_digest;
+        let unopened = unopened(tx, &self.kek, &row).await?;
         let view = View::load(&self.verdicts, tx, row).await?;
-        if digest.is_none() || draft(&view, session, None, now).digest != digest {
+        let asked = (None, BundleNeeded::NEVER);
+        if digest.is_none() || draft_without(&view, session, asked, &unopened, now).digest != digest {
             return Ok(());
         }
         let asks_for_none = |held: &&ListedVault| held.policy.node.custody == Custody::Tpm;
@@ -152,6 +165,14 @@ impl Controller {
 fn accepted_by(info: &DeviceInfo, device: DeviceId) -> Option<SectionVersion> {
     let node = info.node.as_ref()?;
     node.accepted.filter(|_| node.accepted_for.is_none_or(|of| of == device))
+}
+
+/// What does not read stays: nobody knows what went out.
+fn went_out(rows: Stored<Vec<ReleaseRow>>) -> Stored<bool> {
+    match rows {
+        Err(StoreError::Damaged(_)) => Ok(false),
+        rows => Ok(!rows?.is_empty()),
+    }
 }
 
 /// A default vault that its node made, and has under no key of ours, with no change under way or failed.

@@ -1,6 +1,8 @@
 //! What devices ask, one module for each thing: to register, their configuration, to show evidence, to report. Each begins with who signed
 //! it ([`sender`]). Nothing in here is called by an operator's room.
 
+mod added;
+mod answer;
 pub mod attest;
 pub(crate) mod certified;
 pub(crate) mod chain;

@@ -2,22 +2,19 @@
 
 use std::net::IpAddr;
 
-use uuid::Uuid;
-use vault::decide::TpmPin;
-use vault::ids::{DeviceId, Name, Project};
+use vault::ids::{DeviceId, Name};
 use vault::labels::Labels;
 use wire::Certificate;
 use wire::envelope::{DeviceEnvelope, EnvelopeError};
 use wire::register::Register;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use super::added::{add, said, serial};
 use crate::custody::Kek;
-use crate::fleet::deleted::{Before, GivenBack, give_back, itself, kept};
+use crate::fleet::deleted::{GivenBack, Kept, give_back, itself, kept};
 use crate::fleet::placed::{follow, newly_named};
 use crate::service::{Controller, Message, NotAdmitted, Refusal, Unproved, Which};
-use crate::store::{
-    DeletedRow, DeviceRow, NodeWord, OnboardRow, RemovedRow, Scope, StoreError, Tx, UnixSeconds,
-};
+use crate::store::{DeviceRow, OnboardRow, RemovedRow, Scope, Tx, UnixSeconds};
 
 /// Any serial, in an allowance.
 pub const ANY_SERIAL: &str = "*";
@@ -151,7 +148,7 @@ async fn take_in(
     }
     has_room(tx, &allowed).await?;
     let kept = to_give_back(tx, &allowed, register).await?;
-    let device = add(tx, (&allowed, itself(&kept)), register, now).await?;
+    let device = add(tx, (&allowed, itself(&kept.all)), register, now).await?;
     tx.use_onboarding(&allowed.cert_digest, &allowed.serial, device).await?;
     if let Some(removed) = removed {
         marked_as_before(tx, device, &removed).await?;
@@ -164,13 +161,9 @@ async fn take_in(
 }
 
 /// What is kept of it and comes back: nothing, where its allowance does not say so.
-async fn to_give_back(
-    tx: &mut dyn Tx,
-    allowed: &OnboardRow,
-    register: &Register,
-) -> Result<Vec<Before>, Refusal> {
+async fn to_give_back(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register) -> Result<Kept, Refusal> {
     if !allowed.give_back {
-        return Ok(Vec::new());
+        return Ok(Kept::default());
     }
     kept(tx, &key(register.certificate()), &allowed.project).await
 }
@@ -235,7 +228,7 @@ async fn has_room(tx: &mut dyn Tx, allowed: &OnboardRow) -> Result<(), Refusal> 
 }
 
 /// SHA-256 of its SubjectPublicKeyInfo.
-fn key(certificate: &Certificate) -> [u8; 32] {
+pub(super) fn key(certificate: &Certificate) -> [u8; 32] {
     certificate.public_key().name().0
 }
 
@@ -313,97 +306,4 @@ async fn certify(tx: &mut dyn Tx, known: &DeviceRow, certificate: &Certificate) 
     }
     tx.certify_device(known.id, &digest, certificate.der(), CERTS_BEFORE).await?;
     Ok(TakenIn::Certified(known.id))
-}
-
-/// The serial that it is let in by; by an allowance for any, the one that it says.
-fn serial<'a>(allowed: &'a OnboardRow, register: &'a Register) -> &'a str {
-    if allowed.serial == ANY_SERIAL { said(register) } else { &allowed.serial }
-}
-
-/// The hardware's serial, or the installer's, by its own word.
-fn said(register: &Register) -> &str {
-    if register.serial().is_empty() { register.soft_serial() } else { register.serial() }
-}
-
-/// A new device; or the one that it was, which goes on where it stopped.
-async fn add(
-    tx: &mut dyn Tx,
-    (allowed, was): (&OnboardRow, Option<&DeletedRow>),
-    register: &Register,
-    now: UnixSeconds,
-) -> Result<DeviceId, Refusal> {
-    let id = was.map_or_else(Uuid::new_v4, |was| was.device.0);
-    let labels = was.filter(|_| allowed.labels.is_empty()).map_or(&allowed.labels, |was| &was.labels);
-    let certificate = register.certificate();
-    let row = DeviceRow {
-        id: DeviceId(id),
-        project: allowed.project.clone(),
-        name: name(tx, allowed, register, id).await?,
-        labels: labels.clone(),
-        cert_digest: certificate.digest().0,
-        cert_der: certificate.der().to_vec(),
-        key: Some(key(certificate)),
-        serial: serial(allowed, register).to_owned(),
-        let_in_by: (allowed.serial == ANY_SERIAL).then_some(allowed.cert_digest),
-        tpm: TpmPin::Unknown,
-        learn: true,
-        registered_at: now,
-        last_seen: Some(now),
-        proved_at: None,
-        answered: 0,
-        section_version: 0,
-        section_digest: None,
-        report: NodeWord::nothing(),
-        verdict: NodeWord::nothing(),
-        ledger: vault::ledger::Ledger::default(),
-        older: None,
-        lost_at: None,
-        alarm: None,
-        reported: None,
-        uploaded: None,
-        held: None,
-        drills: NodeWord::nothing(),
-        no_room_at: None,
-    };
-    match tx.add_device(&row).await {
-        Ok(()) => {}
-        Err(StoreError::Taken) => return Err(Refusal::Busy),
-        Err(other) => return Err(other.into()),
-    }
-    if let Some(was) = was {
-        tx.go_on(was.id, row.id).await?;
-    }
-    Ok(row.id)
-}
-
-/// The operator's word first: one that was to have the name of another is not silently called otherwise. A device's own serial is a name only where no other device has it, and none is to get it.
-async fn name(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register, id: Uuid) -> Result<Name, Refusal> {
-    let project = &allowed.project;
-    match &allowed.name {
-        Some(given) if tx.device_by_name(project, given.as_str()).await?.is_none() => {
-            return Ok(given.clone());
-        }
-        Some(given) if allowed.serial != ANY_SERIAL => {
-            return Err(NotAdmitted::OthersName { name: given.clone() }.into());
-        }
-        _ => {}
-    }
-    match own_name(serial(allowed, register)) {
-        Some(own) if !is_taken(tx, project, &own).await? => Ok(own),
-        _ => Ok(fallback(id)),
-    }
-}
-
-/// The serial, where it is a name. One that reads as a UUID would be taken for another device's identity.
-fn own_name(serial: &str) -> Option<Name> {
-    serial.parse().ok().filter(|_| serial.parse::<Uuid>().is_err())
-}
-
-/// Whether a device of the project has this name, or is to get it when it registers.
-async fn is_taken(tx: &mut dyn Tx, project: &Project, name: &Name) -> Result<bool, Refusal> {
-    Ok(tx.device_by_name(project, name.as_str()).await?.is_some() || tx.name_is_kept(project, name).await?)
-}
-
-fn fallback(id: Uuid) -> Name {
-    format!("device-{}", id.simple()).parse().expect("39 letters, digits and hyphens")
 }

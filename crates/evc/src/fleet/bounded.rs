@@ -37,13 +37,14 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         self.all[place] = (key, value);
     }
 
-    /// Takes one out.
-    pub(crate) fn forget(&mut self, key: &K) {
-        let Some(place) = self.places.remove(key) else { return };
-        self.all.swap_remove(place);
+    /// Takes one out, and forgets it.
+    pub(crate) fn take(&mut self, key: &K) -> Option<V> {
+        let place = self.places.remove(key)?;
+        let (_, value) = self.all.swap_remove(place);
         if let Some((moved, _)) = self.all.get(place) {
             self.places.insert(*moved, place);
         }
+        Some(value)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -66,8 +67,7 @@ mod tests {
     fn what_is_forgotten_leaves_all_others() {
         let mut memory = Bounded::of(3);
         (0..3).for_each(|key| memory.put(key, key));
-        memory.forget(&0);
-        memory.forget(&7);
+        assert_eq!((memory.take(&0), memory.take(&7)), (Some(0), None));
         assert_eq!([0, 1, 2].map(|key| memory.get(&key).copied()), [None, Some(1), Some(2)]);
         memory.put(3, 3);
         assert_eq!([1, 2, 3].map(|key| memory.get(&key).copied()), [Some(1), Some(2), Some(3)]);

@@ -2,8 +2,10 @@
 //! again, in the transaction that adds it. It is the device that it was, for its node takes the lists of no other; where it was deleted more than once,
 //! that one whose lists its node held to. What can't be given back keeps nobody from registering, and stays kept until its grace is over.
 
+use std::collections::BTreeSet;
+
 use vault::escrow::drill::Drills;
-use vault::ids::Project;
+use vault::ids::{Project, VaultId};
 use vault::life::{Life, Listed, MOST_BESIDE_DEFAULTS, Phase};
 
 use super::life::{beside_defaults, life, new_row};
@@ -11,7 +13,8 @@ use super::placed::fits_default;
 use crate::custody::{CustodyError, IN_ALL, Kek, restored_bundle, restored_epoch};
 use crate::service::Refusal;
 use crate::store::{
-    DeletedRow, DeviceRow, EpochRow, KeptBundle, OfDeleted, ReleaseRow, Tx, UnixSeconds, VaultRow, WentOut,
+    DamagedRow, DeletedRow, DeviceRow, EpochRow, KeptBundle, NodeWord, OfDeleted, OrDamaged, ReleaseRow,
+    RowKind, StoreError, Tx, UnixSeconds, VaultRow, VaultStanding, WentOut,
 };
 
 /// What a device that came again got back.
@@ -38,14 +41,41 @@ impl Before {
     }
 }
 
-/// What is kept of the device that a key and a project name, the newest deletion first.
-pub(crate) async fn kept(tx: &mut dyn Tx, key: &[u8; 32], project: &Project) -> Result<Vec<Before>, Refusal> {
-    let mut all = Vec::new();
-    for row in tx.deleted_by_key(key).await?.into_iter().rev().filter(|row| row.project == *project) {
-        let of = tx.of_deleted(row.id).await?;
-        all.push(Before { row, of });
+/// What is kept of a device since all of its deletions.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// The newest deletion first.
+    pub(crate) all: Vec<Before>,
+    /// Deletions whose own row does not read: nobody can tell which device that was, and all of it stays kept.
+    unread: Vec<DamagedRow>,
+}
+
+/// What is kept of the device that a key and a project name.
+pub(crate) async fn kept(tx: &mut dyn Tx, key: &[u8; 32], project: &Project) -> Result<Kept, Refusal> {
+    let mut kept = Kept::default();
+    for row in tx.deleted_by_key(key).await?.into_iter().rev() {
+        match row {
+            OrDamaged::Whole(row) if row.project == *project => {
+                let of = tx.of_deleted(row.id).await?;
+                kept.all.push(Before { row, of });
+            }
+            OrDamaged::Whole(_) => {}
+            OrDamaged::Damaged(row) => kept.unread.push(row),
+        }
     }
-    Ok(all)
+    Ok(kept)
+}
+
+/// Vaults that were removed and have the identity of one that is wanted: nothing of that identity is erased, also where the wanted one is kept for
+/// another day.
+pub(crate) fn not_erased<'v>(vaults: impl Iterator<Item = &'v VaultRow> + Clone) -> BTreeSet<VaultId> {
+    let of = |gone: bool| vaults.clone().filter(move |row| is_gone(row) == gone).map(|row| row.id);
+    let wanted: BTreeSet<VaultId> = of(false).collect();
+    of(true).filter(|id| wanted.contains(id)).collect()
+}
+
+fn is_gone(row: &VaultRow) -> bool {
+    row.standing == VaultStanding::Gone
 }
 
 /// Which of them it is again: the one whose lists its node held to, as it said last; of a node that does not say, the newest of which it had made
@@ -64,15 +94,17 @@ pub(crate) async fn give_back(
     tx: &mut dyn Tx,
     kek: &Kek,
     device: &DeviceRow,
-    kept: Vec<Before>,
+    Kept { all: kept, unread }: Kept,
     now: UnixSeconds,
 ) -> Result<GivenBack, Refusal> {
     let mut given = GivenBack::default();
+    given.left.extend(
+        unread.iter().chain(kept.iter().flat_map(|before| &before.of.damaged)).map(DamagedRow::to_string),
+    );
     vaults(tx, kek, (device, &kept), now, &mut given).await?;
     bundles(tx, kek, (device, &kept), &mut given).await?;
     for before in kept {
-        let OfDeleted { vaults, bundles, .. } = tx.of_deleted(before.row.id).await?;
-        if vaults.is_empty() && bundles.is_empty() {
+        if tx.of_deleted(before.row.id).await?.is_nothing() {
             tx.forget_deleted(before.row.id).await?;
         }
     }
@@ -91,12 +123,19 @@ async fn vaults(
     for before in kept {
         all.extend(before.of.vaults.iter().map(|row| (before, row)));
     }
-    all.sort_by_key(|(before, row)| (before.row.device != device.id, !before.was_taken(row)));
+    // What is to be erased last: by then it is known what is wanted of the same identity.
+    all.sort_by_key(|(before, row)| (is_gone(row), before.row.device != device.id, !before.was_taken(row)));
+    let not_erased = not_erased(all.iter().map(|(_, row)| *row));
     for (before, row) in all {
-        match one(tx, kek, (device, before), row, now).await? {
+        let left = if is_gone(row) && not_erased.contains(&row.id) {
+            Some("it was removed, and one that is wanted has its identity: nothing is erased".into())
+        } else {
+            one(tx, kek, (device, before), row, now).await?
+        };
+        match left {
             None => {
                 tx.forget_deleted_vault(before.row.id, row.id).await?;
-                given.vaults += 1;
+                given.vaults += u64::from(!is_gone(row));
             }
             Some(why) => given.left.push(format!("vault `{}`: {why}", row.name)),
         }
@@ -152,7 +191,16 @@ async fn one(
     vault: &VaultRow,
     now: UnixSeconds,
 ) -> Result<Option<String>, Refusal> {
-    let Life::Listed(listed) = life(vault)? else { return Ok(None) };
+    let listed = match life(vault) {
+        Ok(Life::Listed(listed)) => listed,
+        Ok(Life::Gone(_)) => return gone(tx, device, vault).await,
+        // What it says of itself leads nowhere.
+        Err(StoreError::Damaged(why)) => return Ok(Some(why)),
+        Err(failed) => return Err(failed.into()),
+    };
+    if lacks_a_key(&before.of, vault) {
+        return Ok(Some("what is kept of its keys does not read".into()));
+    }
     if let Some(why) = in_the_way(tx, device, vault).await? {
         return Ok(Some(why));
     }
@@ -167,6 +215,31 @@ async fn one(
     tx.add_vault(&new_row(device, (vault.id, vault.name.clone()), listed, vault.added_at)).await?;
     let went_out: Vec<_> = before.of.went_out.iter().filter(|out| out.vault == vault.id).collect();
     add_keys(tx, device, own, went_out).await?;
+    Ok(None)
+}
+
+/// Whether a row that does not read is of one of its keys, or may be.
+fn lacks_a_key(of: &OfDeleted, vault: &VaultRow) -> bool {
+    let has = |epoch| of.epochs.iter().any(|row| (row.vault, row.epoch) == (vault.id, epoch));
+    let has_all = has(vault.current_epoch)
+        && has(vault.last_epoch)
+        && of.went_out.iter().any(|out| out.vault == vault.id);
+    let may_be = |row: &DamagedRow| match row.id.as_deref().map(str::parse) {
+        Some(Ok(id)) => vault.id == id,
+        _ => !has_all,
+    };
+    of.damaged.iter().filter(|row| row.kind == RowKind::Key).any(may_be)
+}
+
+/// One that was removed and not erased yet, as far as its node said: the next list names it as removed once more.
+async fn gone(tx: &mut dyn Tx, device: &DeviceRow, vault: &VaultRow) -> Result<Option<String>, Refusal> {
+    let is_there = tx.vault(device.id, vault.id).await?.is_some();
+    if !is_there {
+        let left_version = Some(device.section_version + 1);
+        let (device, report) = (device.id, NodeWord::nothing());
+        tx.add_vault(&VaultRow { device, left_version, report, ..vault.clone() }).await?;
+        tx.end_section(device).await?;
+    }
     Ok(None)
 }
 
@@ -203,7 +276,8 @@ async fn in_the_way(
     vault: &VaultRow,
 ) -> Result<Option<String>, Refusal> {
     let rows = tx.vaults(device.id).await?;
-    if rows.iter().any(|row| row.id == vault.id || row.name == vault.name) {
+    let has_name = |row: &VaultRow| row.name == vault.name && row.standing != VaultStanding::Gone;
+    if rows.iter().any(|row| row.id == vault.id || has_name(row)) {
         return Ok(Some("the device has one of its name or identity".into()));
     }
     if !vault.id.is_default() && beside_defaults(&rows) >= MOST_BESIDE_DEFAULTS {
@@ -212,8 +286,11 @@ async fn in_the_way(
         )));
     }
     let Some(name) = &vault.policy else { return Ok(None) };
-    let Some(row) = tx.policy(&device.project, name.as_str()).await? else {
-        return Ok(Some(format!("its policy `{name}` is not there")));
+    let row = match tx.policy(&device.project, name.as_str()).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return Ok(Some(format!("its policy `{name}` is not there"))),
+        Err(StoreError::Damaged(why)) => return Ok(Some(format!("its policy does not read: {why}"))),
+        Err(failed) => return Err(failed.into()),
     };
     let unfit = vault.id.is_default().then(|| fits_default(&row.policy, &vault.name).err()).flatten();
     Ok(unfit.map(|why| why.to_string()))

@@ -15,6 +15,14 @@ use crate::store::{CertRow, DeviceRow, Pcrs, Record, ReferenceRow, ReferenceStat
 /// `ZCertType` of the attestation key's certificate.
 pub(crate) const ATTESTATION_CERT: i32 = 11;
 
+/// That of the endorsement key's.
+pub(crate) const ENDORSEMENT_CERT: i32 = 12;
+
+/// The kind under which a key is kept that an operator had forgotten: it is not pinned again by an upload of before that is sent again.
+pub(crate) fn taken_off(kind: i32) -> i32 {
+    -kind
+}
+
 /// What a piece of evidence is worth.
 pub enum Shown {
     /// A TPM quoted.
@@ -79,6 +87,13 @@ impl Record {
             pcrs: appraised(&quote.pcr_values)?,
             before: before.map(|record| record.attest_data.clone()).filter(|quote| !quote.is_empty()),
         })
+    }
+
+    /// Whether it was made of this quote, byte by byte.
+    #[must_use]
+    pub fn is_of(&self, quote: &Quote) -> bool {
+        let alone = Self { before: None, ..self.clone() };
+        Self::of(quote.clone(), None).is_ok_and(|made| made == alone)
     }
 
     /// The session it speaks for.

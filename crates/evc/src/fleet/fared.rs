@@ -16,8 +16,9 @@ impl Fared {
             Err(why) => (Appraised::Refused, vec![in_full(why)]),
         };
         let (pcrs, strange) = (fared.ok().and_then(quoted), fared.ok().and_then(strange));
+        let went_back = matches!(fared, Err(BadEvidence::WentBack(_)));
         let session = Some(hex::encode(&session.0[..4]));
-        Self { at: came.at, from: came.from, session, pcrs, outcome, words, strange, unmet: false }
+        Self { at: came.at, from: came.from, session, pcrs, outcome, words, strange, unmet: false, went_back }
     }
 }
 

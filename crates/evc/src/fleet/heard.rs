@@ -7,14 +7,17 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use vault::ids::DeviceId;
+use vault::ledger::Older;
 
 use crate::api::Condition;
 use crate::fleet::reported;
 use crate::service::{Controller, Refusal};
-use crate::store::{DeviceRow, Moment, Noted, Notes, UnixSeconds};
+use crate::store::{Appraised, DeviceRow, Moment, Noted, Notes, UnixSeconds};
 
 /// Silent for longer than this, in seconds, a device is not said to be there. Nodes poll every minute, and stock EVE too.
 const SILENT_AFTER_S: u64 = 5 * 60;
+/// More than that no clock is put back for being a little wrong, in seconds.
+const AHEAD_S: u64 = 3600;
 /// A node reports at least every ten minutes: one that missed two reports, in seconds, is not said to be there by what may be replays.
 const UNPROVED_AFTER_S: u64 = 25 * 60;
 /// What was counted is written when so many seconds passed since it was last.
@@ -80,6 +83,7 @@ pub(crate) fn condition(row: &DeviceRow, now: UnixSeconds) -> (Condition, UnixSe
     let heard = row.last_seen.unwrap_or(row.registered_at);
     match row {
         DeviceRow { lost_at: Some(at), .. } => (Condition::Lost, *at),
+        DeviceRow { older: Some(Older::PutBack), .. } => (Condition::PutBack, heard),
         DeviceRow { older: Some(_), .. } => (Condition::Ahead, heard),
         DeviceRow { alarm: Some(_), .. } => (Condition::Doubled, heard),
         row if reported::is_held_to(row).is_some() => (Condition::HeldToAnother, heard),
@@ -88,8 +92,14 @@ pub(crate) fn condition(row: &DeviceRow, now: UnixSeconds) -> (Condition, UnixSe
             (Condition::Replayed, *at)
         }
         row if reported::disk_is_away(row) => (Condition::DiskAway, heard),
+        row if is_refused(row) => (Condition::EvidenceRefused, heard),
         _ => (Condition::Online, heard),
     }
+}
+
+/// Its last evidence was fresh, and worth nothing.
+fn is_refused(row: &DeviceRow) -> bool {
+    row.verdict.get().is_some_and(|fared| fared.outcome == Appraised::Refused)
 }
 
 pub(crate) fn is_silent(row: &DeviceRow, now: UnixSeconds) -> bool {
@@ -100,8 +110,10 @@ fn is_unheard(row: &DeviceRow, now: UnixSeconds) -> bool {
     row.last_seen.is_none_or(|at| is_over(at, SILENT_AFTER_S, now))
 }
 
+/// A time that is well ahead was noted by a clock that was wrong: it says nothing of how long ago that was. One that is a little ahead is what
+/// remains of a clock that was put right since, and the device is heard again before long.
 fn is_over(at: UnixSeconds, after_s: u64, now: UnixSeconds) -> bool {
-    at.saturating_add(after_s) < now
+    at.saturating_add(after_s) < now || at > now.saturating_add(AHEAD_S)
 }
 
 /// How long before now, in its greatest unit.

@@ -3,14 +3,16 @@
 use vault::ids::DeviceId;
 use wire::Certificate;
 
-use crate::store::{DeviceRow, Stored, Tx};
+use crate::store::{DeviceRow, OrDamaged, StoreError, Stored, Tx};
 
 /// Rows that are read at once.
 const BATCH: u32 = 500;
 
 /// Why no key is kept of a device. It goes on, known by its certificate.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Keyless {
+    /// A row does not read.
+    Damaged(String),
     /// Its certificate does not read.
     Unread(DeviceId),
     /// It is one with another device: they have one key.
@@ -25,11 +27,29 @@ pub(crate) async fn keep_keys(tx: &mut dyn Tx) -> Stored<Vec<Keyless>> {
     let (mut left, mut after) = (Vec::new(), None);
     loop {
         let rows = tx.devices_before_keys(after, BATCH).await?;
-        let Some(last) = rows.last() else { return Ok(left) };
-        after = Some(last.id);
+        let Some(last) = rows.iter().rev().find_map(identity) else { return Ok(left) };
+        after = Some(last);
         for row in rows {
-            left.extend(keep(tx, &row).await?);
+            left.extend(match row {
+                OrDamaged::Whole(row) => kept(tx, &row).await?,
+                OrDamaged::Damaged(row) => Some(Keyless::Damaged(row.to_string())),
+            });
         }
+    }
+}
+
+fn identity(row: &OrDamaged<DeviceRow>) -> Option<DeviceId> {
+    match row {
+        OrDamaged::Whole(row) => Some(row.id),
+        OrDamaged::Damaged(row) => row.id.as_ref()?.parse().ok(),
+    }
+}
+
+/// What is damaged keeps no controller from starting.
+async fn kept(tx: &mut dyn Tx, row: &DeviceRow) -> Stored<Option<Keyless>> {
+    match keep(tx, row).await {
+        Err(StoreError::Damaged(what)) => Ok(Some(Keyless::Damaged(what))),
+        kept => kept,
     }
 }
 
@@ -49,6 +69,9 @@ async fn keep(tx: &mut dyn Tx, row: &DeviceRow) -> Stored<Option<Keyless>> {
 pub(crate) fn tell(left: &[Keyless]) {
     for keyless in left {
         match keyless {
+            Keyless::Damaged(row) => {
+                tracing::error!(row, "this row does not read: see `evc status` for what to do");
+            }
             Keyless::Unread(device) => {
                 tracing::error!(%device, "this device's certificate does not read: bring its row back from a backup");
             }

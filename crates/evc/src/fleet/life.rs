@@ -58,11 +58,7 @@ pub(crate) fn new_row(
     vault: Listed,
     added_at: UnixSeconds,
 ) -> VaultRow {
-    let (standing, delete_at) = match vault.phase {
-        Phase::Wanted => (VaultStanding::Active, None),
-        Phase::Grace { until } => (VaultStanding::Removing, Some(until)),
-        Phase::Retained => (VaultStanding::Retained, None),
-    };
+    let (standing, delete_at) = VaultStanding::of(vault.phase);
     VaultRow {
         project: device.project.clone(),
         device: device.id,

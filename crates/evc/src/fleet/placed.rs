@@ -5,7 +5,7 @@ use vault::decide::TpmPin;
 use vault::defaults;
 use vault::ids::{CONFIG_VAULT, Name, Project, VaultId};
 use vault::labels::Labels;
-use vault::life::{Applied, AskedVault, Fit, Unfit, applied, fits};
+use vault::life::{Applied, AskedVault, Fit, Unfit, Writer, applied, fits};
 use vault::policy::{VaultPolicy, VaultRule, VaultSpec};
 
 use super::defaults::add_vault;
@@ -14,7 +14,9 @@ use super::view::policy_of;
 use crate::api::Outcome;
 use crate::custody::Kek;
 use crate::service::{InTheWay, Refusal, Unknown, in_life};
-use crate::store::{DeviceRow, Page, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::store::{
+    DeviceRow, OrDamaged, Page, RuleRow, Tx, UnixSeconds, VaultRow, VaultStanding, next_page,
+};
 
 /// Rules that are read at once.
 const PAGE: u32 = 500;
@@ -22,6 +24,8 @@ const PAGE: u32 = 500;
 /// A vault that was brought to what is written.
 pub(crate) struct Placed {
     pub(crate) outcome: Outcome,
+    /// It is being removed, and a rule leaves it so.
+    pub(crate) left: bool,
     /// Or why it can't be opened on this device, where it was there before: nobody's word about himself undoes what is there.
     pub(crate) fit: Result<Fit, Unfit>,
     /// As it was before.
@@ -36,7 +40,7 @@ pub(crate) async fn place(
     tx: &mut dyn Tx,
     kek: &Kek,
     device: &DeviceRow,
-    spec: &VaultSpec,
+    (by, spec): (Writer, &VaultSpec),
     now: UnixSeconds,
 ) -> Result<Placed, Refusal> {
     let policy = named_policy(tx, &device.project, &spec.policy).await?;
@@ -50,9 +54,10 @@ pub(crate) async fn place(
     }
     let fit = fits(&policy, device.tpm);
     let present = made_under(tx, device, spec, before.as_ref()).await?.map(|under| under.node.encryption);
-    let wish = AskedVault { policy: &spec.policy, encryption: policy.node.encryption, present };
+    let wish = AskedVault { by, policy: &spec.policy, encryption: policy.node.encryption, present };
     let outcome = bring(tx, kek, device, (spec, before.as_ref()), wish, now).await?;
-    Ok(Placed { outcome, fit, before })
+    let left = outcome.is_none();
+    Ok(Placed { outcome: outcome.unwrap_or(Outcome::Unchanged), left, fit, before })
 }
 
 /// No default vault has a lease, and the Config Vault no storage limit.
@@ -72,6 +77,7 @@ fn is_placed(row: &VaultRow, spec: &VaultSpec) -> bool {
     row.standing == VaultStanding::Active && row.policy.as_ref() == Some(&spec.policy)
 }
 
+/// None: it is left as it is, which is not as written.
 async fn bring(
     tx: &mut dyn Tx,
     kek: &Kek,
@@ -79,7 +85,7 @@ async fn bring(
     (spec, there): (&VaultSpec, Option<&VaultRow>),
     wish: AskedVault<'_>,
     now: UnixSeconds,
-) -> Result<Outcome, Refusal> {
+) -> Result<Option<Outcome>, Refusal> {
     let others = match there {
         None => beside_defaults(&tx.vaults(device.id).await?),
         Some(_) => 0,
@@ -91,12 +97,13 @@ async fn bring(
     match became {
         Applied::Created(vault) => {
             add_vault(tx, kek, new_row(device, (id, spec.name.clone()), vault, now)).await?;
-            Ok(Outcome::Created)
+            Ok(Some(Outcome::Created))
         }
-        Applied::Unchanged => Ok(Outcome::Unchanged),
+        Applied::Unchanged => Ok(Some(Outcome::Unchanged)),
+        Applied::Left => Ok(None),
         Applied::Changed(vault) => {
             tx.want_vault(device.id, id, vault.policy.as_ref()).await?;
-            Ok(Outcome::Changed)
+            Ok(Some(Outcome::Changed))
         }
     }
 }
@@ -108,18 +115,24 @@ pub(crate) async fn newly_named(
     device: &DeviceRow,
     before: &Labels,
 ) -> Result<Vec<VaultRule>, Refusal> {
-    let (mut all, mut after) = (Vec::new(), String::new());
-    loop {
-        let rows = tx.rules(&device.project, &Page { after, limit: PAGE }).await?;
-        let Some(last) = rows.last() else { return Ok(all) };
-        after = last.rule.name.to_string();
-        let rules = rows.into_iter().map(|row| row.rule).filter(|rule| defaults::named(&rule.name).is_none());
+    let (mut all, mut page) = (Vec::new(), Some(Page::first(PAGE)));
+    while let Some(this) = page {
+        let rows = tx.rules(&device.project, &this).await?;
+        page = next_page(this, &rows, |row| &row.rule.name);
+        let rules = rows.into_iter().filter_map(readable);
+        let rules = rules.map(|row| row.rule).filter(|rule| defaults::named(&rule.name).is_none());
         all.extend(
             rules.filter(|rule| {
                 device.labels.are_named_by(&rule.devices) && !before.are_named_by(&rule.devices)
             }),
         );
     }
+    Ok(all)
+}
+
+/// A rule that does not read gives nothing, and keeps no device from what others give.
+fn readable(row: OrDamaged<RuleRow>) -> Option<RuleRow> {
+    row.whole().inspect_err(|error| tracing::error!(%error, "this rule gives no vault")).ok()
 }
 
 /// The vault of a rule on a device that it names newly. One of that name that an operator wrote for this device, or removes, is left as it is.
@@ -136,7 +149,7 @@ pub(crate) async fn follow(
     let spec = rule.of(device.id);
     match existing(tx, device, &spec).await? {
         Some(VaultRow { policy: Some(_), .. }) => Ok(Outcome::Unchanged),
-        _ => Ok(place(tx, kek, device, &spec, now).await?.outcome),
+        _ => Ok(place(tx, kek, device, (Writer::Rule, &spec), now).await?.outcome),
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
+use vault::draft::Told;
 use vault::ids::{DeviceId, VaultId};
 use vault::report::{State, VaultReport};
+use vault::section::MAX_ORDERS;
 use wire::info::DeviceInfo;
 
 use crate::store::{DeviceReport, DeviceRow, Moment, Repeated, UnixSeconds, VaultRow, VaultStanding};
@@ -19,7 +21,7 @@ pub(crate) fn default_states(row: &DeviceRow) -> impl Iterator<Item = State> {
     default_vaults(row).map(|vault| vault.state)
 }
 
-/// Most bytes of the part of a report that speaks of vaults without a row here, as text.
+/// Most bytes, as text, of what a report says of vaults without a row here, beside which they are.
 const MAX_STRAYS: usize = 64 << 10;
 
 /// What a device reported of itself, as kept. What it says of a vault is kept in that vault's row; here are its default vaults and
@@ -64,9 +66,18 @@ pub(crate) fn disk_is_away(row: &DeviceRow) -> bool {
     row.report.get().is_some_and(|report| report.disk_away)
 }
 
-/// The device whose lists its node holds to, where that is another one: it takes none of this one's.
+/// Of whose lists its node told that it holds to.
+pub(crate) fn told(row: &DeviceRow) -> Told<'_> {
+    let report = row.report.get();
+    report.map_or_else(Told::default, |report| Told {
+        accepted_for: report.accepted_for,
+        strays: &report.vaults,
+    })
+}
+
+/// The device whose lists its node holds to, where that is another one.
 pub(crate) fn is_held_to(row: &DeviceRow) -> Option<DeviceId> {
-    row.report.get()?.accepted_for.filter(|device| *device != row.id)
+    told(row).held_to(row.id)
 }
 
 /// Of which rows a report says nothing, and so confirms nothing.
@@ -85,17 +96,25 @@ pub(crate) fn said_at(row: &VaultRow, report: Option<&DeviceReport>) -> Option<U
     row.reported_at.map(|first| repeated.map_or(first, |at| at.max(first)))
 }
 
-/// Default vaults, then others without a row, as far as there is room.
+/// Default vaults, then others without a row. Each is named, by its identity, name and state: a lost device's are ordered to lock by that. The words
+/// of those for which there is no more room are left out. No more are named than can be ordered to lock.
 fn strays(info: &DeviceInfo, rows: &[VaultRow]) -> Vec<VaultReport> {
     let reports = info.vaults.iter().filter_map(|line| line.report.as_ref());
     let (defaults, others): (Vec<_>, Vec<_>) = reports.partition(|report| report.id.is_default());
     let strays = others.into_iter().filter(|report| rows.iter().all(|row| !is_told_by(row, report)));
     let mut room = MAX_STRAYS;
-    let fits = |report: &&VaultReport| {
-        room = room.saturating_sub(length(report));
-        room > 0
+    let as_it_fits = |report: &VaultReport| {
+        let length = length(report);
+        let fits = length <= room;
+        room -= if fits { length } else { 0 };
+        if fits { report.clone() } else { named(report) }
     };
-    defaults.into_iter().chain(strays).take_while(fits).cloned().collect()
+    defaults.into_iter().chain(strays).take(MAX_ORDERS).map(as_it_fits).collect()
+}
+
+/// Without its words.
+fn named(report: &VaultReport) -> VaultReport {
+    VaultReport { last: None, opened: None, storage: None, detail: Vec::new(), ..report.clone() }
 }
 
 /// Whether what is said of a vault is its row's. A row that is gone has nothing of an orphan: its node knows of no list that it was on.

@@ -1,18 +1,25 @@
 //! One device as it stands at one moment: rows of one transaction, policies read, evidence judged anew.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ::attest::SessionKey;
 use vault::decide::{Asking, Bar, Standing, StandingAt, TpmPin};
 use vault::ids::{Name, VaultId};
+use vault::ledger::Sent;
 use vault::policy::VaultPolicy;
 use vault::rotation::Epochs;
-use vault::section::MAX_VAULTS;
 
 use super::evidence::Shown;
 use super::verdicts::Verdicts;
 use crate::service::{Controller, Refusal};
-use crate::store::{Around, DeviceRow, PolicyRow, StandingRow, StoreError, Tx, VaultRow, VaultStanding};
+use crate::store::{
+    Around, CertRow, DeviceRow, Fared, PolicyRow, ReferenceRow, StandingRow, StoreError, Tx, UnixSeconds,
+    VaultRow, VaultStanding,
+};
+
+/// Bytes of a PCR's value in a map of them, about.
+const PCR: usize = 64;
 
 /// A vault with its policy and epochs.
 pub(crate) struct ListedVault {
@@ -22,9 +29,10 @@ pub(crate) struct ListedVault {
 }
 
 /// A device's evidence, judged.
-pub(crate) struct Stands {
-    pub(crate) shown: Arc<Shown>,
-    pub(crate) row: StandingRow,
+#[derive(Clone, Copy)]
+pub(crate) struct Stands<'v> {
+    pub(crate) shown: &'v Shown,
+    pub(crate) row: &'v StandingRow,
 }
 
 /// A device at one moment.
@@ -33,7 +41,14 @@ pub(crate) struct View {
     pub(crate) vaults: Vec<ListedVault>,
     /// Vaults whose grace is over, until the node has told that they are gone.
     pub(crate) removed: Vec<VaultId>,
-    pub(crate) stands: Option<Stands>,
+    /// The evidence that is kept, and what new evidence is held against.
+    pub(crate) standing: Option<StandingRow>,
+    pub(crate) certs: Vec<CertRow>,
+    pub(crate) references: Vec<ReferenceRow>,
+    /// What it shows, while it holds.
+    pub(crate) shown: Option<Arc<Shown>>,
+    /// Vaults of which the controller's newest key does not open, for who shows them; who answers the device looks anew.
+    pub(crate) unopened: BTreeSet<VaultId>,
 }
 
 impl View {
@@ -44,11 +59,11 @@ impl View {
         device: DeviceRow,
     ) -> Result<Self, Refusal> {
         let around = tx.around(device.id).await?;
-        let stands = stands(verdicts, &around, &device);
+        let shown = shown(verdicts, &around, &device);
         // Not by the time: a vault leaves the list in the transaction that ends its grace.
         let (gone, listed): (Vec<_>, Vec<_>) =
             around.vaults.into_iter().partition(|row| row.standing == VaultStanding::Gone);
-        let removed = gone.into_iter().map(|row| row.id).take(MAX_VAULTS).collect();
+        let removed = gone.into_iter().map(|row| row.id).collect();
         let mut vaults = Vec::new();
         for row in listed {
             let policy = match &row.policy {
@@ -59,17 +74,57 @@ impl View {
                 .map_err(|e| StoreError::Damaged(e.to_string()))?;
             vaults.push(ListedVault { row, policy, epochs });
         }
-        Ok(Self { device, vaults, removed, stands })
+        let Around { standing, certs, references, .. } = around;
+        let unopened = BTreeSet::new();
+        Ok(Self { device, vaults, removed, standing, certs, references, shown, unopened })
+    }
+
+    /// The evidence that holds.
+    pub(crate) fn stands(&self) -> Option<Stands<'_>> {
+        let (shown, row) = (self.shown.as_deref()?, self.standing.as_ref()?);
+        Some(Stands { shown, row })
     }
 
     /// The evidence, as decisions take it.
     pub(crate) fn evidence(&self) -> StandingAt<'_> {
-        match &self.stands {
+        match self.stands() {
             Some(stands) => {
                 StandingAt { standing: stands.shown.standing(), at: stands.row.at, renew: stands.row.renew }
             }
             None => StandingAt { standing: Standing::None, at: 0, renew: false },
         }
+    }
+
+    /// Good evidence was taken, and its device was there at a time.
+    pub(crate) fn proved(
+        &mut self,
+        standing: StandingRow,
+        shown: Arc<Shown>,
+        fared: Fared,
+        shown_at: UnixSeconds,
+    ) {
+        let device = &mut self.device;
+        device.answered += 1;
+        device.verdict = fared.into();
+        (device.last_seen, device.proved_at) = (Some(shown_at), Some(shown_at));
+        (self.standing, self.shown) = (Some(standing), Some(shown));
+    }
+
+    /// Bytes of what a device can make long, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let DeviceRow { cert_der, serial, report, verdict, drills, ledger, .. } = &self.device;
+        let row = cert_der.len() + serial.len() + report.bytes() + verdict.bytes() + drills.bytes();
+        let vaults: usize = self.vaults.iter().map(|held| 1024 + held.row.report.bytes()).sum();
+        let certs: usize =
+            self.certs.iter().map(|cert| cert.pem.len() + cert.public.as_ref().map_or(0, Vec::len)).sum();
+        let standing = self.standing.as_ref().map_or(0, |row| row.record.bytes());
+        let pcrs: usize = self.references.iter().map(|reference| reference.pcrs.0.len() * PCR).sum();
+        row + ledger.sent.len() * size_of::<Sent>()
+            + vaults
+            + certs
+            + standing
+            + pcrs
+            + self.removed.len() * 16
     }
 
     /// Who asks.
@@ -110,11 +165,10 @@ fn named(name: &Name, stored: Option<&PolicyRow>) -> Result<VaultPolicy, Refusal
 
 /// The stored evidence is judged by what it is held against now: no verdict is believed because it was written down, and an operator's
 /// word on a reference value takes effect at once.
-fn stands(verdicts: &Verdicts, around: &Around, device: &DeviceRow) -> Option<Stands> {
+fn shown(verdicts: &Verdicts, around: &Around, device: &DeviceRow) -> Option<Arc<Shown>> {
     let row = around.standing.as_ref()?;
     // Evidence that no longer holds is no evidence: the session is challenged.
-    let shown = verdicts.judge(&row.record, device, &around.certs, &around.references).ok()?;
-    Some(Stands { shown, row: row.clone() })
+    verdicts.judge(&row.record, device, &around.certs, &around.references).ok()
 }
 
 impl Controller {

@@ -12,7 +12,9 @@ use super::code::code;
 use super::log::Reason;
 use crate::api::{Code, Problem, TextPosition};
 use crate::service::Refusal;
+use crate::store::StoreError;
 use crate::words::Words;
+use crate::words::damaged::of_row;
 
 /// What is logged of it: what is ours to mend with its causes; a caller's own mistakes are not errors of ours.
 fn reason(refusal: &Refusal) -> Reason {
@@ -31,8 +33,25 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = error_response(status(&self), problem(&self));
         response.extensions_mut().insert(reason(&self));
+        if let Self::Store(StoreError::Damaged(what)) = self {
+            response.extensions_mut().insert(DamagedRow(what));
+        }
         response
     }
+}
+
+/// A row that the answer depended on. Who is no operator is not told which.
+#[derive(Clone)]
+struct DamagedRow(String);
+
+/// The same answer, with what operators alone are told.
+pub(super) fn to_operator(response: Response) -> Response {
+    let Some(DamagedRow(what)) = response.extensions().get().cloned() else { return response };
+    let Words { problem: error, advice } = of_row(&what);
+    let problem = Problem { advice, code: Code::DatabaseDamaged, error, place: None };
+    let mut full = error_response(response.status(), problem);
+    full.extensions_mut().extend(response.into_parts().0.extensions);
+    full
 }
 
 /// A document that can't be met makes its file a bad one, whatever it is that stands in its way.

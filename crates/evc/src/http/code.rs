@@ -1,6 +1,6 @@
 //! What each refusal is called, for programs. Its status follows from that: [`Code::status`].
 
-use vault::life::{NotAdopted, NotApplied, NotDone, NotRecreated, NotRehomed, NotRotated};
+use vault::life::{NotAdopted, NotApplied, NotDeleted, NotDone, NotRecreated, NotRehomed, NotRotated};
 
 use crate::api::Code;
 use crate::service::{Barred, Body, InTheWay, NotAdmitted, Refusal, Unknown, Unproved};
@@ -26,7 +26,10 @@ pub(super) fn code(refusal: &Refusal) -> Code {
         Refusal::Busy => Code::Busy,
         Refusal::Custody(_) => Code::KeysUnusable,
         Refusal::Store(StoreError::Disk(_)) => Code::DiskFailed,
-        Refusal::Store(StoreError::Exchanged | StoreError::LogRemoved) => Code::DatabaseMoved,
+        Refusal::Store(StoreError::Exchanged | StoreError::LogRemoved | StoreError::Overwritten) => {
+            Code::DatabaseMoved
+        }
+        Refusal::Store(StoreError::Damaged(_)) => Code::DatabaseDamaged,
         Refusal::Store(_) => Code::DatabaseFailed,
         Refusal::Fault(_) => Code::Failed,
     }
@@ -57,7 +60,7 @@ fn not_admitted(cause: &NotAdmitted) -> Code {
 fn barred_code(barred: &Barred) -> Code {
     match barred {
         Barred::OthersPath | Barred::OthersReport => Code::OtherDevice,
-        Barred::Pinned { .. } => Code::CertificatePinned,
+        Barred::Pinned { .. } | Barred::TakenOff { .. } => Code::CertificatePinned,
         Barred::Escrow { .. } => Code::EscrowBarred,
         Barred::LateTpm { .. } => Code::TpmCameLate,
     }
@@ -99,7 +102,9 @@ fn in_the_way(cause: &InTheWay) -> Code {
         InTheWay::SameReference { .. } => Code::AlreadyThere,
         InTheWay::CourierOver { .. } => Code::CourierOver,
         InTheWay::CourierRefused { .. } => Code::EvidenceRefused,
+        InTheWay::VaultTwice { .. } => Code::FileInvalid,
         InTheWay::Older(_) => Code::DatabaseOlder,
+        InTheWay::NotConfirmed { .. } => Code::NotConfirmed,
     }
 }
 
@@ -107,6 +112,7 @@ fn in_life(cause: &NotDone) -> Code {
     match cause {
         NotDone::Applied(NotApplied::OtherEncryption) => Code::EncryptionFixed,
         NotDone::Applied(NotApplied::Full) => Code::DeviceFull,
+        NotDone::Deleted(NotDeleted::NoGrace) => Code::NotConfirmed,
         NotDone::Rotated(cause) => not_rotated(*cause),
         NotDone::Recreated(NotRecreated::NotMissing) => Code::VaultNotMissing,
         NotDone::Recreated(NotRecreated::NeverMade) => Code::VaultNotMade,
@@ -147,5 +153,6 @@ fn not_rehomed(cause: NotRehomed) -> Code {
         NotRehomed::KeyInTpm => Code::KeyInTpm,
         NotRehomed::MadeThere => Code::VaultMadeThere,
         NotRehomed::NameTaken => Code::VaultNameTaken,
+        NotRehomed::Full => Code::DeviceFull,
     }
 }

@@ -6,11 +6,14 @@ use vault::ids::Generation;
 
 use super::log::Act;
 use super::operator::{Acted, Asks, OrRefusal, read};
-use crate::api::{Bundle, Foreseen, NewReference, Reference, Update};
+use crate::api::{Bundle, Confirmation, Foreseen, Listed, NewReference, Reference, Update};
 use crate::clock::now;
 use crate::service::Form;
 
-pub(super) async fn bundles(Extension(app): Asks, Path(device): Path<String>) -> OrRefusal<Vec<Bundle>> {
+pub(super) async fn bundles(
+    Extension(app): Asks,
+    Path(device): Path<String>,
+) -> OrRefusal<Vec<Listed<Bundle>>> {
     app.bundles(&device, now()).await.map(Json)
 }
 
@@ -21,15 +24,17 @@ pub(super) async fn order_drill(Extension(app): Asks, Path(device): Path<String>
 pub(super) async fn delete_bundles(
     Extension(app): Asks,
     Path((device, generation)): Path<(String, u32)>,
+    Query(how): Query<Confirmation>,
 ) -> Acted {
-    app.drop_bundles(&device, Generation(generation)).await.map(Act::done)
+    app.drop_bundles(&device, Generation(generation), &how).await.map(Act::done)
 }
 
 pub(super) async fn delete_bundle(
     Extension(app): Asks,
     Path((device, digest)): Path<(String, String)>,
+    Query(how): Query<Confirmation>,
 ) -> Acted {
-    app.drop_bundle(&device, &digest).await.map(Act::done)
+    app.drop_bundle(&device, &digest, &how).await.map(Act::done)
 }
 
 pub(super) async fn offer_bundle(

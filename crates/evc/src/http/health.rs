@@ -44,10 +44,16 @@ impl Looked {
 }
 
 async fn look(controller: &Controller) -> Lack {
+    if controller.kek.is_kept().is_err() {
+        return Some("the file of the key-encryption key is gone, or has another key");
+    }
     match controller.store.is_there() {
         Ok(()) => {}
         Err(StoreError::LogRemoved) => {
             return Some("a file of the database (-wal, -shm) is gone, or is another one");
+        }
+        Err(StoreError::Overwritten) => {
+            return Some("the database's file, or its -wal, was written over by another program");
         }
         Err(StoreError::Disk(_)) => {
             return Some("the database's disk is full or fails: nothing can be written");

@@ -16,7 +16,7 @@ use vault::ids::{DeviceId, Name, VaultId};
 use vault::policy::{DELETE_AFTER, Removal};
 
 use super::App;
-use super::answer::busy;
+use super::answer::{busy, to_operator};
 use super::courier::{export, import};
 use super::escrow::{
     add_reference, bundles, delete_bundle, delete_bundles, foresee, offer_bundle, offer_newest, order_drill,
@@ -28,17 +28,18 @@ use super::sources::{Prover, Seat};
 use crate::api::calls::{
     ADD_REFERENCE, ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_BUNDLE, DELETE_BUNDLES,
     DELETE_DEVICE, DELETE_POLICY, DELETE_RULE, DELETE_VAULT, DELETED_DEVICES, DEVICE, DEVICES, DISALLOW,
-    DRILL, END_OTHER_TOKENS, ESCROW, EXPORT, FIND, FORESEE, FORGET_DEVICE, GLANCE, IMPORT, KNOCKS, LABEL,
-    LEARN, LOSE, Method, OFFER_BUNDLE, OFFER_NEWEST, POLICIES, RECREATE, REFERENCES, REHOME, REJECT, ROTATE,
-    RULES, SETTLE, STATUS, VAULTS,
+    DRILL, END_OTHER_TOKENS, ESCROW, EXPORT, FIND, FORESEE, FORGET_DEVICE, GLANCE, IMPORT, KNOCKS,
+    KNOWN_VAULT, LABEL, LEARN, LOSE, Method, OFFER_BUNDLE, OFFER_NEWEST, POLICIES, RECREATE, REFERENCES,
+    REHOME, REJECT, REPIN, ROTATE, RULES, SETTLE, STATUS, VAULTS,
 };
 use crate::api::{
-    Adoption, Allow, Allowance, Applied, Applying, DeletedDevice, Deletion, Described, DeviceView, Done,
-    Glance, Knock, Labelling, List, NewToken, Outcome, PolicyView, Recreation, Reference, Rehoming, Rotation,
-    RuleView, ServerStatus, VaultDeletion, VaultView,
+    Adoption, Allow, Allowance, Applied, Applying, Confirmation, DeletedDevice, Deletion, Described,
+    DeviceView, Done, Glance, Knock, Known, Labelling, List, Listed, NewToken, Outcome, PolicyView,
+    Recreation, Reference, Rehoming, Rotation, RuleView, ServerStatus, VaultDeletion, VaultView,
 };
 use crate::clock::now;
 use crate::operator::Operator;
+use crate::operator::operate::RemovalWish;
 use crate::service::{BadRequest, Form, NoToken, Refusal, Unknown, token_hash};
 use crate::store::{Page, ReferenceState};
 
@@ -58,8 +59,10 @@ pub(super) fn routes() -> Router<App> {
     let on = on.call(&ADD_TOKEN, add_token).call(&END_OTHER_TOKENS, end_other_tokens);
     let on = on.call(&APPLY, apply);
     let on = on.call(&DEVICES, devices).call(&DEVICE, device).call(&DELETE_DEVICE, delete_device);
-    let on = on.call(&LOSE, lose).call(&FIND, find).call(&SETTLE, settle).call(&LEARN, learn);
+    let on =
+        on.call(&LOSE, lose).call(&FIND, find).call(&SETTLE, settle).call(&REPIN, repin).call(&LEARN, learn);
     let on = on.call(&DELETE_VAULT, delete_vault).call(&ROTATE, rotate).call(&RECREATE, recreate);
+    let on = on.call(&KNOWN_VAULT, known_vault);
     let on = on.call(&REHOME, rehome).call(&ADOPT, adopt).call(&VAULTS, vaults);
     let on = on.call(&LABEL, label).call(&RULES, rules).call(&DELETE_RULE, delete_rule);
     let on = on.call(&POLICIES, policies).call(&DELETE_POLICY, delete_policy);
@@ -111,7 +114,12 @@ async fn with_token(
     };
     connection.proved(Prover::Operator(hash));
     request.extensions_mut().insert(operator);
-    Ok(next.run(request).await)
+    let looks = request.method() == axum::http::Method::GET;
+    let answer = next.run(request).await;
+    if !looks && answer.status().is_success() {
+        app.acted().await;
+    }
+    Ok(to_operator(answer))
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, NoToken> {
@@ -141,7 +149,7 @@ async fn knocks(Extension(app): Asks) -> OrRefusal<Vec<Knock>> {
 }
 
 /// `after` is `CERTIFICATE/SERIAL`.
-async fn allowances(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<Allowance>> {
+async fn allowances(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<Listed<Allowance>>> {
     let after = match list.after.split_once('/') {
         None if list.after.is_empty() => None,
         Some((digest, serial)) => Some((certificate(digest)?, serial)),
@@ -205,7 +213,7 @@ fn page(list: &List) -> Page {
     Page { after: list.after.clone(), limit: limit(list) }
 }
 
-async fn devices(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<DeviceView>> {
+async fn devices(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<Listed<DeviceView>>> {
     let selector = list.selector.as_deref().map(str::parse).transpose().map_err(BadRequest::Labels)?;
     app.show_devices(selector.as_ref(), &page(&list), now()).await.map(Json)
 }
@@ -215,7 +223,7 @@ async fn label(Extension(app): Asks, Path(device): Path<String>, body: axum::bod
     app.label(&device, &how, now()).await.map(Act::done)
 }
 
-async fn rules(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<RuleView>> {
+async fn rules(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<Listed<RuleView>>> {
     app.show_rules(&page(&list)).await.map(Json)
 }
 
@@ -224,14 +232,13 @@ async fn delete_rule(Extension(app): Asks, Path(rule): Path<String>) -> Acted {
 }
 
 async fn device(Extension(app): Asks, Path(which): Path<String>) -> OrRefusal<Described> {
-    let (device, vaults) = app.show_device(&which, now()).await?;
-    Ok(Json(Described { device, vaults }))
+    app.show_device(&which, now()).await.map(Json)
 }
 
 /// `after` is `DEVICE/VAULT`, two UUIDs.
-async fn vaults(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<VaultView>> {
+async fn vaults(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<Listed<VaultView>>> {
     if let Some(device) = &list.device {
-        return Ok(Json(app.show_device(device, now()).await?.1));
+        return app.show_vaults_of(device, now()).await.map(Json);
     }
     let after = list
         .after
@@ -245,11 +252,11 @@ async fn vaults(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec
     app.show_vaults(after, limit(&list), now()).await.map(Json)
 }
 
-async fn policies(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<PolicyView>> {
+async fn policies(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<Listed<PolicyView>>> {
     app.show_policies(&page(&list)).await.map(Json)
 }
 
-async fn references(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<Reference>> {
+async fn references(Extension(app): Asks, Query(list): Query<List>) -> OrRefusal<Vec<Listed<Reference>>> {
     let after = match list.after.as_str() {
         "" => 0,
         number => number.parse().map_err(|_| BadRequest::AfterReference)?,
@@ -273,15 +280,23 @@ fn named(text: String) -> Result<Name, BadRequest> {
     Name::try_from(text).map_err(BadRequest::Name)
 }
 
+async fn known_vault(
+    Extension(app): Asks,
+    Path((device, vault)): Path<(String, String)>,
+) -> OrRefusal<Known> {
+    app.known_vault(&device, named(vault)?).await.map(Json)
+}
+
 async fn delete_vault(
     Extension(app): Asks,
     Path((device, vault)): Path<(String, String)>,
     Query(how): Query<VaultDeletion>,
 ) -> Acted {
-    app.delete_vault(&device, &named(vault)?, grace(how)?, now()).await.map(Act::done)
+    let wish = RemovalWish { after: grace(how.delete_after)?, confirm: how.confirm };
+    app.delete_vault(&device, &named(vault)?, &wish, now()).await.map(Act::done)
 }
 
-fn grace(VaultDeletion { delete_after }: VaultDeletion) -> Result<Option<Removal>, BadRequest> {
+fn grace(delete_after: Option<u64>) -> Result<Option<Removal>, BadRequest> {
     let Some(grace) = delete_after.map(Duration::from_secs) else { return Ok(None) };
     let (least, most) = DELETE_AFTER;
     let within = (least..=most).contains(&grace);
@@ -304,15 +319,15 @@ async fn recreate(
     Path((device, vault)): Path<(String, String)>,
     Query(how): Query<Recreation>,
 ) -> Acted {
-    app.recreate(&device, &named(vault)?, how).await.map(Act::done)
+    app.recreate(&device, &named(vault)?, &how).await.map(Act::done)
 }
 
 async fn delete_device(
     Extension(app): Asks,
     Path(device): Path<String>,
-    Query(Deletion { force }): Query<Deletion>,
+    Query(how): Query<Deletion>,
 ) -> Acted {
-    app.delete_device(&device, force, now()).await.map(Act::done)
+    app.delete_device(&device, &how, now()).await.map(Act::done)
 }
 
 async fn lose(Extension(app): Asks, Path(device): Path<String>) -> Acted {
@@ -323,16 +338,24 @@ async fn find(Extension(app): Asks, Path(device): Path<String>) -> Acted {
     app.find(&device).await.map(Act::done)
 }
 
-async fn deleted_devices(Extension(app): Asks) -> OrRefusal<Vec<DeletedDevice>> {
+async fn deleted_devices(Extension(app): Asks) -> OrRefusal<Vec<Listed<DeletedDevice>>> {
     app.deleted_devices().await.map(Json)
 }
 
-async fn forget_device(Extension(app): Asks, Path(device): Path<String>) -> Acted {
-    app.forget_device(&device).await.map(Act::done)
+async fn forget_device(
+    Extension(app): Asks,
+    Path(device): Path<String>,
+    Query(how): Query<Confirmation>,
+) -> Acted {
+    app.forget_device(&device, &how).await.map(Act::done)
 }
 
 async fn settle(Extension(app): Asks, Path(device): Path<String>) -> Acted {
     app.settle(&device).await.map(Act::done)
+}
+
+async fn repin(Extension(app): Asks, Path(device): Path<String>, Query(how): Query<Confirmation>) -> Acted {
+    app.repin(&device, &how).await.map(Act::done)
 }
 
 async fn rehome(

@@ -45,7 +45,9 @@ impl Tokens {
         match &operator {
             Ok(_) if !known => self.known(|tokens| tokens.put(*hash, ())),
             // It was ended: whoever has it is a stranger from now on.
-            Err(Refusal::NoToken(NoToken::Unknown)) if known => self.known(|tokens| tokens.forget(hash)),
+            Err(Refusal::NoToken(NoToken::Unknown)) if known => {
+                self.known(|tokens| tokens.take(hash).unwrap_or_default())
+            }
             Ok(_) | Err(_) => {}
         }
         operator.map(Some)

@@ -5,7 +5,7 @@ use vault::life::Life;
 
 use crate::fleet::life::{life, write_gone};
 use crate::service::{Controller, Fault, Refusal, chain};
-use crate::store::{Failure as _, Grace, Scope, Tx, UnixSeconds};
+use crate::store::{Failure as _, Grace, OrDamaged, Scope, Tx, UnixSeconds};
 
 /// Most graces that are ended in one round.
 const BATCH: u32 = 200;
@@ -33,13 +33,33 @@ impl Controller {
     /// Forgets what is kept of deleted devices whose grace is over. Safe to repeat.
     ///
     /// # Errors
-    /// [`Refusal`] of the store's: the rest is done in the next round.
+    /// The first one that was met: of a row whose end does not read, what is kept stays. What could go has gone, unless the store is busy.
     pub(crate) async fn forget_deleted(&self, now: UnixSeconds) -> Result<(), Refusal> {
-        for row in self.store.read(|tx| tx.deleted_over(now)).await? {
-            let id = row.id;
-            self.store.write(Scope::Fleet, |tx| Box::pin(forget_if_over(tx, id, now))).await?;
-            tracing::info!(device = %id, name = %row.name, "grace over, what was kept of a deleted device is forgotten");
+        // What was given back since the copy was made is in use.
+        if self.put_back {
+            return Ok(());
         }
+        let mut failed = None;
+        for row in self.store.read(|tx| tx.deleted_over(now)).await? {
+            match self.forget_one(row, now).await {
+                Ok(()) => {}
+                Err(error) if error.may_pass() => return Err(error),
+                Err(error) => {
+                    tracing::error!(
+                        error = chain(&error),
+                        "what is kept of a deleted device can't be forgotten"
+                    );
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn forget_one(&self, row: OrDamaged<DeviceId>, now: UnixSeconds) -> Result<(), Refusal> {
+        let id = row.whole()?;
+        self.store.write(Scope::Fleet, |tx| Box::pin(forget_if_over(tx, id, now))).await?;
+        tracing::info!(row = %id, "grace over, what was kept of a deleted device is forgotten");
         Ok(())
     }
 
@@ -69,7 +89,7 @@ impl Controller {
 
 /// It may have come back, or its grace have been moved, since the list was read.
 async fn forget_if_over(tx: &mut dyn Tx, id: DeviceId, now: UnixSeconds) -> Result<(), Refusal> {
-    if tx.deleted_over(now).await?.iter().any(|row| row.id == id) {
+    if tx.deleted_over(now).await?.contains(&OrDamaged::Whole(id)) {
         tx.forget_deleted(id).await?;
     }
     Ok(())

@@ -26,9 +26,10 @@ pub(crate) async fn housekeeping(
         // At once: what begins by the clock of now is not to be moved with a jump of before.
         let passed = looked.elapsed();
         looked += passed;
-        if let Err(error) = controller.keep_house(&mut clock, now(), passed).await {
-            tracing::warn!(%error, "ended graces wait for the next round");
-        }
+        // It is logged there too.
+        let _ = controller.kek.is_kept();
+        // What failed is logged there, part by part.
+        let _ = controller.keep_house(&mut clock, now(), passed).await;
         if let Err(error) = controller.write_heard(now()).await {
             tracing::warn!(%error, "when devices were heard is not written");
         }

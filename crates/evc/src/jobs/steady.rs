@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use crate::fleet::times::Times;
-use crate::service::{Controller, Refusal};
-use crate::store::{Noted, Scope, Stored, Tx, UnixSeconds};
+use crate::service::{Controller, Part, Refusal, chain};
+use crate::store::{Failure as _, Noted, Scope, Stored, Tx, UnixSeconds};
+use crate::words::damaged::of_unkept;
 
 /// Further ahead than what passed is a jump, at once or in small steps: more than a slow round.
 const JUMP: Duration = Duration::from_secs(5 * 60);
@@ -89,7 +90,8 @@ impl Controller {
     /// remembers the time. How many ended.
     ///
     /// # Errors
-    /// [`Refusal`] of the store's: what was not done is done at the next round. One grace that can't end keeps nothing else waiting.
+    /// The first [`Refusal`] that was met: what was not done is done at the next round. No part of it waits for another that failed, but that
+    /// nothing ends by a clock whose jump the graces were not moved with yet, and no such time is remembered.
     pub async fn keep_house(
         &self,
         clock: &mut Steady,
@@ -97,14 +99,19 @@ impl Controller {
         passed: Duration,
     ) -> Result<usize, Refusal> {
         let believed = clock.runs(now, passed);
-        self.move_graces(clock).await?;
-        let ended = if believed { self.end_graces(now).await } else { Ok(0) };
-        if believed {
-            self.forget_deleted(now).await?;
+        let (mut round, mut ended) = (Round::default(), 0);
+        let moved = round.did(Part::Moving, self.move_graces(clock).await).is_some();
+        if moved && believed {
+            ended = round.did(Part::Graces, self.end_graces(now).await).unwrap_or_default();
+            round.did(Part::Deleted, self.forget_deleted(now).await);
         }
-        self.remember(now, believed).await?;
-        self.store.fold().await?;
-        ended
+        if moved {
+            round.did(Part::Time, self.remember(now, believed).await);
+        }
+        round.did(Part::Number, self.number_owed().await);
+        round.did(Part::Log, self.store.fold().await.map_err(Refusal::from));
+        self.unkept.put(round.told);
+        round.failed.map_or(Ok(ended), Err)
     }
 
     /// Moves what runs with the clock, before anything ends by it.
@@ -129,6 +136,28 @@ impl Controller {
             self.store.note(Noted::Clock, |tx| Box::pin(news.note(tx))).await?;
         }
         Ok(())
+    }
+}
+
+/// What became of the parts of one round.
+#[derive(Default)]
+struct Round {
+    failed: Option<Refusal>,
+    told: Vec<String>,
+}
+
+impl Round {
+    /// Takes note of a part; what came of it, where it was done.
+    fn did<T>(&mut self, part: Part, done: Result<T, Refusal>) -> Option<T> {
+        let error = match done {
+            Ok(done) => return Some(done),
+            Err(error) => error,
+        };
+        tracing::warn!(error = chain(&error), "{}: tried again in the next round", part.words());
+        // What is busy is not worth anybody's look.
+        self.told.extend((!error.may_pass()).then(|| of_unkept(part, &error)));
+        self.failed.get_or_insert(error);
+        None
     }
 }
 

@@ -6,6 +6,7 @@ use vault::life::{NotAdopted, Orphan, adopted, orphan};
 use vault::report::VaultReport;
 
 use super::Operator;
+use super::operate::RemovalWish;
 use crate::api::{Adoption, Done};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
@@ -19,7 +20,8 @@ impl Operator {
     /// Takes in a vault that its node reports as an orphan.
     ///
     /// # Errors
-    /// [`Refusal`]: the node reports no such orphan, its key is not here, or the policy does not fit.
+    /// [`Refusal`]: the node reports no such orphan, its key is not here, the policy does not fit, or it would be erased at once, and that
+    /// was not confirmed.
     pub async fn adopt(
         &self,
         device: &str,
@@ -56,8 +58,15 @@ impl Operator {
         if there.is_some() {
             tx.drop_vault(device.id, orphan.id).await?;
         }
+        let called = orphan.name.clone();
         let name = if how.remove { free_name(&rows, &orphan) } else { orphan.name };
-        let adopted = if how.remove { adopted.to_remove(now, policy.on_removal) } else { adopted };
+        let adopted = if how.remove {
+            let wish = RemovalWish { after: None, confirm: how.confirm.clone() };
+            let removed = adopted.to_remove(now, wish.with((&called, orphan.id), policy.on_removal));
+            removed.map_err(|cause| in_life(&device, &called, cause))?
+        } else {
+            adopted
+        };
         let row = new_row(&device, (orphan.id, name.clone()), adopted, now);
         add_vault(tx, &self.kek, row).await.map_err(|refusal| match refusal {
             Refusal::InTheWay(InTheWay::Taken) => refused(NotAdopted::NameTaken { name }),

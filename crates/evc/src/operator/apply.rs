@@ -1,8 +1,10 @@
 //! `evc apply`: policies and vaults from the operator's file become so, all of them or none. Repeating changes nothing.
 
+use std::collections::HashMap;
+
 use vault::decide::TpmPin;
-use vault::ids::Project;
-use vault::life::fits;
+use vault::ids::{DeviceId, Name, Project};
+use vault::life::{Writer, fits};
 use vault::policy::{Document, Located, VaultPolicy, VaultSpec, read};
 
 use super::Operator;
@@ -11,7 +13,7 @@ use super::operate::of_deleted;
 use crate::api::{Applied, Kind, Outcome};
 use crate::fleet::placed::{self, Placed};
 use crate::service::{Fault, InTheWay, Refusal, find_device};
-use crate::store::{DeviceRow, PolicyRow, Scope, Tx, UnixSeconds, VaultRow};
+use crate::store::{DeviceRow, PolicyRow, Scope, Tx, UnixSeconds, VaultRow, all_whole};
 use crate::words::notes;
 
 impl Operator {
@@ -41,8 +43,9 @@ impl Operator {
                 applied.push(put_policy(tx, &self.project, policy, now).await?);
             }
         }
+        let mut seen = Seen::new();
         for located in documents {
-            let put = self.put(tx, &located.document, now).await;
+            let put = self.put(tx, located, &mut seen, now).await;
             applied.extend(put.map_err(|e| e.of_document(place(located)))?);
         }
         // Last, for the file may have given a changed policy's vaults another one.
@@ -60,34 +63,50 @@ impl Operator {
         &self,
         tx: &mut dyn Tx,
         device: &DeviceRow,
-        spec: &VaultSpec,
+        (by, spec): (Writer, &VaultSpec),
         now: UnixSeconds,
     ) -> Result<Applied, Refusal> {
-        let Placed { outcome, fit, before } = placed::place(tx, &self.kek, device, spec, now).await?;
+        let placed = placed::place(tx, &self.kek, device, (by, spec), now).await?;
+        let Placed { outcome, left, fit, before } = placed;
         let changes = of_vault(before.as_ref(), spec);
         Ok(Applied {
             kind: Kind::Vault,
             name: format!("{} on {}", spec.name, device.name),
             changes: if outcome == Outcome::Unchanged { Vec::new() } else { changes },
             outcome,
-            notes: notes::of_fit(fit).into_iter().collect(),
+            notes: notes::of_fit(fit).into_iter().chain(left.then(notes::of_left_removed)).collect(),
         })
     }
 
     async fn put(
         &self,
         tx: &mut dyn Tx,
-        document: &Document,
+        located: &Located,
+        seen: &mut Seen,
         now: UnixSeconds,
     ) -> Result<Vec<Applied>, Refusal> {
-        match document {
+        match &located.document {
             // They were put before.
             Document::Policy(_) => Ok(Vec::new()),
             Document::Vault(spec) => {
                 let device = find_device(tx, &self.project, &spec.device).await?;
-                Ok(vec![self.put_vault(tx, &device, spec, now).await?])
+                once(seen, &device, spec, located.line)?;
+                Ok(vec![self.put_vault(tx, &device, (Writer::Document, spec), now).await?])
             }
             Document::Rule(rule) => self.put_rule(tx, rule, now).await,
+        }
+    }
+}
+
+/// The line of each vault of a file, by its device as it is found and not as it is written.
+type Seen = HashMap<(DeviceId, Name), u64>;
+
+fn once(seen: &mut Seen, device: &DeviceRow, spec: &VaultSpec, line: u64) -> Result<(), Refusal> {
+    match seen.insert((device.id, spec.name.clone()), line) {
+        None => Ok(()),
+        Some(line) => {
+            let (vault, device) = (spec.name.clone(), device.name.clone());
+            Err(InTheWay::VaultTwice { vault, device, line }.into())
         }
     }
 }
@@ -142,10 +161,7 @@ async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy
     Ok(())
 }
 
-/// Most vaults that are read at once.
-const PAGE: u32 = 500;
-
-/// A policy that gets a lease or a storage limit: no default vault is under it that can't have it. They are looked through, for that is seldom.
+/// A policy that gets a lease or a storage limit: no default vault is under it that can't have it.
 async fn defaults_fit(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy) -> Result<(), Refusal> {
     let (before, after) = (&row.policy.node, &policy.node);
     let leased = before.lease.is_none() && after.lease.is_some();
@@ -154,17 +170,12 @@ async fn defaults_fit(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy) ->
         return Ok(());
     }
     let under = |vault: &&VaultRow| vault.id.is_default() && vault.policy.as_ref() == Some(&policy.name);
-    for deleted in tx.deleted(&row.project).await? {
-        let vaults = tx.of_deleted(deleted.id).await?.vaults;
+    for deleted in all_whole(tx.deleted(&row.project).await?)? {
+        let vaults = tx.of_deleted(deleted.id).await?.whole()?.vaults;
         vaults.iter().filter(under).try_for_each(|vault| placed::fits_default(policy, &vault.name))?;
     }
-    let mut after = None;
-    loop {
-        let rows = tx.all_vaults(&row.project, after, PAGE).await?;
-        rows.iter().filter(under).try_for_each(|vault| placed::fits_default(policy, &vault.name))?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        after = Some((last.device, last.id));
-    }
+    let vaults = tx.defaults_under(&row.project, &policy.name).await?;
+    vaults.iter().try_for_each(|vault| placed::fits_default(policy, &vault.name))
 }
 
 /// A vault that it can't be met for, if any. What a device says of its TPM refuses no policy: it would be one device's word against all others.

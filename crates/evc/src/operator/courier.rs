@@ -70,6 +70,7 @@ fn shown(device_name: Name, lost: bool, carried: &CarriedAnswer) -> CourierFile 
         orders: control.map_or(0, |control| control.orders.len()),
         lacks: control.map(|control| control.lacks.clone()).filter(|lacks| !lacks.is_empty()),
         lost,
+        again: carried.again,
         answer_until: crate::clock::text(carried.until),
         file: STANDARD.encode(&carried.file),
     }

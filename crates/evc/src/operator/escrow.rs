@@ -7,20 +7,23 @@ use vault::decide::TpmPin;
 use vault::decide::escrow;
 use vault::defaults;
 use vault::escrow::BundleId;
+use vault::escrow::drill::Drills;
 use vault::escrow::history::InHistory;
-use vault::foresee::{Node, Values, Vault, foresee};
+use vault::foresee::{Aside, Node, Values, Vault, foresee};
 use vault::ids::{DeviceId, Generation, Name, Project, VaultId};
 use vault::report::State;
 
 use super::Operator;
-use crate::api::{Bundle, Done, DrillState, DrillView, Foreseen, InEscrow};
+use super::again::confirmed;
+use crate::api::{Bundle, Confirmation, Done, DrillState, DrillView, Foreseen, InEscrow, Listed as OneOf};
 use crate::custody::history;
 use crate::fleet::heard::{Word, word};
-use crate::fleet::reported::said_at;
+use crate::fleet::reported::{is_held_to, said_at};
 use crate::fleet::view::{ListedVault, View};
-use crate::service::{InTheWay, Refusal, Unknown, Verdicts, device_by_id, find_device};
+use crate::service::{InTheWay, Irrevocable, Refusal, Unknown, Verdicts, device_by_id, find_device};
 use crate::store::{
-    DeviceRow, HeldBundle, ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds, VaultStanding,
+    DamagedRow, DeviceRow, HeldBundle, OrDamaged, ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds,
+    VaultStanding,
 };
 use crate::words::escrow as words;
 
@@ -63,27 +66,45 @@ impl Operator {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn bundles(&self, device: &str, now: UnixSeconds) -> Result<Vec<Bundle>, Refusal> {
-        let read = self.store.read(|tx| Box::pin(self.listed(tx, device)));
-        let (device, names, listed) = read.await?;
+    pub async fn bundles(&self, device: &str, now: UnixSeconds) -> Result<Vec<OneOf<Bundle>>, Refusal> {
+        let read = self.store.read(|tx| Box::pin(self.listed_all(tx, device)));
+        let (device, names, listed, damaged) = read.await?;
         let drill = drill(&device, self.drill_every_s, now);
         let shown = listed.into_iter().map(|(InHistory { id, at, has, offered, .. }, last)| {
             let newest = device.held.is_some_and(|newest| newest.id == id);
             let last = last.into_iter().filter(|_| !newest);
+            let digest = hex::encode(id.digest);
+            let drill = drill.clone().filter(|drill| newest || drill.is_on(&digest));
             Bundle {
                 device: device.id,
                 device_name: device.name.clone(),
                 generation: id.generation,
-                digest: hex::encode(id.digest),
                 received: crate::clock::text(at),
                 newest,
                 vaults: has.vaults().map(|id| names.of(id)).collect(),
                 last_of: last.map(|id| names.of(id)).collect(),
                 offered,
-                drill: drill.clone().filter(|_| newest),
+                drill: drill.map(|drill| drill.beside(&digest)),
+                digest,
             }
         });
-        Ok(shown.collect())
+        let damaged = damaged.into_iter().map(|row| OneOf::Damaged(row.into()));
+        Ok(shown.map(OneOf::Row).chain(damaged).collect())
+    }
+
+    /// With those that do not read.
+    async fn listed_all(
+        &self,
+        tx: &mut dyn Tx,
+        device: &str,
+    ) -> Result<(DeviceRow, Names, Listed, Vec<DamagedRow>), Refusal> {
+        let (device, names, listed) = self.listed(tx, device).await?;
+        let damaged = tx.bundles_listed(device.id).await?.into_iter().filter_map(|row| match row {
+            OrDamaged::Damaged(row) => Some(DamagedRow { device: Some(device.id.to_string()), ..row }),
+            OrDamaged::Whole(_) => None,
+        });
+        let damaged = damaged.collect();
+        Ok((device, names, listed, damaged))
     }
 
     async fn listed(&self, tx: &mut dyn Tx, device: &str) -> Result<(DeviceRow, Names, Listed), Refusal> {
@@ -133,9 +154,9 @@ impl Operator {
     ///
     /// # Errors
     /// [`Refusal`]: there is none of this name, or it is the newest.
-    pub async fn drop_bundle(&self, device: &str, digest: &str) -> Result<Done, Refusal> {
+    pub async fn drop_bundle(&self, device: &str, digest: &str, how: &Confirmation) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
-        let gone = self.store.write(Scope::Device(id), |tx| Box::pin(self.dropped(tx, id, digest)));
+        let gone = self.store.write(Scope::Device(id), |tx| Box::pin(self.dropped(tx, id, digest, how)));
         let (device, bundle) = gone.await?;
         tracing::info!(%device, %bundle, "a bundle is forgotten by an operator's word");
         Ok(words::of_dropped_one(&device, bundle))
@@ -146,8 +167,10 @@ impl Operator {
         tx: &mut dyn Tx,
         id: DeviceId,
         digest: &str,
+        how: &Confirmation,
     ) -> Result<(Name, BundleId), Refusal> {
         let device = device_by_id(tx, &self.project, id).await?;
+        said_twice(&device, how)?;
         let bundle = named(tx, &device, digest).await?;
         if device.held.is_some_and(|held| held.id == bundle) {
             let generation = bundle.generation;
@@ -172,10 +195,15 @@ impl Operator {
     ///
     /// # Errors
     /// [`Refusal`]: there is none, or it is the one of the newest.
-    pub async fn drop_bundles(&self, device: &str, generation: Generation) -> Result<Done, Refusal> {
+    pub async fn drop_bundles(
+        &self,
+        device: &str,
+        generation: Generation,
+        how: &Confirmation,
+    ) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
         let scope = Scope::Device(id);
-        let gone = self.store.write(scope, |tx| Box::pin(self.dropped_of(tx, id, generation)));
+        let gone = self.store.write(scope, |tx| Box::pin(self.dropped_of(tx, id, generation, how)));
         let (device, gone, kept) = gone.await?;
         Ok(words::of_dropped(&device.name, generation, gone, kept))
     }
@@ -185,8 +213,10 @@ impl Operator {
         tx: &mut dyn Tx,
         id: DeviceId,
         generation: Generation,
+        how: &Confirmation,
     ) -> Result<(DeviceRow, u64, u64), Refusal> {
         let device = device_by_id(tx, &self.project, id).await?;
+        said_twice(&device, how)?;
         if device.held.is_some_and(|held| held.id.generation == generation) {
             return Err(InTheWay::BundleInForce { device: device.name, generation }.into());
         }
@@ -228,6 +258,11 @@ impl Operator {
 
 /// A device's bundles, each with the vaults that it is the last of.
 type Listed = Vec<(InHistory, BTreeSet<VaultId>)>;
+
+/// What is forgotten of a device can't be given back to it any more.
+fn said_twice(device: &DeviceRow, how: &Confirmation) -> Result<(), Refusal> {
+    confirmed(how.confirm.as_deref(), (&device.name, device.id.0), || Irrevocable::ForgetBundles)
+}
 
 /// Vaults by their names.
 struct Names(BTreeMap<VaultId, Name>);
@@ -275,7 +310,7 @@ async fn order_drill(
 /// A device with what is in escrow of it, and whether it would have that back: the decision of a poll, asked for whom it would be now.
 pub(super) fn in_escrow(view: &View, every_s: u64, now: UnixSeconds) -> Option<InEscrow> {
     let held = held(&view.device, every_s, now)?;
-    let session = view.stands.as_ref().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
+    let session = view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
     let granted = escrow(&view.evidence(), &view.asking(session), now);
     Some(InEscrow { given_back: Some(words::of_giving_back(&granted, &view.device.name)), ..held })
 }
@@ -294,6 +329,11 @@ async fn around(
     Ok((View::load(verdicts, tx, device).await?, values, bundles))
 }
 
+fn aside(device: &DeviceRow) -> Option<Aside> {
+    let older = device.older.is_some().then_some(Aside::Older);
+    older.or_else(|| is_held_to(device).map(|_| Aside::OtherDevice))
+}
+
 fn node(view: &View, values: &ReferenceRow, bundles: &[HeldBundle]) -> Node {
     let in_force = view.device.report.get().and_then(|report| report.generation);
     let of_it = bundles.iter().map(|held| held.id.generation).find(|of| Some(*of) == in_force);
@@ -304,14 +344,16 @@ fn node(view: &View, values: &ReferenceRow, bundles: &[HeldBundle]) -> Node {
             TpmPin::Absent => Some(false),
         },
         barred: view.asking(SessionKey([0; 32])).barred,
+        aside: aside(&view.device),
         values: match values.state {
             ReferenceState::Approved => Values::Approved,
             ReferenceState::Pending => Values::Pending,
             ReferenceState::Rejected => Values::Rejected,
         },
-        moved: view.stands.as_ref().is_none_or(|stands| stands.row.record.pcrs != values.pcrs),
+        moved: view.stands().is_none_or(|stands| stands.row.record.pcrs != values.pcrs),
         escrow: of_it.or(view.device.held.map(|held| held.id.generation)),
         in_force,
+        drill_failed: view.device.drills.get().is_some_and(Drills::has_failed),
     }
 }
 

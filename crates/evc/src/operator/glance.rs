@@ -8,13 +8,20 @@ use tokio::time::Instant;
 use vault::ids::Project;
 
 use super::Operator;
-use super::show::{Policies, in_a_list, read_policies, strange_view, withheld_for};
-use crate::api::{Counts, DeviceView, Glance, Knock, Reference, VaultView};
+use super::show::{
+    Policies, in_a_list, read_policies, readable, split, strange_view, unless_damaged, withheld_for,
+};
+use super::views::is_known;
+use crate::api::{Counts, Damaged, DeviceView, Glance, Knock, Listed, Reference, VaultView};
+use crate::fleet::heard::Heard;
 use crate::fleet::view::View;
-use crate::service::{Refusal, Verdicts};
-use crate::store::{DeviceRow, Page, ReferenceState, Tx, UnixSeconds, VaultRow};
+use crate::service::{Controller, Refusal};
+use crate::store::{
+    DamagedRow, DeviceRow, OrDamaged, Page, ReferenceState, StoreError, Tx, UnixSeconds, VaultRow, next_page,
+};
+use crate::words::damaged::of_row_at;
 use crate::words::notes::of_left;
-use crate::words::of_files;
+use crate::words::{of_files, of_kek, of_put_back};
 
 /// Devices of one view, or other rows.
 const PAGE: u32 = 200;
@@ -46,6 +53,19 @@ impl Lines {
         if self.kept.len() < MOST { self.kept.push(line()) } else { self.more += 1 }
     }
 
+    fn add_damaged<T>(&mut self, rows: Vec<OrDamaged<T>>) {
+        self.add_listed(rows.into_iter().map(Listed::from).collect());
+    }
+
+    /// Of a list, what is damaged.
+    fn add_listed<T>(&mut self, rows: Vec<Listed<T>>) {
+        for row in rows {
+            if let Listed::Damaged(row) = row {
+                self.add(|| of_damaged(&row));
+            }
+        }
+    }
+
     fn told(self) -> impl Iterator<Item = String> {
         let more = (self.more > 0).then(|| format!("and {} more like the last", self.more));
         self.kept.into_iter().chain(more)
@@ -56,6 +76,7 @@ impl Lines {
 #[derive(Default)]
 struct Tally {
     counts: Counts,
+    damaged: Lines,
     devices: Lines,
     vaults: Lines,
     /// How often escrow drills are made.
@@ -82,27 +103,38 @@ impl Operator {
     }
 
     async fn count(&self, now: UnixSeconds) -> Result<Glance, Refusal> {
+        if let Err(error @ StoreError::Overwritten) = self.store.is_there() {
+            return Ok(Glance { counts: Counts::default(), needs_somebody: vec![of_files(&error)] });
+        }
         let mut tally = Tally { drill_every_s: self.drill_every_s, ..Tally::default() };
-        let mut after = String::new();
-        loop {
-            let page = Page { after, limit: PAGE };
-            let rows = self.store.read(|tx| Box::pin(devices(&self.verdicts, tx, &self.project, &page)));
-            let rows = rows.await?;
-            let (rows, policies) = rows;
-            let Some(last) = rows.last() else { break };
-            after = last.device.name.to_string();
-            for Seen { device, vaults, strange } in rows {
-                tally.add(self.heard.newest(device), &vaults, (strange.as_ref(), &policies), now);
+        let mut page = Some(Page::first(PAGE));
+        while let Some(this) = page {
+            let read = self.store.read(|tx| Box::pin(devices(self, tx, &self.project, &this)));
+            let (rows, policies) = read.await?;
+            page = next_page(this, &rows, |row| &row.device.name);
+            for row in rows {
+                match row {
+                    OrDamaged::Whole(seen) => tally.add(&self.heard, seen, &policies, now),
+                    OrDamaged::Damaged(device) => tally.add_damaged(device),
+                }
             }
         }
-        tally.counts.policies = self.policies().await?;
-        let (references, mut knocks) = (self.pending().await?, Lines::default());
+        tally.counts.policies = self.policies(&mut tally.damaged).await?;
+        self.rules(&mut tally.damaged).await?;
+        let (references, mut knocks) = (self.pending(&mut tally.damaged).await?, Lines::default());
         self.knocks(now).await?.iter().for_each(|knock| knocks.add(|| of_knock(knock)));
-        let Tally { counts, devices, vaults, .. } = tally;
+        let Tally { counts, devices, vaults, mut damaged, .. } = tally;
+        let put_back = self.put_back.then(of_put_back);
+        let kek = self.kek.is_kept().err().map(|error| of_kek(&error));
         let files = self.store.is_there().err().map(|error| of_files(&error));
         let kept = self.store.read(|tx| Box::pin(left(tx, &self.project))).await?;
+        let kept = kept.told(&mut damaged);
         let lines = files
             .into_iter()
+            .chain(kek)
+            .chain(put_back)
+            .chain(self.unkept.told())
+            .chain(damaged.told())
             .chain(kept.told())
             .chain(devices.told())
             .chain(vaults.told())
@@ -111,72 +143,149 @@ impl Operator {
         Ok(Glance { counts, needs_somebody: lines.collect() })
     }
 
-    async fn policies(&self) -> Result<u64, Refusal> {
-        let (mut count, mut after) = (0, String::new());
-        loop {
-            let page = Page { after, limit: PAGE };
-            let rows = self.store.read(|tx| tx.policies(&self.project, &page)).await?;
-            let Some(last) = rows.last() else { return Ok(count) };
-            (after, count) = (last.policy.name.to_string(), count + rows.len() as u64);
+    async fn policies(&self, damaged: &mut Lines) -> Result<u64, Refusal> {
+        let (mut count, mut page) = (0, Some(Page::first(PAGE)));
+        while let Some(this) = page {
+            let rows = self.store.read(|tx| tx.policies(&self.project, &this)).await?;
+            page = next_page(this, &rows, |row| &row.policy.name);
+            count += rows.len() as u64;
+            damaged.add_damaged(rows);
         }
+        Ok(count)
     }
 
-    async fn pending(&self) -> Result<Lines, Refusal> {
-        let (mut lines, mut after) = (Lines::default(), 0);
-        loop {
-            let rows = self.references(None, after, PAGE).await?;
-            let Some(last) = rows.last() else { return Ok(lines) };
-            after = last.id;
-            let pending = rows.iter().filter(|row| row.state == ReferenceState::Pending);
-            pending.for_each(|row| lines.add(|| of_reference(row)));
+    /// Rules are not counted.
+    async fn rules(&self, damaged: &mut Lines) -> Result<(), Refusal> {
+        let mut page = Some(Page::first(PAGE));
+        while let Some(this) = page {
+            let rows = self.store.read(|tx| tx.rules(&self.project, &this)).await?;
+            page = next_page(this, &rows, |row| &row.rule.name);
+            damaged.add_damaged(rows);
         }
+        Ok(())
+    }
+
+    async fn pending(&self, damaged: &mut Lines) -> Result<Lines, Refusal> {
+        let (mut lines, mut page) = (Lines::default(), Some(0));
+        while let Some(after) = page {
+            let rows = self.references(None, after, PAGE).await?;
+            let is_full = rows.len() >= PAGE as usize;
+            page = rows.iter().rev().find_map(number).filter(|last| is_full && *last != after);
+            for row in rows {
+                match row {
+                    Listed::Row(row) if row.state == ReferenceState::Pending => {
+                        lines.add(|| of_reference(&row))
+                    }
+                    Listed::Row(_) => {}
+                    Listed::Damaged(row) => damaged.add(|| of_damaged(&row)),
+                }
+            }
+        }
+        Ok(lines)
     }
 }
 
-/// What is kept of devices since they were deleted, and was not given back though they are registered again.
-async fn left(tx: &mut dyn Tx, project: &Project) -> Result<Lines, Refusal> {
-    let mut lines = Lines::default();
+/// What is kept of devices since they were deleted, and was not given back though they are registered again; and what of it is damaged.
+async fn left(tx: &mut dyn Tx, project: &Project) -> Result<Left, Refusal> {
+    let mut left = Left::default();
     for kept in tx.deleted(project).await? {
-        if let Some(device) = tx.device_by_key(&kept.key).await?.filter(|device| device.project == *project) {
-            lines.add(|| of_left(&kept, &device.name));
+        let kept = match kept {
+            OrDamaged::Whole(kept) => kept,
+            OrDamaged::Damaged(row) => {
+                left.damaged.push(row);
+                continue;
+            }
+        };
+        let device = readable(tx.device_by_key(&kept.key).await.map_err(Refusal::from))?.flatten();
+        if let Some(device) = device.filter(|device| device.project == *project) {
+            left.lines.add(|| of_left(&kept, &device.name));
         }
     }
-    Ok(lines)
+    Ok(left)
+}
+
+#[derive(Default)]
+struct Left {
+    lines: Lines,
+    damaged: Vec<DamagedRow>,
+}
+
+impl Left {
+    fn told(self, damaged: &mut Lines) -> Lines {
+        self.damaged.into_iter().for_each(|row| damaged.add(|| of_damaged(&row.into())));
+        self.lines
+    }
+}
+
+fn number(row: &Listed<Reference>) -> Option<i64> {
+    match row {
+        Listed::Row(row) => Some(row.id),
+        Listed::Damaged(row) => row.id.as_ref()?.parse().ok(),
+    }
 }
 
 /// A device with its vaults, and all around it where its evidence shows PCRs of no reference value.
 struct Seen {
     device: DeviceRow,
-    vaults: Vec<VaultRow>,
-    strange: Option<View>,
+    vaults: Vec<OrDamaged<VaultRow>>,
+    /// Or what of that is damaged.
+    strange: Result<Option<View>, String>,
 }
 
 /// A page of devices, and the policies that their vaults name.
 async fn devices(
-    verdicts: &Verdicts,
+    of: &Controller,
     tx: &mut dyn Tx,
     project: &Project,
     page: &Page,
-) -> Result<(Vec<Seen>, Policies), Refusal> {
+) -> Result<(Vec<OrDamaged<Seen>>, Policies), Refusal> {
     let (mut all, mut policies) = (Vec::new(), Policies::new());
-    for device in tx.devices(project, page).await? {
-        let vaults = tx.vaults(device.id).await?;
-        read_policies(tx, project, &vaults, &mut policies).await?;
-        let strange = strange_view(verdicts, tx, &device).await?;
-        all.push(Seen { device, vaults, strange });
+    for row in tx.devices(project, page).await? {
+        all.push(match row {
+            OrDamaged::Whole(device) => OrDamaged::Whole(seen(of, tx, device, &mut policies).await?),
+            OrDamaged::Damaged(device) => OrDamaged::Damaged(device),
+        });
     }
     Ok((all, policies))
 }
 
+async fn seen(
+    of: &Controller,
+    tx: &mut dyn Tx,
+    device: DeviceRow,
+    policies: &mut Policies,
+) -> Result<Seen, Refusal> {
+    let vaults = tx.vaults_listed(device.id).await?;
+    let whole: Vec<_> = vaults.iter().cloned().filter_map(|row| row.whole().ok()).collect();
+    read_policies(tx, &device.project, &whole, policies).await?;
+    let strange = unless_damaged(strange_view(of, tx, &device).await)?;
+    Ok(Seen { device, vaults, strange })
+}
+
 impl Tally {
+    /// A device that does not read.
+    fn add_damaged(&mut self, device: DamagedRow) {
+        self.counts.devices += 1;
+        self.damaged.add(|| of_damaged(&device.into()));
+    }
+
     /// A device and its vaults: those that have a row, and the default ones that the device alone speaks of.
     fn add(
         &mut self,
-        device: DeviceRow,
-        rows: &[VaultRow],
-        (strange, policies): (Option<&View>, &Policies),
+        heard: &Heard,
+        Seen { device, vaults, strange }: Seen,
+        policies: &Policies,
         now: UnixSeconds,
     ) {
+        let device = heard.newest(device);
+        let (rows, damaged) = split::<VaultView>(vaults);
+        self.counts.vaults += damaged.len() as u64;
+        self.damaged.add_listed(damaged);
+        let strange = strange.unwrap_or_else(|what| {
+            self.damaged.add(|| format!("device {}: {}", device.name, of_row_at(&what)));
+            None
+        });
+        let strange = strange.as_ref();
         let listed: Vec<_> =
             rows.iter().map(|row| in_a_list((strange, policies), &device, row, now)).collect();
         let shown = DeviceView::of(device, self.drill_every_s, now)
@@ -188,6 +297,12 @@ impl Tally {
                 self.vaults.add(|| of_vault(vault, &shown));
             }
         }
+        for orphan in shown.orphans.iter().filter(|vault| !is_known(&rows, vault)) {
+            self.vaults.add(|| of_vault(orphan, &shown));
+        }
+        if let Some(line) = of_escrow(&shown) {
+            self.devices.add(|| line);
+        }
         self.counts.devices += 1;
         self.counts.drills_failed +=
             u64::from(shown.escrow.as_ref().is_some_and(|escrow| escrow.drill.needs_somebody()));
@@ -197,11 +312,28 @@ impl Tally {
     }
 }
 
+fn of_damaged(row: &Damaged) -> String {
+    format!("{}: {}", row.words(), row.what_to_do)
+}
+
 fn of_vault(vault: &VaultView, device: &DeviceView) -> String {
     let key = vault.key.iter().filter(|_| vault.withheld);
     let words: Vec<_> = vault.notes.iter().chain(&vault.state_now).chain(key).map(String::as_str).collect();
     let words = if words.is_empty() { "not reported yet".to_owned() } else { words.join("; ") };
     format!("vault {} of {}: {words}", vault.name, device.name)
+}
+
+/// A device that puts nothing more into escrow before some of its vaults were opened.
+fn of_escrow(device: &DeviceView) -> Option<String> {
+    let told = device.report.iter().filter(|_| device.is_there()).flat_map(|report| &report.vaults);
+    let names: Vec<_> =
+        told.filter(|vault| vault.holds_escrow_up).map(|vault| vault.name.to_string()).collect();
+    let (first, more) = (names.first()?, names.len() - 1);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let device = &device.name;
+    Some(format!(
+        "device {device}: its escrow waits for vault {first}{more}: no key has opened its key files since the boot, and no other bundle is made before; open it, or see `evc describe device {device}`"
+    ))
 }
 
 fn of_reference(row: &Reference) -> String {

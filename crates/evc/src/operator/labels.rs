@@ -2,14 +2,15 @@
 //! A rule gives; it takes nothing: a device that loses a label, or whose rule is deleted, keeps its vaults until somebody deletes them.
 
 use vault::ids::{DeviceId, Name};
+use vault::life::Writer;
 use vault::policy::VaultRule;
 
 use super::Operator;
 use super::differences::of_rules;
-use crate::api::{Applied, Done, Kind, Labelling, Outcome, RuleView};
+use crate::api::{Applied, Damaged, Done, Kind, Labelling, Listed, Outcome, RuleView};
 use crate::fleet::placed::{follow, named_policy, newly_named};
 use crate::service::{BadRequest, InTheWay, Refusal, Unknown, device_by_id};
-use crate::store::{DeviceRow, Page, RuleRow, Scope, Tx, UnixSeconds};
+use crate::store::{DeviceRow, OrDamaged, Page, RuleRow, Scope, Tx, UnixSeconds, next_page};
 use crate::words::notes;
 
 /// Devices that are read at once.
@@ -55,9 +56,9 @@ impl Operator {
     ///
     /// # Errors
     /// [`Refusal`] of the store's.
-    pub async fn show_rules(&self, page: &Page) -> Result<Vec<RuleView>, Refusal> {
+    pub async fn show_rules(&self, page: &Page) -> Result<Vec<Listed<RuleView>>, Refusal> {
         let rows = self.store.read(|tx| tx.rules(&self.project, page)).await?;
-        Ok(rows.into_iter().map(Into::into).collect())
+        Ok(rows.into_iter().map(|row| row.map(RuleView::from).into()).collect())
     }
 
     /// Forgets a rule, and no vault.
@@ -110,7 +111,7 @@ impl Operator {
         rule: &VaultRule,
         now: UnixSeconds,
     ) -> Result<Applied, Refusal> {
-        match self.put_vault(tx, device, &rule.of(&device.name), now).await {
+        match self.put_vault(tx, device, (Writer::Rule, &rule.of(&device.name)), now).await {
             Err(Refusal::InTheWay(InTheWay::Unfit { policy, why, .. })) => Ok(Applied {
                 kind: Kind::Vault,
                 name: format!("{} on {}", rule.name, device.name),
@@ -129,19 +130,32 @@ impl Operator {
         rule: &VaultRule,
         now: UnixSeconds,
     ) -> Result<(usize, Vec<Applied>), Refusal> {
-        let (mut named, mut vaults, mut after) = (0, Vec::new(), String::new());
-        loop {
-            let page = Page { after, limit: PAGE };
-            let devices = tx.devices_named_by(&self.project, &rule.devices, &page).await?;
-            let Some(last) = devices.last() else { return Ok((named, vaults)) };
-            after = last.name.to_string();
+        let (mut named, mut vaults, mut page) = (0, Vec::new(), Some(Page::first(PAGE)));
+        while let Some(this) = page {
+            let devices = tx.devices_named_by(&self.project, &rule.devices, &this).await?;
+            page = next_page(this, &devices, |row| &row.name);
             named += devices.len();
-            for device in &devices {
-                let vault = self.put_of_rule(tx, device, rule, now).await?;
+            for device in devices {
+                let vault = match device {
+                    OrDamaged::Whole(device) => self.put_of_rule(tx, &device, rule, now).await?,
+                    OrDamaged::Damaged(device) => not_given(rule, device.into()),
+                };
                 vaults.extend(
                     (vault.outcome != Outcome::Unchanged || !vault.notes.is_empty()).then_some(vault),
                 );
             }
         }
+        Ok((named, vaults))
+    }
+}
+
+/// A device that does not read keeps no other one from its vault.
+fn not_given(rule: &VaultRule, device: Damaged) -> Applied {
+    Applied {
+        kind: Kind::Vault,
+        name: format!("{} on {}", rule.name, device.called()),
+        changes: Vec::new(),
+        outcome: Outcome::Unchanged,
+        notes: vec![format!("not given: {}: {}", device.words(), device.what_to_do)],
     }
 }

@@ -2,8 +2,10 @@
 //! Each asks as an [`Operator`], in the project of his token.
 
 pub mod adopt;
+mod again;
 pub mod apply;
 pub mod courier;
+pub mod deletion;
 pub mod devices;
 mod differences;
 pub mod escrow;

@@ -4,10 +4,12 @@ use vault::ids::{DeviceId, Name, Project};
 use wire::Certificate;
 
 use super::Operator;
-use crate::api::{Allow, Allowance, Done};
+use super::show::readable;
+use crate::api::{Allow, Allowance, Done, Listed};
+use crate::fleet::deleted::not_erased;
 use crate::service::{BadRequest, InTheWay, Refusal, Unknown};
-use crate::store::{OnboardRow, Scope, Stored, Tx, UnixSeconds};
-use crate::words::notes::of_kept_device;
+use crate::store::{DeletedRow, OnboardRow, OrDamaged, Scope, Tx, UnixSeconds, VaultStanding};
+use crate::words::notes::{self, of_kept_device};
 
 impl From<OnboardRow> for Allowance {
     fn from(row: OnboardRow) -> Self {
@@ -81,7 +83,7 @@ impl Operator {
         &self,
         after: Option<([u8; 32], &str)>,
         limit: u32,
-    ) -> Result<Vec<Allowance>, Refusal> {
+    ) -> Result<Vec<Listed<Allowance>>, Refusal> {
         self.store.read(|tx| Box::pin(listed(tx, &self.project, after, limit))).await
     }
 }
@@ -104,11 +106,31 @@ async fn add(tx: &mut dyn Tx, row: &OnboardRow) -> Result<Allowance, Refusal> {
 /// What is kept of a deleted device with this serial, where this allowance gives none of it back.
 async fn of_kept(tx: &mut dyn Tx, row: &OnboardRow) -> Result<Vec<String>, Refusal> {
     let mut notes = Vec::new();
-    for deleted in tx.deleted(&row.project).await?.into_iter().filter(|it| it.serial == row.serial) {
-        let registered = tx.device_by_key(&deleted.key).await?;
+    // One that does not read says of no serial that it is its own.
+    let kept = tx.deleted(&row.project).await?.into_iter().filter_map(|kept| kept.whole().ok());
+    let kept: Vec<_> = kept.filter(|it| it.serial == row.serial).collect();
+    notes.extend(of_not_erased(tx, row, &kept).await?);
+    for deleted in kept {
+        let registered = readable(tx.device_by_key(&deleted.key).await.map_err(Refusal::from))?.flatten();
         notes.extend(of_kept_device(&deleted, row.give_back, registered.map(|device| device.name)));
     }
     Ok(notes)
+}
+
+/// Removed vaults that a device would have back, and whose identity one has that is wanted.
+async fn of_not_erased(
+    tx: &mut dyn Tx,
+    row: &OnboardRow,
+    kept: &[DeletedRow],
+) -> Result<Option<String>, Refusal> {
+    let mut vaults = Vec::new();
+    for deleted in kept.iter().filter(|_| row.give_back) {
+        vaults.extend(tx.of_deleted(deleted.id).await?.vaults);
+    }
+    let not_erased = not_erased(vaults.iter());
+    let gone = vaults.iter().filter(|row| row.standing == VaultStanding::Gone);
+    let names: Vec<_> = gone.filter(|row| not_erased.contains(&row.id)).map(|row| &row.name).collect();
+    Ok(notes::of_not_erased(&names))
 }
 
 async fn listed(
@@ -116,14 +138,14 @@ async fn listed(
     project: &Project,
     after: Option<([u8; 32], &str)>,
     limit: u32,
-) -> Result<Vec<Allowance>, Refusal> {
+) -> Result<Vec<Listed<Allowance>>, Refusal> {
     let mut all = Vec::new();
     for row in tx.onboardings(project, after, limit).await? {
-        let device_name = match row.device {
-            Some(device) => name_of(tx, device).await?,
-            None => None,
+        let device_name = match &row {
+            OrDamaged::Whole(OnboardRow { device: Some(device), .. }) => name_of(tx, *device).await?,
+            _ => None,
         };
-        all.push(Allowance { device_name, ..row.into() });
+        all.push(row.map(|row| Allowance { device_name, ..row.into() }).into());
     }
     Ok(all)
 }
@@ -142,8 +164,9 @@ async fn withdraw(
     Ok(Some(name_of(tx, device).await?.map_or_else(|| device.to_string(), |name| name.to_string())))
 }
 
-async fn name_of(tx: &mut dyn Tx, device: DeviceId) -> Stored<Option<Name>> {
-    Ok(tx.device(device).await?.map(|row| row.name))
+async fn name_of(tx: &mut dyn Tx, device: DeviceId) -> Result<Option<Name>, Refusal> {
+    let row = readable(tx.device(device).await.map_err(Refusal::from))?.flatten();
+    Ok(row.map(|row| row.name))
 }
 
 fn allowed_before(there: OnboardRow, row: &OnboardRow) -> Result<Allowance, Refusal> {
@@ -158,7 +181,7 @@ fn allowed_before(there: OnboardRow, row: &OnboardRow) -> Result<Allowance, Refu
 
 /// Whether this name is kept in the project, or a device has it that did not register with this serial. One that did may have to come again.
 async fn is_anothers(tx: &mut dyn Tx, row: &OnboardRow, name: &Name) -> Result<bool, Refusal> {
-    let holder = tx.device_by_name(&row.project, name.as_str()).await?;
-    let has = holder.is_some_and(|device| device.serial != row.serial);
+    let holder = tx.remains(&row.project, name.as_str()).await?;
+    let has = holder.is_some_and(|device| device.serial.as_ref() != Some(&row.serial));
     Ok(has || tx.name_is_kept(&row.project, name).await?)
 }

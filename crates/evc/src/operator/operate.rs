@@ -1,23 +1,41 @@
 //! The operator's acts on one vault: delete (with its grace), recreate; and the end of a grace.
 
 use vault::ids::{DeviceId, Name, Project, VaultId};
-use vault::life::{Bundles, Deleted, Deletion, Disk, Life, Listed};
+use vault::life::{AskedRemoval, Bundles, Deleted, Deletion, Disk, Life, Listed};
 use vault::policy::Removal;
 use vault::report::State;
 
 use super::Operator;
-use crate::api::{Done, Recreation};
+use super::again::{confirmed, is_meant};
+use crate::api::{Done, Known, Recreation};
 use crate::fleet::life::{life, listed, write_gone};
 use crate::fleet::reported::{default_states, disk_is_away};
 use crate::fleet::times::no_earlier_than_seen;
 use crate::fleet::view::policy_of;
-use crate::service::{Fault, InTheWay, Refusal, Unknown, device_by_id, in_life};
-use crate::store::{DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
+use crate::service::{Fault, InTheWay, Irrevocable, Refusal, Unknown, device_by_id, find_device, in_life};
+use crate::store::{DeviceRow, OrDamaged, Scope, Tx, UnixSeconds, VaultRow, VaultStanding, all_whole};
 use crate::words::notes;
+
+/// How an operator asks for a vault's removal.
+#[derive(Debug, Clone, Default)]
+pub struct RemovalWish {
+    /// The grace that counts, whatever its policy says.
+    pub after: Option<Removal>,
+    /// The vault's name or UUID, as it was said again.
+    pub confirm: Option<String>,
+}
+
+impl RemovalWish {
+    /// Of this vault, beside what its policy says.
+    pub(super) fn with(&self, (name, id): (&Name, VaultId), policy: Removal) -> AskedRemoval {
+        let confirmed = is_meant(self.confirm.as_deref(), name, id.0);
+        AskedRemoval { policy, said: self.after, confirmed }
+    }
+}
 
 impl Operator {
     /// Removes a vault: locked and listed until its grace ends, or without an end where it is retained; a default vault returns to its
-    /// default policy. `after` is the grace that counts, whatever its policy says.
+    /// default policy. One that would be erased at once is to be confirmed.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -25,13 +43,12 @@ impl Operator {
         &self,
         device: &str,
         name: &Name,
-        after: Option<Removal>,
+        wish: &RemovalWish,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
         let scope = Scope::Device(id);
-        let delete =
-            self.store.write(scope, |tx| Box::pin(delete(tx, &self.project, (id, name), after, now)));
+        let delete = self.store.write(scope, |tx| Box::pin(delete(tx, &self.project, (id, name), wish, now)));
         delete.await
     }
 
@@ -39,8 +56,8 @@ impl Operator {
     ///
     /// # Errors
     /// [`Refusal`]: the node did not report it missing; or all of its vaults, so that it is the disk that is not there, unless the operator
-    /// says that it is a new one; or a bundle is in escrow that it may come back from, unless the operator gives that up.
-    pub async fn recreate(&self, device: &str, name: &Name, how: Recreation) -> Result<Done, Refusal> {
+    /// says that it is a new one; or a bundle is in escrow that it may come back from, unless the operator gives that up; or it was said once.
+    pub async fn recreate(&self, device: &str, name: &Name, how: &Recreation) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
         let scope = Scope::Device(id);
         let order = self.store.write(scope, |tx| Box::pin(order_recreate(tx, &self.project, id, name, how)));
@@ -49,6 +66,14 @@ impl Operator {
             done: format!("vault `{name}` will be made anew, empty"),
             notes: vec!["what was in it is lost".into()],
         })
+    }
+
+    /// Whether a device has a vault of this name or UUID, or had one, also as its node alone tells of it.
+    ///
+    /// # Errors
+    /// [`Unknown::Vault`]: nobody ever told of one here. Else the store's.
+    pub async fn known_vault(&self, device: &str, name: Name) -> Result<Known, Refusal> {
+        self.store.read(|tx| Box::pin(known(tx, &self.project, device, &name))).await
     }
 
     /// Removes a policy that no vault names.
@@ -65,7 +90,7 @@ async fn delete(
     tx: &mut dyn Tx,
     project: &Project,
     (id, name): (DeviceId, &Name),
-    after: Option<Removal>,
+    wish: &RemovalWish,
     now: UnixSeconds,
 ) -> Result<Done, Refusal> {
     let device = device_by_id(tx, project, id).await?;
@@ -73,11 +98,11 @@ async fn delete(
     let of_policy = policy_of(tx, &device, &row).await?.on_removal;
     let how = Deletion {
         now: no_earlier_than_seen(tx, now).await?,
-        removal: after.unwrap_or(of_policy),
+        asked: wish.with((&row.name, row.id), of_policy),
         next_version: device.section_version + 1,
         older: device.older.is_some(),
     };
-    let became = vault.delete(row.id, how);
+    let became = vault.delete(row.id, how).map_err(|cause| in_life(&device, &row.name, cause))?;
     match &became {
         Deleted::Default(vault) => tx.want_vault(device.id, row.id, vault.policy.as_ref()).await?,
         Deleted::Already { .. } => {}
@@ -98,19 +123,20 @@ async fn order_recreate(
     project: &Project,
     id: DeviceId,
     name: &Name,
-    Recreation { new_disk, despite_escrow }: Recreation,
+    Recreation { new_disk, despite_escrow, confirm }: &Recreation,
 ) -> Result<(), Refusal> {
     let device = device_by_id(tx, project, id).await?;
     let Found { device, row, vault } = find_vault(tx, device, name).await?;
+    confirmed(confirm.as_deref(), (&row.name, row.id.0), || Irrevocable::Recreate)?;
     let disk = if disk_is_away(&device) {
         Disk::NotMounted
-    } else if new_disk {
+    } else if *new_disk {
         Disk::New
     } else {
         disk(&device, &tx.vaults(device.id).await?)?
     };
     let bundles = match device.held {
-        Some(_) if despite_escrow => Bundles::GivenUp,
+        Some(_) if *despite_escrow => Bundles::GivenUp,
         Some(_) => Bundles::Held,
         None => Bundles::None,
     };
@@ -153,13 +179,33 @@ pub(super) async fn of_deleted(
     project: &Project,
     policy: &Name,
 ) -> Result<Option<(Name, Name)>, Refusal> {
-    for row in tx.deleted(project).await? {
-        let mut vaults = tx.of_deleted(row.id).await?.vaults.into_iter();
+    for row in all_whole(tx.deleted(project).await?)? {
+        let mut vaults = tx.of_deleted(row.id).await?.whole()?.vaults.into_iter();
         if let Some(vault) = vaults.find(|vault| vault.policy.as_ref() == Some(policy)) {
             return Ok(Some((row.name, vault.name)));
         }
     }
     Ok(None)
+}
+
+async fn known(tx: &mut dyn Tx, project: &Project, device: &str, name: &Name) -> Result<Known, Refusal> {
+    let device = find_device(tx, project, device).await?;
+    let id = name.as_str().parse().ok();
+    let is_it = |of: VaultId, called: &Name| Some(of) == id || called == name;
+    let is_called = |row: &OrDamaged<VaultRow>| match row {
+        OrDamaged::Whole(row) => is_it(row.id, &row.name),
+        OrDamaged::Damaged(row) => [&row.name, &row.id].contains(&&Some(name.to_string())),
+    };
+    let mut told = device.report.get().into_iter().flat_map(|report| &report.vaults);
+    if tx.vaults_listed(device.id).await?.iter().any(is_called)
+        || told.any(|vault| is_it(vault.id, &vault.name))
+    {
+        return Ok(Known::Is);
+    }
+    if tx.was_vault(device.id, name).await? {
+        return Ok(Known::Was);
+    }
+    Err(Unknown::Vault { vault: name.clone(), device: device.name }.into())
 }
 
 /// A vault that is listed, with its device.

@@ -7,14 +7,17 @@ use std::collections::{BTreeMap, HashMap};
 use vault::ids::{DeviceId, Name, Project};
 use vault::policy::Check;
 
+use super::show::readable;
 use super::{Operator, differences};
-use crate::api::{Done, NewReference, Reference};
+use crate::api::{Done, Listed, NewReference, Reference};
 use crate::fleet::evidence::unmeasured;
 use crate::fleet::view::policy_of;
 use crate::service::{
     APPRAISED_PCRS, BadRequest, Fault, InTheWay, Refusal, Unknown, device_by_id, find_device,
 };
-use crate::store::{DeviceRow, Pcrs, ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds, VaultStanding};
+use crate::store::{
+    DeviceRow, OrDamaged, Pcrs, ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds, VaultStanding,
+};
 use crate::words::notes;
 
 impl Reference {
@@ -51,7 +54,7 @@ impl Operator {
         device: Option<&str>,
         after: i64,
         limit: u32,
-    ) -> Result<Vec<Reference>, Refusal> {
+    ) -> Result<Vec<Listed<Reference>>, Refusal> {
         self.store.read(|tx| Box::pin(listed(tx, &self.project, device, after, limit))).await
     }
 
@@ -109,29 +112,35 @@ async fn listed(
     device: Option<&str>,
     after: i64,
     limit: u32,
-) -> Result<Vec<Reference>, Refusal> {
+) -> Result<Vec<Listed<Reference>>, Refusal> {
     let rows = match device {
         Some(which) => {
             let device = find_device(tx, project, which).await?;
-            tx.references_of(device.id).await?
+            tx.references_listed(device.id).await?
         }
         None => tx.references(project, after, limit).await?,
     };
-    let mut of_devices: HashMap<DeviceId, Vec<ReferenceRow>> = HashMap::new();
-    for row in &rows {
-        if let Entry::Vacant(new) = of_devices.entry(row.device) {
-            new.insert(tx.references_of(row.device).await?);
+    let mut of_devices: HashMap<DeviceId, (Option<Name>, Vec<ReferenceRow>)> = HashMap::new();
+    let mut shown = Vec::new();
+    for row in rows {
+        if let OrDamaged::Whole(row) = &row
+            && let Entry::Vacant(new) = of_devices.entry(row.device)
+        {
+            new.insert(of_device(tx, row.device).await?);
         }
+        shown.push(row.map(|row| {
+            let (name, of_device) = &of_devices[&row.device];
+            Reference { device_name: name.clone(), ..Reference::of(&row, of_device) }
+        }));
     }
-    let mut names = HashMap::new();
-    for device in of_devices.keys() {
-        names.extend(tx.device(*device).await?.map(|row| (*device, row.name)));
-    }
-    let shown = rows.iter().map(|row| Reference {
-        device_name: names.get(&row.device).cloned(),
-        ..Reference::of(row, &of_devices[&row.device])
-    });
-    Ok(shown.collect())
+    Ok(shown.into_iter().map(Into::into).collect())
+}
+
+/// A device's name, and its reference values, as far as they read.
+async fn of_device(tx: &mut dyn Tx, device: DeviceId) -> Result<(Option<Name>, Vec<ReferenceRow>), Refusal> {
+    let row = readable(tx.device(device).await.map_err(Refusal::from))?.flatten();
+    let rows = tx.references_listed(device).await?;
+    Ok((row.map(|row| row.name), rows.into_iter().filter_map(|row| row.whole().ok()).collect()))
 }
 
 /// Of which device, what it says beside what was approved before, where it is approved, and which vaults that opens or keeps closed.
@@ -148,12 +157,21 @@ async fn judged(
         measured(&row, &device.name)?;
     }
     let of_device = tx.references_of(row.device).await?;
-    tx.judge_reference(id, state, now).await?;
+    // The word is on the values: an earlier `evc` may have learned them more than once.
+    let same: Vec<i64> =
+        of_device.iter().filter(|other| other.pcrs == row.pcrs).map(|other| other.id).collect();
+    for id in &same {
+        tx.judge_reference(*id, state, now).await?;
+    }
     tx.renew_standing(row.device).await?;
     let approved = state == ReferenceState::Approved;
     let differs = if approved { differences::in_full(&row, &of_device) } else { Vec::new() };
     let concerned = concerned(tx, &device).await?;
-    Ok((device.name, differs.into_iter().chain([notes::of_judged(&concerned, approved)]).collect()))
+    let alike = notes::of_same_values(id, &same);
+    Ok((
+        device.name,
+        differs.into_iter().chain(alike).chain([notes::of_judged(&concerned, approved)]).collect(),
+    ))
 }
 
 /// The device's vaults whose key is released only to a boot that was approved.

@@ -13,15 +13,20 @@ use ::attest::SessionKey;
 
 use super::Operator;
 use super::escrow::in_escrow;
-use crate::api::{DeviceView, InEscrow, PolicyView, ServerStatus, StateNow, VaultView};
+use super::views::is_known;
+use crate::api::{Described, DeviceView, InEscrow, Listed, PolicyView, ServerStatus, StateNow, VaultView};
+use crate::custody::unopened;
 use crate::fleet::fared::strange;
 use crate::fleet::heard::is_silent;
 use crate::fleet::reported::{is_held_to, said_at};
 use crate::fleet::section::subject;
 use crate::fleet::view::{ListedVault, View};
-use crate::service::{Controller, Fault, Refusal, Verdicts, find_device};
-use crate::store::{Appraised, DeviceRow, Page, Strange, Tx, UnixSeconds, VaultRow, VaultStanding};
-use crate::words::notes::withheld_from_who_is_ahead;
+use crate::service::{Controller, Fault, Refusal, find_device};
+use crate::store::{
+    Appraised, DeviceRow, OrDamaged, Page, PolicyRow, StoreError, Strange, Tx, UnixSeconds, VaultRow,
+    VaultStanding,
+};
+use crate::words::notes::of_who_was_ahead;
 
 impl Controller {
     /// Itself, at a glance. Nothing of it is secret.
@@ -50,12 +55,12 @@ impl Operator {
         selector: Option<&Labels>,
         page: &Page,
         now: UnixSeconds,
-    ) -> Result<Vec<DeviceView>, Refusal> {
+    ) -> Result<Vec<Listed<DeviceView>>, Refusal> {
         let read = self.store.read(|tx| Box::pin(self.devices_and_keys(tx, selector, page, now)));
-        let rows = read.await?.into_iter().map(|(row, why)| (self.heard.newest(row), why));
-        Ok(rows
-            .map(|(row, why)| DeviceView::of(row, self.drill_every_s, now).withheld_for(why).in_a_list())
-            .collect())
+        let shown = |(row, why)| {
+            DeviceView::of(self.heard.newest(row), self.drill_every_s, now).withheld_for(why).in_a_list()
+        };
+        Ok(read.await?.into_iter().map(|row| row.map(shown).into()).collect())
     }
 
     /// A page of devices, and for what their keys are withheld.
@@ -65,15 +70,18 @@ impl Operator {
         selector: Option<&Labels>,
         page: &Page,
         now: UnixSeconds,
-    ) -> Result<Vec<(DeviceRow, Option<Strange>)>, Refusal> {
+    ) -> Result<Vec<OrDamaged<(DeviceRow, Option<Strange>)>>, Refusal> {
         let rows = match selector {
             None => tx.devices(&self.project, page).await?,
             Some(labels) => tx.devices_named_by(&self.project, labels, page).await?,
         };
         let mut judged = Vec::with_capacity(rows.len());
         for row in rows {
-            let view = strange_view(&self.verdicts, tx, &row).await?;
-            judged.push((row, view.and_then(|view| withheld_for(&view, now))));
+            let why = match &row {
+                OrDamaged::Whole(row) => readable(strange_view(self, tx, row).await)?.flatten(),
+                OrDamaged::Damaged(_) => None,
+            };
+            judged.push(row.map(|row| (row, why.and_then(|view| withheld_for(&view, now)))));
         }
         Ok(judged)
     }
@@ -82,34 +90,62 @@ impl Operator {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn show_device(
+    pub async fn show_device(&self, which: &str, now: UnixSeconds) -> Result<Described, Refusal> {
+        let AsStored { device, rows, view } = self.store.read(|tx| Box::pin(self.stored(tx, which))).await?;
+        let device = self.heard.newest(device);
+        let (mut rows, mut vaults) = split(rows);
+        // Of one name, the one that is there comes before those that were.
+        rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
+        let own: Vec<_> = match &view {
+            Ok((view, _)) => rows.iter().map(|row| explained(view, &device, row, now)).collect(),
+            Err(why) => rows.iter().map(|row| unexplained(why, &device, row, now)).collect(),
+        };
+        let shown = DeviceView::of(device, self.drill_every_s, now);
+        let shown = match view {
+            Ok((view, older_alone)) => {
+                let escrow = in_escrow(&view, self.drill_every_s, now);
+                let escrow = escrow.map(|escrow| InEscrow { older_alone, ..escrow });
+                DeviceView { escrow, ..shown.withheld_for(withheld_for(&view, now)) }
+            }
+            Err(_) => shown,
+        };
+        let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
+        vaults.extend(unlisted.cloned().chain(own).map(Listed::Row));
+        let orphans = shown.orphans.into_iter().filter(|vault| !is_known(&rows, vault));
+        let shown = DeviceView { orphans: orphans.collect(), ..shown };
+        Ok(Described { device: shown, vaults })
+    }
+
+    /// All vaults that one device is known to have.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn show_vaults_of(
         &self,
         which: &str,
         now: UnixSeconds,
-    ) -> Result<(DeviceView, Vec<VaultView>), Refusal> {
-        let read = self.store.read(|tx| Box::pin(self.stored(tx, which)));
-        let ((device, mut rows, view), older_alone) = read.await?;
-        // Of one name, the one that is there comes before those that were.
-        rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
-        let device = self.heard.newest(device);
-        let vaults: Vec<_> = rows.iter().map(|row| explained(&view, &device, row, now)).collect();
-        let shown = DeviceView::of(device, self.drill_every_s, now).withheld_for(withheld_for(&view, now));
-        let escrow = in_escrow(&view, self.drill_every_s, now);
-        let escrow = escrow.map(|escrow| InEscrow { older_alone, ..escrow });
-        let shown = DeviceView { escrow, ..shown };
-        let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
-        let vaults = unlisted.cloned().chain(vaults).collect();
-        Ok((shown, vaults))
+    ) -> Result<Vec<Listed<VaultView>>, Refusal> {
+        let Described { device, mut vaults } = self.show_device(which, now).await?;
+        vaults.extend(device.orphans.into_iter().map(Listed::Row));
+        Ok(vaults)
     }
 
-    async fn stored(
+    async fn stored(&self, tx: &mut dyn Tx, which: &str) -> Result<AsStored, Refusal> {
+        let device = find_device(tx, &self.project, which).await?;
+        let rows = tx.vaults_listed(device.id).await?;
+        let view = unless_damaged(self.judged(tx, &device, which).await)?;
+        Ok(AsStored { device, rows, view })
+    }
+
+    async fn judged(
         &self,
         tx: &mut dyn Tx,
+        device: &DeviceRow,
         which: &str,
-    ) -> Result<((DeviceRow, Vec<VaultRow>, View), Vec<String>), Refusal> {
-        let stored = stored(&self.verdicts, tx, &self.project, which).await?;
-        let older_alone = self.older_alone(tx, which).await?;
-        Ok((stored, older_alone))
+    ) -> Result<(View, Vec<String>), Refusal> {
+        let unopened = unopened(tx, &self.kek, device).await?;
+        let view = View { unopened, ..View::load(&self.verdicts, tx, device.clone()).await? };
+        Ok((view, self.older_alone(tx, which).await?))
     }
 
     /// Vaults of all devices, after one of them.
@@ -121,40 +157,38 @@ impl Operator {
         after: Option<(DeviceId, VaultId)>,
         limit: u32,
         now: UnixSeconds,
-    ) -> Result<Vec<VaultView>, Refusal> {
-        let page = self
-            .store
-            .read(|tx| Box::pin(vaults_and_devices(&self.verdicts, tx, &self.project, after, limit)));
+    ) -> Result<Vec<Listed<VaultView>>, Refusal> {
+        let page = self.store.read(|tx| Box::pin(vaults_and_devices(self, tx, &self.project, after, limit)));
         let Around { rows, devices, strange, policies } = page.await?;
         let devices: HashMap<_, _> =
             devices.into_iter().map(|row| (row.id, self.heard.newest(row))).collect();
-        let shown = |row: &VaultRow| match devices.get(&row.device) {
-            Some(device) => in_a_list((strange.get(&row.device), &policies), device, row, now),
-            None => row.into(),
+        let shown = |row: VaultRow| match devices.get(&row.device) {
+            Some(device) => in_a_list((strange.get(&row.device), &policies), device, &row, now),
+            None => VaultView::from(&row),
         };
-        Ok(rows.iter().map(|row| shown(row).in_a_list()).collect())
+        Ok(rows.into_iter().map(|row| row.map(|row| shown(row).in_a_list()).into()).collect())
     }
 
     /// Policies by name, in their canonical form.
     ///
     /// # Errors
     /// [`Refusal`] of the store's.
-    pub async fn show_policies(&self, page: &Page) -> Result<Vec<PolicyView>, Refusal> {
+    pub async fn show_policies(&self, page: &Page) -> Result<Vec<Listed<PolicyView>>, Refusal> {
         let rows = self.store.read(|tx| tx.policies(&self.project, page)).await?;
-        let shown = rows.into_iter().map(|row| PolicyView {
+        let shown = |row: PolicyRow| PolicyView {
             name: row.policy.name.clone(),
             threats: crate::words::threats::of_policy(&row.policy),
             policy: row.policy,
             changed: crate::clock::text(row.changed_at),
-        });
-        Ok(shown.collect())
+        };
+        Ok(rows.into_iter().map(|row| row.map(shown).into()).collect())
     }
 }
 
 /// A page of vaults, the devices that they are of, all around those whose evidence shows PCRs of no reference value, and the policies that
 /// they name.
 struct Around {
-    rows: Vec<VaultRow>,
+    rows: Vec<OrDamaged<VaultRow>>,
     devices: Vec<DeviceRow>,
     strange: HashMap<DeviceId, View>,
     policies: Policies,
@@ -163,7 +197,7 @@ struct Around {
 /// By name.
 pub(super) type Policies = HashMap<Name, VaultPolicy>;
 
-/// Reads those that vaults name and that are not there yet.
+/// Reads those that vaults name and that are not there yet; but what is damaged, which the list of policies names.
 pub(super) async fn read_policies(
     tx: &mut dyn Tx,
     project: &Project,
@@ -171,17 +205,16 @@ pub(super) async fn read_policies(
     policies: &mut Policies,
 ) -> Result<(), Refusal> {
     for name in rows.iter().filter_map(|row| row.policy.as_ref()) {
-        if !policies.contains_key(name)
-            && let Some(row) = tx.policy(project, name.as_str()).await?
-        {
-            policies.insert(name.clone(), row.policy);
+        if !policies.contains_key(name) {
+            let row = readable(tx.policy(project, name.as_str()).await.map_err(Refusal::from))?.flatten();
+            policies.extend(row.map(|row| (name.clone(), row.policy)));
         }
     }
     Ok(())
 }
 
 async fn vaults_and_devices(
-    verdicts: &Verdicts,
+    of: &Controller,
     tx: &mut dyn Tx,
     project: &Project,
     after: Option<(DeviceId, VaultId)>,
@@ -189,28 +222,58 @@ async fn vaults_and_devices(
 ) -> Result<Around, Refusal> {
     let rows = tx.all_vaults(project, after, limit).await?;
     let (mut devices, mut strange) = (Vec::<DeviceRow>::new(), HashMap::new());
+    let whole: Vec<_> = rows.iter().cloned().filter_map(|row| row.whole().ok()).collect();
     // In the order of their devices.
-    for of in rows.chunk_by(|one, next| one.device == next.device).filter_map(<[_]>::first) {
-        let Some(device) = tx.device(of.device).await? else { continue };
-        let view = strange_view(verdicts, tx, &device).await?;
+    for first in whole.chunk_by(|one, next| one.device == next.device).filter_map(<[_]>::first) {
+        let device = readable(tx.device(first.device).await.map_err(Refusal::from))?;
+        let Some(device) = device.flatten() else { continue };
+        let view = readable(strange_view(of, tx, &device).await)?.flatten();
         strange.extend(view.map(|view| (device.id, view)));
         devices.push(device);
     }
     let mut policies = HashMap::new();
-    read_policies(tx, project, &rows, &mut policies).await?;
+    read_policies(tx, project, &whole, &mut policies).await?;
     Ok(Around { rows, devices, strange, policies })
 }
 
-async fn stored(
-    verdicts: &Verdicts,
-    tx: &mut dyn Tx,
-    project: &Project,
-    which: &str,
-) -> Result<(DeviceRow, Vec<VaultRow>, View), Refusal> {
-    let device = find_device(tx, project, which).await?;
-    let rows = tx.vaults(device.id).await?;
-    let view = View::load(verdicts, tx, device.clone()).await?;
-    Ok((device, rows, view))
+/// One device as the database has it.
+struct AsStored {
+    device: DeviceRow,
+    rows: Vec<OrDamaged<VaultRow>>,
+    /// It, judged, and the vaults that older bundles alone have something of; or what of it is damaged.
+    view: Result<(View, Vec<String>), String>,
+}
+
+/// Those that read, and those that do not as they are told.
+pub(super) fn split<T>(rows: Vec<OrDamaged<VaultRow>>) -> (Vec<VaultRow>, Vec<Listed<T>>) {
+    let (mut whole, mut damaged) = (Vec::new(), Vec::new());
+    for row in rows {
+        match row {
+            OrDamaged::Whole(row) => whole.push(row),
+            OrDamaged::Damaged(row) => damaged.push(Listed::Damaged(row.into())),
+        }
+    }
+    (whole, damaged)
+}
+
+/// What was asked for, or what is damaged of it. Any other error stays one.
+pub(super) fn unless_damaged<T>(asked: Result<T, Refusal>) -> Result<Result<T, String>, Refusal> {
+    match asked {
+        Ok(it) => Ok(Ok(it)),
+        Err(Refusal::Store(StoreError::Damaged(what))) => Ok(Err(what)),
+        Err(other) => Err(other),
+    }
+}
+
+/// For a list: nothing in place of what is damaged.
+pub(super) fn readable<T>(asked: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
+    Ok(unless_damaged(asked)?.ok())
+}
+
+/// Where something that its key depends on is damaged.
+fn unexplained(damaged: &str, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) -> VaultView {
+    let shown = VaultView::from(row).aged(device, said_at(row, device.report.get()), now);
+    VaultView { key: Some(format!("withheld: the database is damaged: {damaged}")), withheld: true, ..shown }
 }
 
 fn explained(view: &View, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) -> VaultView {
@@ -239,41 +302,48 @@ pub(super) fn in_a_list(
     }
 }
 
-/// All around a device whose last evidence shows PCRs of no reference value; of others a list judges nothing.
+/// All around a device whose last evidence shows PCRs of no reference value, or of which a key does not open; of others a list judges nothing.
 pub(super) async fn strange_view(
-    verdicts: &Verdicts,
+    of: &Controller,
     tx: &mut dyn Tx,
     device: &DeviceRow,
 ) -> Result<Option<View>, Refusal> {
-    match device.verdict.get().and_then(|fared| fared.strange) {
-        Some(_) => View::load(verdicts, tx, device.clone()).await.map(Some),
-        None => Ok(None),
+    let unopened = unopened(tx, &of.kek, device).await?;
+    if unopened.is_empty() && device.verdict.get().and_then(|fared| fared.strange).is_none() {
+        return Ok(None);
     }
+    Ok(Some(View { unopened, ..View::load(&of.verdicts, tx, device.clone()).await? }))
 }
 
 /// What of the evidence that stands keeps a key back; none where it keeps none.
 pub(super) fn withheld_for(view: &View, now: UnixSeconds) -> Option<Strange> {
-    let why = strange(&view.stands.as_ref()?.shown)?;
+    let why = strange(view.stands()?.shown)?;
     view.vaults.iter().any(|held| is_withheld(view, held, now)).then_some(why)
 }
 
-/// Whether a key that would be released is withheld for what the evidence shows.
+/// Whether a key that would be released is withheld for what the evidence shows, or does not open.
 fn is_withheld(view: &View, held: &ListedVault, now: UnixSeconds) -> bool {
-    matches!(decided(view, held, now).ruling, Ruling::Withhold(Withheld::Failed { .. }))
+    matches!(
+        decided(view, held, now).ruling,
+        Ruling::Withhold(Withheld::Failed { .. } | Withheld::KeyUnopened)
+    )
 }
 
 fn decided(view: &View, held: &ListedVault, now: UnixSeconds) -> Decision {
-    let session = view.stands.as_ref().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
-    decide(&subject(held), &view.evidence(), &view.asking(session), now)
+    let session = view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
+    let decision = decide(&subject(held), &view.evidence(), &view.asking(session), now);
+    let is_shut = matches!(decision.ruling, Ruling::Release(_)) && view.unopened.contains(&held.row.id);
+    if is_shut { Decision { ruling: Ruling::Withhold(Withheld::KeyUnopened), ..decision } } else { decision }
 }
 
 /// The epoch at which the vault is open, by its node's word.
 fn opened_at(shown: &VaultView) -> Option<Epoch> {
-    shown.reported_epoch.filter(|_| matches!(shown.state, Some(StateNow::Said(State::Unlocked))))
+    let state = shown.last_state.map(StateNow::Said).or(shown.state);
+    shown.reported_epoch.filter(|_| state == Some(StateNow::Said(State::Unlocked)))
 }
 
 fn key_words(view: &View, held: &ListedVault, opened_at: Option<Epoch>, now: UnixSeconds) -> String {
-    let session = view.stands.as_ref().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
+    let session = view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
     if let Some(other) = is_held_to(&view.device) {
         return format!(
             "of no use: the node takes no list for this device, it holds to that of device {other}"
@@ -281,7 +351,7 @@ fn key_words(view: &View, held: &ListedVault, opened_at: Option<Epoch>, now: Uni
     }
     match decided(view, held, now).ruling {
         Ruling::NotNeeded => "not needed: the TPM alone holds the key".into(),
-        _ if let Some(older) = view.device.older => withheld_from_who_is_ahead(older),
+        _ if let Some(older) = view.device.older => of_who_was_ahead(older),
         Ruling::Release(_) => match refused_since(view) {
             // What is good is of an earlier session; the present one has shown nothing that is.
             Some(why) => format!("withheld: evidence refused: {why}"),
@@ -308,6 +378,6 @@ fn released(session: &SessionKey, opened_at: Option<Epoch>) -> String {
 /// Why the last evidence was refused, when none was good since.
 fn refused_since(view: &View) -> Option<String> {
     let fared = view.device.verdict.get()?;
-    let since = view.stands.as_ref().is_none_or(|stands| stands.row.at <= fared.at);
+    let since = view.stands().is_none_or(|stands| stands.row.at <= fared.at);
     (since && fared.outcome == Appraised::Refused).then(|| fared.words.join("; "))
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use disk::Disk;
 use vault::ids::Project;
 use zeroize::Zeroizing;
 
@@ -68,9 +69,9 @@ async fn end_others(mut tx: Notes<'_, '_>, project: &Project, than: &[u8; 32]) -
 ///
 /// # Errors
 /// [`StartError`]: nothing was changed.
-pub async fn let_in(data: &Path, token: &str, now: UnixSeconds) -> Result<(), StartError> {
+pub async fn let_in(disk: &Disk, data: &Path, token: &str, now: UnixSeconds) -> Result<(), StartError> {
     first::refuse_without_database(data)?;
-    let kek = Kek::from_file(&data.join(KEK), false)?;
+    let kek = Kek::from_file_on(disk, &data.join(KEK), false)?;
     let opened = StorePlace::Folder(data.to_owned()).join().await;
     let path = data.join(DATABASE).display().to_string();
     let store = opened.map_err(|source| StartError::Store { path, source })?;

@@ -3,14 +3,16 @@
 use std::cmp::Ordering;
 
 use vault::decide::TpmPin;
-use vault::ids::Epoch;
+use vault::ids::{CONFIG_VAULT, Epoch, Name};
 use vault::life::fits;
 use vault::policy::VaultPolicy;
 use vault::report::{State, VaultReport};
 use vault::section::Seal;
 
 use super::escrow::held;
-use crate::api::{self, Attestation, Condition, DeviceView, DrillState, NodeReport, StateNow, VaultView};
+use crate::api::{
+    self, Attestation, Condition, DeviceView, DrillState, NodeReport, Standing, StateNow, VaultView,
+};
 use crate::fleet::heard::{Word, ago, condition, word};
 use crate::fleet::life::listed;
 use crate::fleet::reported;
@@ -18,18 +20,19 @@ use crate::store::{
     Accepted, DeviceReport, DeviceRow, Fared, Moment, Strange, UnixSeconds, VaultRow, VaultStanding,
 };
 use crate::words::condition::{DISK_AWAY, of_condition};
-use crate::words::escrow::NOT_ESCROWED;
-use crate::words::notes::{of_fit, of_held_to};
+use crate::words::escrow::{NOT_ESCROWED, NOT_SEALED_YET};
+use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_orphan};
 
 impl DeviceView {
     /// `drill_every_s`: how often escrow drills are made.
     pub(super) fn of(row: DeviceRow, drill_every_s: u64, now: UnixSeconds) -> Self {
-        let of_older = row.older.map(|older| format!("{older}; {}", crate::words::OLDER));
+        let of_older = row.older.map(|older| format!("{older}; {}", crate::words::older_advice(older)));
         let of_other = reported::is_held_to(&row).map(|other| of_held_to(&row.name, other));
         let (seen, escrow) = (row.proved_at.or(row.last_seen), held(&row, drill_every_s, now));
         let (condition_kind, since) = condition(&row, now);
         Self {
             default_vaults: default_vaults(&row, now),
+            orphans: orphans(&row, now),
             condition: of_condition(condition_kind, since),
             condition_kind,
             attestation: row.verdict.take().map(Into::into),
@@ -45,7 +48,8 @@ impl DeviceView {
                 .last_seen
                 .filter(|heard| seen.is_some_and(|seen| *heard > seen))
                 .map(crate::clock::text),
-            alarm: of_older.or(of_other).or(row.alarm),
+            // Each of them: what takes one off may take another off with it.
+            alarm: joined([of_older, of_other, row.alarm]),
             section_version: row.section_version,
             escrow,
             report: row.report.take().map(Into::into),
@@ -120,7 +124,27 @@ fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
     defaults.map(|vault| as_reported(row, vault.clone(), at).aged(row, Some(at), now)).collect()
 }
 
-/// A default vault under its default policy, by the node's word alone.
+/// Those of which a row was made since are that row's: whoever has the rows leaves them out ([`is_known`]).
+fn orphans(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
+    let Some(Moment(at)) = row.report.get().map(DeviceReport::vaults_received) else { return Vec::new() };
+    let reported = row.report.get().into_iter().flat_map(|report| &report.vaults);
+    let orphans: Vec<_> = reported.filter(|vault| vault.state == State::Orphan).collect();
+    let is_alone = |name: &Name| orphans.iter().filter(|vault| vault.name == *name).count() == 1;
+    let shown = orphans.iter().map(|vault| {
+        let called = if is_alone(&vault.name) { vault.name.to_string() } else { vault.id.to_string() };
+        let notes = vec![of_orphan(vault, &called, &row.name)];
+        let known = as_reported(row, (*vault).clone(), at);
+        VaultView { standing: Standing::Orphan, notes, key: None, ..known }.aged(row, Some(at), now)
+    });
+    shown.collect()
+}
+
+/// Whether a vault is that of a row: of one that is gone here, what its node has is another thing.
+pub(super) fn is_known(rows: &[VaultRow], vault: &VaultView) -> bool {
+    rows.iter().any(|row| row.id == vault.id && row.standing != VaultStanding::Gone)
+}
+
+/// A vault without a row, by the node's word alone: a default vault is under its default policy.
 fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultView {
     VaultView {
         device: row.id,
@@ -128,7 +152,7 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultVie
         id: vault.id,
         name: vault.name.clone(),
         policy: None,
-        standing: VaultStanding::Active,
+        standing: Standing::Active,
         delete_at: None,
         created: vault.created,
         recreate: false,
@@ -136,6 +160,7 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultVie
         last_epoch: Epoch(0),
         reported_epoch: vault.epoch,
         state: Some(StateNow::Said(vault.state)),
+        last_state: None,
         state_now: None,
         notes: Vec::new(),
         key: Some("not needed: its default policy".into()),
@@ -155,7 +180,7 @@ impl From<&VaultRow> for VaultView {
             id: row.id,
             name: row.name.clone(),
             policy: row.policy.clone(),
-            standing: row.standing,
+            standing: row.standing.into(),
             delete_at: row.delete_at.map(crate::clock::text),
             created: row.created,
             recreate: row.recreate,
@@ -163,6 +188,7 @@ impl From<&VaultRow> for VaultView {
             last_epoch: row.last_epoch,
             reported_epoch: row.reported_epoch,
             state: row.report.get().map(|report| StateNow::Said(report.state)),
+            last_state: None,
             state_now: None,
             notes: epoch_note(row).into_iter().collect(),
             key: None,
@@ -178,15 +204,20 @@ impl From<&VaultRow> for VaultView {
 impl DeviceView {
     pub(super) fn in_a_list(mut self) -> Self {
         self.report = None;
-        self.default_vaults = self.default_vaults.into_iter().map(VaultView::in_a_list).collect();
+        for shown in [&mut self.default_vaults, &mut self.orphans] {
+            *shown = std::mem::take(shown).into_iter().map(VaultView::in_a_list).collect();
+        }
         self
     }
 }
 
 /// Sealed to the boot of now, with no copy that goes back to another one.
 fn is_at_risk(policy: &VaultPolicy, device: &DeviceRow) -> bool {
-    let sealed = policy.node.custody.needs_tpm() && policy.node.seal == Seal::Pcrs;
-    sealed && device.tpm == TpmPin::Present && device.held.is_none()
+    seals_to_boot(policy) && device.tpm == TpmPin::Present && device.held.is_none()
+}
+
+fn seals_to_boot(policy: &VaultPolicy) -> bool {
+    policy.node.custody.needs_tpm() && policy.node.seal == Seal::Pcrs
 }
 
 /// The epoch that a node reported, when it was never made here.
@@ -218,11 +249,13 @@ fn epoch_note(row: &VaultRow) -> Option<String> {
 }
 
 impl VaultView {
-    /// With a note where its policy can never be met on its device, and where the next update would close it.
+    /// With a note where its policy can never be met on its device, where it is not carried out yet, and where the next update would close it.
     pub(super) fn fitted(mut self, policy: Option<&VaultPolicy>, device: &DeviceRow) -> Self {
-        let fit = policy.filter(|_| self.standing == VaultStanding::Active);
+        let fit = policy.filter(|_| self.standing == Standing::Active);
         let unfit = fit.and_then(|policy| fits(policy, device.tpm).err());
         self.notes.extend(unfit.and_then(|why| of_fit(Err(why))));
+        let due = self.report.as_ref().is_some_and(|report| report.change_due);
+        self.notes.extend(fit.filter(|policy| due && seals_to_boot(policy)).map(|_| NOT_SEALED_YET.into()));
         self.notes.extend(
             fit.filter(|policy| self.created && is_at_risk(policy, device)).map(|_| NOT_ESCROWED.into()),
         );
@@ -232,19 +265,28 @@ impl VaultView {
     /// With what its state, that was said then, is worth now.
     pub(super) fn aged(self, device: &DeviceRow, said: Option<UnixSeconds>, now: UnixSeconds) -> Self {
         let reported = said.map(crate::clock::text);
-        let named = Self { device_name: Some(device.name.clone()), reported, ..self };
+        let named = Self { device_name: Some(device.name.clone()), reported, ..self }.held_by_agents();
         let (Some(at), Some(StateNow::Said(state))) = (said, named.state) else { return named };
-        let (is, words) = match word(device, at, now) {
+        let word = word(device, at, now);
+        let (is, words) = match word {
             _ if reported::disk_is_away(device) && state != State::Failed => {
                 (StateNow::Unknown, format!("{DISK_AWAY} (was {state}, {})", ago(at, now)))
             }
             Word::Fresh => (StateNow::Said(state), state.to_string()),
-            Word::Silent => (StateNow::Said(state), format!("{state}, {}", ago(at, now))),
+            Word::Silent => (StateNow::Unknown, format!("{state}, {}", ago(at, now))),
             Word::Superseded => {
                 (StateNow::Unknown, format!("unknown since {} (was {state})", crate::clock::text(at)))
             }
         };
-        Self { state: Some(is), state_now: Some(words), ..named }
+        let last_state = matches!(word, Word::Silent).then_some(state);
+        Self { state: Some(is), last_state, state_now: Some(words), ..named }
+    }
+
+    /// With a note where its node's own agents keep it from being locked: there is nobody to be ended.
+    fn held_by_agents(mut self) -> Self {
+        let is_held = self.id == CONFIG_VAULT && self.state == Some(StateNow::Said(State::LockIncomplete));
+        self.notes.extend(is_held.then(|| HELD_BY_AGENTS.into()));
+        self
     }
 
     /// Of a list: what is withheld is told, and of the rest no key is judged.
@@ -256,4 +298,10 @@ impl VaultView {
     pub(super) fn in_a_list(self) -> Self {
         Self { report: None, ..self }
     }
+}
+
+/// All that is to be said, as one.
+fn joined(alarms: [Option<String>; 3]) -> Option<String> {
+    let said: Vec<String> = alarms.into_iter().flatten().collect();
+    (!said.is_empty()).then(|| said.join("; and: "))
 }

@@ -5,10 +5,14 @@
 
 pub(crate) mod first;
 mod folder;
+mod put_back;
 mod refusal;
 pub(crate) mod start;
+mod unkept;
 
-use vault::ids::{DeviceId, Incarnation, Project};
+use std::sync::atomic::AtomicBool;
+
+use vault::ids::{DeviceId, Incarnation, Project, VaultId};
 use wire::control::PcrMask;
 
 use crate::custody::authority::Authority;
@@ -17,7 +21,9 @@ use crate::store::{DeviceRow, Store, Tx};
 
 pub use crate::device::certified::Certified;
 pub use crate::device::courier::{COURIER_LIFE_S, CarriedAnswer};
+pub use crate::fleet::again::Again;
 pub use crate::fleet::heard::Heard;
+pub use crate::fleet::recall::Recall;
 pub use crate::fleet::settled::Settled;
 pub use crate::fleet::verdicts::Verdicts;
 use crate::http::log::Repeats;
@@ -26,12 +32,15 @@ pub use crate::operator::glance::Glances;
 pub use crate::operator::knocks::Knocks;
 pub use crate::operator::tokens::{let_in, new_token};
 pub(crate) use folder::is_nobody_elses;
+pub use put_back::checked;
 pub use refusal::{
-    BadRequest, Barred, Body, Fault, Form, InTheWay, LifeRefusal, Message, NoToken, NotAdmitted, Refusal,
-    Stale, Unknown, Unproved, Which,
+    AtStake, BadRequest, Barred, Body, Fault, Form, InTheWay, Irrevocable, LifeRefusal, Message, NoToken,
+    NotAdmitted, Refusal, Stale, Unknown, Unproved, Which,
 };
 pub(crate) use refusal::{chain, in_life};
 pub use start::{Settings, StartError, begin_anew, start, start_on, start_over, token_hash};
+pub(crate) use unkept::Part;
+pub use unkept::Unkept;
 
 /// How long a challenge is good for, in seconds.
 pub const NONCE_TTL_S: u32 = 60;
@@ -57,6 +66,8 @@ pub struct Controller {
     pub incarnation: Incarnation,
     /// Those that the database had before.
     pub past: Vec<Incarnation>,
+    /// The database was put back from a copy, and nobody said yet that it was gone through: nothing is released.
+    pub put_back: bool,
     /// `timer.config.interval` for devices, in seconds; theirs when none.
     pub poll_every_s: Option<u32>,
     /// How often a device's escrow drill is made, in seconds; 0: by order alone.
@@ -67,16 +78,26 @@ pub struct Controller {
     pub heard: Heard,
     /// What was read of them, for as long as it is so.
     pub settled: Settled,
+    /// The same of those that attest just now.
+    pub recall: Recall,
+    /// Numbers of what devices that went back were told.
+    pub again: Again,
     /// What evidence was found to show.
     pub verdicts: Verdicts,
     /// Who wanted to register and may not.
     pub knocks: Knocks,
     /// The fleet as it was counted last.
     pub glances: Glances,
+    /// What failed in the last round of housekeeping.
+    pub unkept: Unkept,
+    /// An act gave the database no new number yet.
+    pub owes_number: AtomicBool,
     /// Devices that made their certificates anew.
     pub certified: Certified,
     /// Devices whose evidence was refused, as far as the log was told.
     pub refused: Repeats<DeviceId>,
+    /// Vaults whose key does not open, as far as the log was told.
+    pub unopened: Repeats<VaultId>,
 }
 
 /// A device of the project, by its id alone: for a body whose scope is that device, whatever its name means by now.

@@ -5,13 +5,17 @@
 //! it is absent), `url` (written at each start), `lock`, and `first-start` until the first start is committed (`first`).
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use disk::Disk;
 use vault::ids::{Incarnation, Project};
 use zeroize::Zeroizing;
 
 use super::folder::{at, make_folder, publish_root};
-use super::{Certified, Controller, Glances, Heard, Knocks, Settled, Verdicts, first, new_token};
+use super::{
+    Again, Certified, Controller, Glances, Heard, Knocks, Recall, Settled, Unkept, Verdicts, first,
+    new_token, put_back,
+};
 use crate::clock;
 use crate::custody::authority::Authority;
 use crate::custody::{CarriedOver, CustodyError, Kek, Nonces, authority, carry_over, random, write_private};
@@ -19,6 +23,7 @@ use crate::device::chain;
 use crate::fleet::keys::{self, Keyless, keep_keys};
 use crate::fleet::times;
 use crate::store::{Failure, Scope, Store, StoreError, StorePlace, Stored, TokenRow, Tx, UnixSeconds};
+use crate::words::of_put_back;
 
 /// Names in the data folder.
 pub(crate) const DATABASE: &str = "evc.db";
@@ -168,6 +173,14 @@ pub async fn start_on(disk: &Disk, settings: &Settings, now: UnixSeconds) -> Res
 /// # Errors
 /// [`StartError`]: nothing was changed.
 pub async fn begin_anew(data: &Path) -> Result<(), StartError> {
+    let store = claimed(data).await?;
+    let done = chain::begin_anew(&store).await;
+    store.close().await;
+    done
+}
+
+/// The database of a data folder on which no controller works.
+pub(super) async fn claimed(data: &Path) -> Result<Store, StartError> {
     let folder = data.display().to_string();
     let failed = |source| match source {
         StoreError::InUse => StartError::Taken { path: folder.clone() },
@@ -177,10 +190,7 @@ pub async fn begin_anew(data: &Path) -> Result<(), StartError> {
         return Err(StartError::NotStarted);
     }
     let claim = StorePlace::Folder(data.to_owned()).claim().map_err(failed)?;
-    let store = claim.open().await.map_err(failed)?;
-    let done = chain::begin_anew(&store).await;
-    store.close().await;
-    done
+    claim.open().await.map_err(failed)
 }
 
 /// As [`start`], over a store that is open.
@@ -201,8 +211,12 @@ pub async fn start_over(
     let kek = Kek::from_file_on(disk, &settings.data.join(KEK), is_new)?;
     let token = first_token(disk, &store, &settings.data).await?;
     let token = token.as_ref().map(|token| token.as_str());
-    let made = store.write(Scope::Fleet, |tx| Box::pin(make(tx, &kek, token, settings, now)));
-    let Made { incarnation, past, authority, carried, keyless } = made.await?;
+    let noticed = !is_new && store.was_put_back();
+    let made = store.write(Scope::Fleet, |tx| Box::pin(make(tx, &kek, token, (settings, noticed), now)));
+    let Made { incarnation, past, put_back, authority, carried, keyless } = made.await?;
+    if put_back {
+        tracing::error!("{}", of_put_back());
+    }
     tell(&carried);
     keys::tell(&keyless);
     publish_root(disk, &settings.data.join(ROOT), &authority.root_pem)?;
@@ -218,16 +232,22 @@ pub async fn start_over(
         authority,
         incarnation,
         past,
+        put_back,
         poll_every_s,
         drill_every_s,
         deleted_grace_s,
         heard,
         settled,
+        recall: Recall::default(),
+        again: Again::default(),
         verdicts,
         knocks: Knocks::default(),
         glances: Glances::default(),
+        unkept: Unkept::default(),
+        owes_number: AtomicBool::new(false),
         certified: Certified::default(),
         refused: crate::http::log::Repeats::default(),
+        unopened: crate::http::log::Repeats::default(),
     })
 }
 
@@ -257,6 +277,7 @@ async fn is_new(tx: &mut dyn Tx, settings: &Settings, now: UnixSeconds) -> Resul
 struct Made {
     incarnation: Incarnation,
     past: Vec<Incarnation>,
+    put_back: bool,
     authority: Authority,
     carried: CarriedOver,
     keyless: Vec<Keyless>,
@@ -267,7 +288,7 @@ async fn make(
     tx: &mut dyn Tx,
     kek: &Kek,
     token: Option<&str>,
-    settings: &Settings,
+    (settings, noticed): (&Settings, bool),
     now: UnixSeconds,
 ) -> Result<Made, StartError> {
     if times::far_behind(tx, now).await?.is_some() {
@@ -282,7 +303,8 @@ async fn make(
     let carried = carry_over(tx, kek).await?;
     let keyless = keep_keys(tx).await?;
     let (incarnation, past) = (this_life(tx).await?, chain::past(tx).await?);
-    Ok(Made { incarnation, past, authority, carried, keyless })
+    let put_back = put_back::held(tx, noticed).await?;
+    Ok(Made { incarnation, past, put_back, authority, carried, keyless })
 }
 
 fn tell(carried: &CarriedOver) {

@@ -6,7 +6,7 @@ use vault::escrow::drill::{Drills, Held};
 use vault::escrow::history::Contents;
 use vault::ids::{DeviceId, Generation, Project};
 
-use super::{Stored, UnixSeconds};
+use super::{OrDamaged, Stored, UnixSeconds};
 
 /// A bundle that is kept, without its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,10 @@ pub struct BundleRow {
 pub trait Bundles {
     /// Adds one as its device's newest. One that was there already becomes the newest again.
     async fn put_bundle(&mut self, row: &BundleRow) -> Stored<()>;
-    /// Those of a device, the newest first.
+    /// Those of a device that read, the newest first.
     async fn bundles(&mut self, device: DeviceId) -> Stored<Vec<ListedBundle>>;
+    /// All of them, for a list.
+    async fn bundles_listed(&mut self, device: DeviceId) -> Stored<Vec<OrDamaged<ListedBundle>>>;
     /// Notes what one of before has.
     async fn note_contents(&mut self, device: DeviceId, digest: &[u8; 32], has: &Contents) -> Stored<()>;
     /// Has one given back before newer ones, and no other; or none.

@@ -5,7 +5,9 @@ use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::labels::Labels;
 
-use super::{BundleRow, EpochRow, NodeWord, Stored, UnixSeconds, VaultRow};
+use super::{
+    BundleRow, DamagedRow, EpochRow, NodeWord, OrDamaged, StoreError, Stored, UnixSeconds, VaultRow,
+};
 
 /// A device that was deleted, of which something is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct OfDeleted {
     pub bundles: Vec<KeptBundle>,
     /// How its drills stood.
     pub drills: NodeWord<Drills>,
+    /// Rows of it that do not read. Of a key its `id` is the vault's.
+    pub damaged: Vec<DamagedRow>,
 }
 
 /// A key that went out to a deleted device.
@@ -70,7 +74,26 @@ pub struct KeptBundle {
 impl Default for OfDeleted {
     fn default() -> Self {
         let (vaults, epochs, went_out, bundles) = Default::default();
-        Self { vaults, epochs, went_out, bundles, drills: NodeWord::nothing() }
+        Self { vaults, epochs, went_out, bundles, drills: NodeWord::nothing(), damaged: Vec::new() }
+    }
+}
+
+impl OfDeleted {
+    /// Itself, for whoever decides by all of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`]: a row of it does not read.
+    pub fn whole(self) -> Stored<Self> {
+        match self.damaged.first() {
+            None => Ok(self),
+            Some(row) => Err(StoreError::from(row.clone())),
+        }
+    }
+
+    /// Whether nothing of it is left that anybody could get back, damaged or not.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.vaults.is_empty() && self.bundles.is_empty() && self.damaged.is_empty()
     }
 }
 
@@ -80,12 +103,12 @@ pub trait Deleted {
     /// Keeps what there is of a device, before it is dropped.
     async fn keep_deleted(&mut self, row: &DeletedRow) -> Stored<()>;
     /// Those of a project, in the order in which they were deleted, whatever the clock said.
-    async fn deleted(&mut self, project: &Project) -> Stored<Vec<DeletedRow>>;
-    /// Those with this key, in whichever project, in the same order.
-    async fn deleted_by_key(&mut self, key: &[u8; 32]) -> Stored<Vec<DeletedRow>>;
-    /// Those whose grace is over.
-    async fn deleted_over(&mut self, now: UnixSeconds) -> Stored<Vec<DeletedRow>>;
-    /// What is kept of one, as it was that device's.
+    async fn deleted(&mut self, project: &Project) -> Stored<Vec<OrDamaged<DeletedRow>>>;
+    /// Those with this key, in whichever project, in the same order. One whose numbers do not read is damaged too: nobody can go on from there.
+    async fn deleted_by_key(&mut self, key: &[u8; 32]) -> Stored<Vec<OrDamaged<DeletedRow>>>;
+    /// Those whose grace is over: by which row. What else is wrong in that is its own matter; where its end does not read, it is damaged.
+    async fn deleted_over(&mut self, now: UnixSeconds) -> Stored<Vec<OrDamaged<DeviceId>>>;
+    /// What is kept of one, as it was that device's. A row that does not read keeps none of the others back.
     async fn of_deleted(&mut self, id: DeviceId) -> Stored<OfDeleted>;
     /// Gives a device that was just added what was numbered of one, and told: sections that were sent, sessions that are over, challenges that were
     /// answered. Its next section is a new one.

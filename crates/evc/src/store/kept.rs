@@ -34,6 +34,15 @@ pub struct Record {
     pub(crate) before: Option<Vec<u8>>,
 }
 
+impl Record {
+    /// Bytes of what a device can make long.
+    pub(crate) fn bytes(&self) -> usize {
+        let long = [&self.claims, &self.attest_data, &self.signature];
+        let some = [&self.device_signature, &self.before].into_iter().flatten();
+        long.into_iter().chain(some).map(Vec::len).sum()
+    }
+}
+
 /// PCRs of one bank and their values; as text in hexadecimal: 64 digits in the SHA-256 bank, the only one that earlier builds knew, 96 in
 /// the SHA-384 one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,6 +125,9 @@ pub struct Fared {
     /// It is good and satisfied none of its device's policies.
     #[serde(default)]
     pub unmet: bool,
+    /// It was refused for this alone, that its TPM is behind what it was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub went_back: bool,
 }
 
 /// PCRs that are of no reference value that an operator approved, where there is one.

@@ -6,7 +6,10 @@
 
 mod bundles;
 mod changes;
+mod damaged;
 mod deleted;
+mod engine;
+mod error;
 mod kept;
 mod key_rows;
 mod notes;
@@ -26,7 +29,10 @@ use vault::policy::VaultRule;
 
 pub use bundles::{BundleRow, Bundles, HeldBundle, ListedBundle};
 pub use changes::AsOf;
+pub use damaged::{DamagedRow, DeviceRemains, OrDamaged, RowKind, all_whole, next_page, readable};
 pub use deleted::{Deleted, DeletedRow, KeptBundle, OfDeleted, WentOut};
+pub use engine::{Engine, Open, Scope};
+pub use error::{Cause, StoreError, Stored};
 pub(crate) use kept::understood;
 pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record, Repeated, Strange};
 pub use key_rows::{EpochRow, KeyRow, ReleaseRow, TokenRow};
@@ -37,7 +43,7 @@ pub use rows::{
     ReferenceState, RemovedRow, RuleRow, StandingRow, VaultRow, VaultSaid, VaultStanding,
 };
 pub use told::NodeWord;
-pub use transact::{Engine, Failure, Open, Running, Scope, Store};
+pub use transact::{Failure, Running, Store};
 
 /// Seconds since 1970-01-01 UTC by the controller's clock.
 pub type UnixSeconds = u64;
@@ -45,73 +51,12 @@ pub type UnixSeconds = u64;
 /// Most sections of a device that are remembered beside its ledger; those that were sent last.
 pub const SENT_BEFORE: u32 = 4096;
 
-/// Why the store did not do what was asked. Every one is a refusal on the way to a release.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The name, certificate or number is taken.
-    #[error("it is there already: give another name")]
-    Taken,
-    /// Another transaction came between: the same may succeed when it is run again.
-    #[error("another transaction came between: try again")]
-    Again,
-    /// Busy for longer than callers wait: try again.
-    #[error("the database is busy: try again in a moment")]
-    Busy(#[source] Cause),
-    /// Another controller works on it.
-    #[error("another evc works on the database: stop it first")]
-    InUse,
-    /// Its tables are an earlier build's.
-    #[error("its tables are of another version of evc: start `evc serve` of this version over it once")]
-    OtherVersion,
-    /// Its tables are a later build's.
-    #[error(
-        "a newer version of evc made its tables (number {there}; this one knows {known}): start that version, or a later one"
-    )]
-    Newer {
-        /// The newest migration that it saw.
-        there: i64,
-        /// The newest of this build.
-        known: i64,
-    },
-    /// The log beside the file is of another copy of it.
-    #[error(
-        "evc.db was put there since, and evc.db-wal is the log of the evc.db before it: together they would become a mixture; nothing was \
-         changed\n  what to do: move evc.db-wal and evc.db-shm away, and start again; if you put evc.db-wal there with this evc.db, remove \
-         evc.db-opened in their place"
-    )]
-    OtherLog,
-    /// A row does not read back as what was written.
-    #[error("the database is damaged ({0}): put back the newest good copy")]
-    Damaged(String),
-    /// The name of the database's file leads to nothing, or to another file than the one that is open. Nothing is written until it is put back.
-    #[error(
-        "the file evc.db is gone, or another one, while evc has it open: put back the file that was there, or stop evc and start it over the one that is right"
-    )]
-    Exchanged,
-    /// The same of its log, or the log's index. What was not folded into the file yet would be lost with the process.
-    #[error(
-        "evc.db-wal or evc.db-shm is gone, or another one, while evc has it open: stop evc by SIGTERM, which writes all of it into evc.db, and start it again"
-    )]
-    LogRemoved,
-    /// The disk is full, can't be written, or fails.
-    #[error("the database's disk is full, can't be written, or fails: make room, or mend it")]
-    Disk(#[source] Cause),
-    /// Anything else of the database's.
-    #[error(
-        "the database failed: see that its disk works, and put back the newest good copy if it is damaged"
-    )]
-    Failed(#[source] Cause),
-}
-
-/// What an engine's library says.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
-
-/// Outcome of every operation here.
-pub type Stored<T> = Result<T, StoreError>;
+/// Most vaults of a device that are remembered by name once they are forgotten; those that were last.
+pub const PAST_VAULTS: u32 = 1024;
 
 /// What a body may do in its transaction.
 #[async_trait]
-pub trait Tx: Devices + Rules + Evidence + Vaults + Keys + Bundles + Deleted + Send {
+pub trait Tx: Devices + Rules + EvidenceRows + Vaults + KeyRows + Bundles + Deleted + Send {
     /// All that an answer to a device depends on, beside its own row.
     async fn around(&mut self, device: DeviceId) -> Stored<Around>;
 }
@@ -131,7 +76,7 @@ pub trait Devices {
         project: &Project,
         after: Option<([u8; 32], &str)>,
         limit: u32,
-    ) -> Stored<Vec<OnboardRow>>;
+    ) -> Stored<Vec<OrDamaged<OnboardRow>>>;
     /// Forgets one; false when it is not there.
     async fn drop_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<bool>;
     /// Binds an allowance to the device that used it.
@@ -149,7 +94,11 @@ pub trait Devices {
     /// How many came in under this certificate's allowance for any serial.
     async fn let_in_by(&mut self, cert_digest: &[u8; 32]) -> Stored<u64>;
     /// Those of which no key is kept yet, after one of them, at most `limit`.
-    async fn devices_before_keys(&mut self, after: Option<DeviceId>, limit: u32) -> Stored<Vec<DeviceRow>>;
+    async fn devices_before_keys(
+        &mut self,
+        after: Option<DeviceId>,
+        limit: u32,
+    ) -> Stored<Vec<OrDamaged<DeviceRow>>>;
     /// The key of one of those; [`StoreError::Taken`] when it is another's.
     async fn put_device_key(&mut self, id: DeviceId, key: &[u8; 32]) -> Stored<()>;
     /// Gives a device another certificate; [`StoreError::Taken`] when it is another's. The one before is remembered; of those, the newest `keep`
@@ -161,8 +110,11 @@ pub trait Devices {
         cert_der: &[u8],
         keep: u32,
     ) -> Stored<()>;
-    /// Those of a project by name, after `page.after`, at most `page.limit`.
-    async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<DeviceRow>>;
+    /// Those of a project by name, after `page.after`, at most `page.limit`. Before the first come those whose project does not read, as in each
+    /// list.
+    async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<OrDamaged<DeviceRow>>>;
+    /// What reads of one, by identity, or by name in a project.
+    async fn remains(&mut self, project: &Project, which: &str) -> Stored<Option<DeviceRemains>>;
     /// It was heard at a time.
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()>;
     /// The same, where it is there and was not heard later: whoever says so has not read it.
@@ -189,9 +141,14 @@ pub trait Devices {
     async fn set_older(&mut self, id: DeviceId, older: Option<Older>) -> Stored<()>;
     /// How devices, of all projects, showed that it is: each way once.
     async fn all_older(&mut self) -> Stored<Vec<Older>>;
+    /// All devices, also deleted ones, that show nothing of it are marked as [`Older::PutBack`]; or none is any more.
+    async fn hold_back(&mut self, held: bool) -> Stored<()>;
     /// Begins a new incarnation for all devices: sections are numbered and chained anew, what nodes told of vaults is forgotten, and
     /// graces that ran and orders to make a vault anew are undone.
     async fn number_anew(&mut self) -> Stored<()>;
+    /// Nothing ends by what the database says: vaults that are being removed are retained, also those of deleted devices, and what is kept of
+    /// these has its whole grace before it from `now` on.
+    async fn keep_ending(&mut self, now: UnixSeconds) -> Stored<()>;
     /// Whatever its section says next, it is another version.
     async fn end_section(&mut self, id: DeviceId) -> Stored<()>;
     /// An operator's word that it is lost, since then; or that it is not.
@@ -214,6 +171,8 @@ pub trait Devices {
     async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>>;
     /// Pins one, in place of what was pinned of that kind.
     async fn put_cert(&mut self, row: &CertRow) -> Stored<()>;
+    /// Forgets the one of a kind.
+    async fn drop_cert(&mut self, device: DeviceId, kind: i32) -> Stored<()>;
 }
 
 /// Labels of devices, and rules of vaults by them.
@@ -221,17 +180,18 @@ pub trait Devices {
 pub trait Rules {
     /// A device has these labels, and no others.
     async fn put_labels(&mut self, id: DeviceId, labels: &Labels) -> Stored<()>;
-    /// The devices of a project with all of these labels by name, after `page.after`, at most `page.limit`; no labels name none.
+    /// The devices of a project with all of these labels by name, after `page.after`, at most `page.limit`; no labels name none. One whose labels
+    /// do not read may have them.
     async fn devices_named_by(
         &mut self,
         project: &Project,
         selector: &Labels,
         page: &Page,
-    ) -> Stored<Vec<DeviceRow>>;
+    ) -> Stored<Vec<OrDamaged<DeviceRow>>>;
     /// By name, in a project.
     async fn rule(&mut self, project: &Project, name: &Name) -> Stored<Option<RuleRow>>;
     /// Those of a project by name, after `page.after`, at most `page.limit`.
-    async fn rules(&mut self, project: &Project, page: &Page) -> Stored<Vec<RuleRow>>;
+    async fn rules(&mut self, project: &Project, page: &Page) -> Stored<Vec<OrDamaged<RuleRow>>>;
     /// One that names this policy, if any.
     async fn rule_with_policy(&mut self, project: &Project, policy: &Name) -> Stored<Option<RuleRow>>;
     /// Adds or replaces one; its policy is there.
@@ -242,7 +202,7 @@ pub trait Rules {
 
 /// Sessions, standings and reference values.
 #[async_trait]
-pub trait Evidence {
+pub trait EvidenceRows {
     /// A session of the device's that a later one followed.
     async fn past_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<Option<PastSession>>;
     /// A later one followed it; of all that are kept for the device, the newest so many stay.
@@ -254,9 +214,12 @@ pub trait Evidence {
     /// An operator settled the alarm.
     async fn settle_sessions(&mut self, device: DeviceId) -> Stored<()>;
     /// What stands of a device.
+    /// One that does not read is none: whoever damaged it might as well have taken it away, and the device is asked for another.
     async fn standing(&mut self, device: DeviceId) -> Stored<Option<StandingRow>>;
     /// Replaces it.
     async fn put_standing(&mut self, row: &StandingRow) -> Stored<()>;
+    /// Forgets it: what comes next has nothing before it.
+    async fn drop_standing(&mut self, device: DeviceId) -> Stored<()>;
     /// Asks for new evidence at the next contact.
     async fn renew_standing(&mut self, device: DeviceId) -> Stored<()>;
     /// Adds a reference value; its number, which no other had.
@@ -264,9 +227,17 @@ pub trait Evidence {
     /// By number, in a project.
     async fn reference(&mut self, project: &Project, id: i64) -> Stored<Option<ReferenceRow>>;
     /// Those of a device.
+    /// Those that read: one that does not approves of nothing.
     async fn references_of(&mut self, device: DeviceId) -> Stored<Vec<ReferenceRow>>;
+    /// The same for a list.
+    async fn references_listed(&mut self, device: DeviceId) -> Stored<Vec<OrDamaged<ReferenceRow>>>;
     /// Those of a project after number `after`, at most `limit`.
-    async fn references(&mut self, project: &Project, after: i64, limit: u32) -> Stored<Vec<ReferenceRow>>;
+    async fn references(
+        &mut self,
+        project: &Project,
+        after: i64,
+        limit: u32,
+    ) -> Stored<Vec<OrDamaged<ReferenceRow>>>;
     /// Writes an operator's word on one.
     async fn judge_reference(&mut self, id: i64, state: ReferenceState, at: UnixSeconds) -> Stored<()>;
 }
@@ -277,7 +248,7 @@ pub trait Vaults {
     /// By name, in a project.
     async fn policy(&mut self, project: &Project, name: &str) -> Stored<Option<PolicyRow>>;
     /// Those of a project by name, after `page.after`, at most `page.limit`.
-    async fn policies(&mut self, project: &Project, page: &Page) -> Stored<Vec<PolicyRow>>;
+    async fn policies(&mut self, project: &Project, page: &Page) -> Stored<Vec<OrDamaged<PolicyRow>>>;
     /// Adds or replaces one.
     async fn put_policy(&mut self, row: &PolicyRow) -> Stored<()>;
     /// Removes one that no vault names.
@@ -293,6 +264,8 @@ pub trait Vaults {
     ) -> Stored<Option<VaultRow>>;
     /// Those of a device, in the order of their identity.
     async fn vaults(&mut self, device: DeviceId) -> Stored<Vec<VaultRow>>;
+    /// The same for a list.
+    async fn vaults_listed(&mut self, device: DeviceId) -> Stored<Vec<OrDamaged<VaultRow>>>;
     /// By identity.
     async fn vault(&mut self, device: DeviceId, id: VaultId) -> Stored<Option<VaultRow>>;
     /// By name, of those not gone.
@@ -303,7 +276,9 @@ pub trait Vaults {
         project: &Project,
         after: Option<(DeviceId, VaultId)>,
         limit: u32,
-    ) -> Stored<Vec<VaultRow>>;
+    ) -> Stored<Vec<OrDamaged<VaultRow>>>;
+    /// The default vaults of a project that are under a policy.
+    async fn defaults_under(&mut self, project: &Project, policy: &Name) -> Stored<Vec<VaultRow>>;
     /// Adds one, of its device's project; [`StoreError::Taken`] when it is there, or its name is another's on that device.
     async fn add_vault(&mut self, row: &VaultRow) -> Stored<()>;
     /// It is wanted, under this policy: a grace that ran is over.
@@ -320,8 +295,11 @@ pub trait Vaults {
     async fn put_epochs(&mut self, device: DeviceId, id: VaultId, current: Epoch, last: Epoch) -> Stored<()>;
     /// What its node reported of it. Of what an operator says of a vault it writes the order to make it anew alone.
     async fn report_vault(&mut self, device: DeviceId, id: VaultId, said: &VaultSaid) -> Stored<()>;
-    /// Forgets one, its epochs and its releases.
+    /// Forgets one, its epochs and its releases. Its name and identity are remembered as those of one that was; of a device's, the newest
+    /// [`PAST_VAULTS`].
     async fn drop_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()>;
+    /// Whether one of this name or identity was the device's, and was forgotten.
+    async fn was_vault(&mut self, device: DeviceId, which: &Name) -> Stored<bool>;
     /// All graces that run end so much later.
     async fn delay_graces(&mut self, by_s: u64) -> Stored<()>;
     /// Those that are over, by their end, after one of them; none of a device that this database is older than.
@@ -331,7 +309,7 @@ pub trait Vaults {
 
 /// The controller's own keys, sealed; epochs; releases; tokens.
 #[async_trait]
-pub trait Keys {
+pub trait KeyRows {
     /// A value by name: incarnation and the like. These, keys and periods are the controller's own, and of no project.
     async fn meta(&mut self, name: &str) -> Stored<Option<Vec<u8>>>;
     /// Writes one.
@@ -352,8 +330,8 @@ pub trait Keys {
     async fn add_period(&mut self, period: &str, sealed: &[u8]) -> Stored<()>;
     /// A vault's sealed key of one epoch.
     async fn epoch(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<Option<EpochRow>>;
-    /// The sealed keys of the newest epochs of a device's vaults, and of those that were published before them.
-    async fn epochs_in_use(&mut self, device: DeviceId) -> Stored<Vec<EpochRow>>;
+    /// The sealed keys of the newest epochs of a device's vaults, and of those that were published before them. Each is one vault's own matter.
+    async fn epochs_in_use(&mut self, device: DeviceId) -> Stored<Vec<OrDamaged<EpochRow>>>;
     /// Those that were sealed before there were projects, in the order of their identity, after one of them, at most `limit`.
     async fn epochs_before_projects(
         &mut self,

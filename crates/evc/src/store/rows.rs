@@ -6,6 +6,7 @@ use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
+use vault::life::Phase;
 use vault::policy::{VaultPolicy, VaultRule};
 use vault::report::VaultReport;
 
@@ -21,6 +22,14 @@ pub struct Page {
     pub after: String,
     /// At most so many.
     pub limit: u32,
+}
+
+impl Page {
+    /// The first one.
+    #[must_use]
+    pub fn first(limit: u32) -> Self {
+        Self { after: String::new(), limit }
+    }
 }
 
 /// A certificate and serial that may register.
@@ -220,6 +229,18 @@ pub enum VaultStanding {
     Retained,
     /// Left the list; the node has yet to say that it erased it. Its keys are gone here.
     Gone,
+}
+
+impl VaultStanding {
+    /// Of a vault that is listed, and when its grace ends.
+    #[must_use]
+    pub fn of(phase: Phase) -> (Self, Option<UnixSeconds>) {
+        match phase {
+            Phase::Wanted => (Self::Active, None),
+            Phase::Grace { until } => (Self::Removing, Some(until)),
+            Phase::Retained => (Self::Retained, None),
+        }
+    }
 }
 
 /// A vault.

@@ -30,6 +30,11 @@ impl<T: DeserializeOwned> NodeWord<T> {
 }
 
 impl<T> NodeWord<T> {
+    /// Bytes of its column, where it was read from one.
+    pub(crate) fn bytes(&self) -> usize {
+        self.column.as_ref().map_or(0, String::len)
+    }
+
     /// Nothing yet.
     #[must_use]
     pub fn nothing() -> Self {

@@ -20,9 +20,11 @@ pub(crate) fn of_condition(condition: Condition, since: UnixSeconds) -> String {
         }
         Condition::PcrsDiffer => return "PCRs differ: keys are withheld, see `evc describe device`".into(),
         Condition::Ahead => "ahead of this database",
+        Condition::PutBack => "held back, for the database was put back from a copy",
         Condition::Doubled => "may be two",
         Condition::HeldToAnother => "its node takes no list for this device",
         Condition::DiskAway => DISK_AWAY,
+        Condition::EvidenceRefused => "evidence refused",
         Condition::EscrowFull => "escrow full",
         Condition::DrillFailed => "escrow drill failed",
         Condition::DrillOverdue => "escrow drill overdue",

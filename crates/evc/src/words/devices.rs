@@ -54,9 +54,17 @@ pub(super) fn barred(barred: &Barred) -> Words {
             "the report is of another device than the one that signed it",
             "report for this device only",
         ),
-        Barred::Pinned { kind } => Words::new(
-            format!("another certificate of type {kind} is pinned for this device"),
-            "if its TPM or board was changed, register it as a new device",
+        Barred::Pinned { kind, device } => Words::new(
+            format!("another {} is pinned for this device, `{device}`", pinned(*kind)),
+            format!(
+                "if its TPM's keys were changed on purpose, and it still has its device key: `evc device repin {device} --confirm {device}`, by which the next that it shows is pinned; if its board was changed: `evc device lost {device}`, allow its new serial, and `evc rehome vault` for each vault with custody `controller`, before anything is deleted; what its former TPM had a part in opens nowhere; if nobody changed anything, somebody else has its key: `evc device lost {device}`"
+            ),
+        ),
+        Barred::TakenOff { kind, device } => Words::new(
+            format!("this {} of device `{device}` was taken off by an operator", pinned(*kind)),
+            format!(
+                "if it is the one that the device has after all: `evc device repin {device} --confirm {device}` once more; if it has another, that one is pinned when its node shows it"
+            ),
         ),
         Barred::Escrow { device } => Words::new(
             format!(
@@ -70,6 +78,15 @@ pub(super) fn barred(barred: &Barred) -> Words {
             format!("device `{device}` gave evidence without a TPM before, and shows one now"),
             OTHER_TPM,
         ),
+    }
+}
+
+/// Of eve-api's `ZCertType`.
+fn pinned(kind: i32) -> String {
+    match kind {
+        11 => "attestation key".into(),
+        12 => "endorsement key".into(),
+        kind => format!("certificate of type {kind}"),
     }
 }
 

@@ -12,6 +12,9 @@ use crate::store::UnixSeconds;
 pub(crate) const NOT_ESCROWED: &str =
     "not in escrow: sealed to the boot of now, it will not open after an update of firmware or system";
 
+/// Of a vault whose policy seals it to a measured boot, and that its node has not taken there yet.
+pub(crate) const NOT_SEALED_YET: &str = "its node has not carried out its policy, which says `seal: pcrs`, yet: `evc describe vault` says what that waits for";
+
 /// Of bundles that an operator forgot, and of those that alone have something of a vault, which were kept.
 pub(crate) fn of_dropped(device: &Name, generation: Generation, gone: u64, kept: u64) -> Done {
     let what = |many| if many == 1 { "1 bundle".into() } else { format!("{many} bundles") };
@@ -118,6 +121,7 @@ fn against(bolt: Bolt, device: &Name, reference: i64) -> Option<String> {
         Bolt::Lost => format!("`evc device found {device}`, if it is in good hands again"),
         Bolt::Doubled => format!("`evc device settle {device}`, once you know that it is one"),
         Bolt::NoTpm => "give the vault another policy".into(),
+        Bolt::Older | Bolt::OtherDevice => "let the node as it is until `evc status` names it no more".into(),
         Bolt::Locked | Bolt::Removing => return None,
     })
 }
@@ -129,6 +133,9 @@ fn about(doubt: Doubt, device: &Name) -> String {
         Doubt::Generation(_) => {
             format!("let `{device}` report, with an `eve` of this version: `evc describe device {device}`")
         }
+        Doubt::DrillFailed => format!(
+            "`evc describe device {device}` says why it failed; plan no update before one passes (`evc escrow drill {device}`)"
+        ),
         Doubt::NotWhole(_) => format!("mend it before the update: `evc describe device {device}`"),
     }
 }

@@ -2,7 +2,8 @@
 
 use vault::ids::{Epoch, Name};
 use vault::life::{
-    MOST_BESIDE_DEFAULTS, NodeAt, NotAdopted, NotApplied, NotDone, NotRecreated, NotRehomed, NotRotated,
+    MOST_BESIDE_DEFAULTS, NodeAt, NotAdopted, NotApplied, NotDeleted, NotDone, NotRecreated, NotRehomed,
+    NotRotated,
 };
 
 use super::notes::stands_at;
@@ -13,6 +14,7 @@ use crate::service::LifeRefusal;
 pub(super) fn words(LifeRefusal { vault, device, cause }: &LifeRefusal) -> Words {
     match cause {
         NotDone::Applied(cause) => applied(*cause),
+        NotDone::Deleted(NotDeleted::NoGrace) => no_grace(vault),
         NotDone::Rotated(cause) => rotated(vault, *cause),
         NotDone::Recreated(cause) => recreated(vault, device, *cause),
         NotDone::Adopted(cause) => adopted(vault, device, cause),
@@ -29,6 +31,13 @@ fn applied(cause: NotApplied) -> Words {
         NotApplied::Full => full(),
     };
     Words::new(problem, advice)
+}
+
+fn no_grace(vault: &Name) -> Words {
+    Words::new(
+        format!("vault `{vault}` would have no grace: it is erased at once, and can't be kept again"),
+        format!("give the vault twice: --confirm {vault}"),
+    )
 }
 
 fn full() -> (String, &'static str) {
@@ -145,6 +154,7 @@ fn rehomed(vault: &Name, device: &Name, cause: NotRehomed) -> Words {
         NotRehomed::SameDevice => {
             (format!("vault `{vault}` is on device `{device}` already"), "name two devices")
         }
+        NotRehomed::Full => full(),
         NotRehomed::MayBeThere => (
             format!("device `{device}` may still be there, and would lose the vault"),
             "mark it as lost first (`evc device lost`), if it is gone or registered anew",
@@ -152,7 +162,7 @@ fn rehomed(vault: &Name, device: &Name, cause: NotRehomed) -> Words {
         NotRehomed::Removing => (format!("vault `{vault}` is removed"), "apply it again to keep it"),
         NotRehomed::KeyInTpm => (
             format!("the key of vault `{vault}` is in part in the TPM of device `{device}`"),
-            "only a vault with custody `controller` opens on another device",
+            "a vault opens on another device only if its node took custody `controller` while it had it: a policy that says so by now does not change what the vault is under; its recovery key opens it, if it has one",
         ),
         NotRehomed::MadeThere => (
             format!("device `{device}` made a vault `{vault}` of its own, or got the key for one"),

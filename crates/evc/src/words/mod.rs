@@ -2,9 +2,11 @@
 //! Quoted names and serials are made harmless where they leave: [`crate::http`], and the log.
 
 pub(crate) mod condition;
+pub(crate) mod damaged;
 mod devices;
 pub(crate) mod escrow;
 pub(crate) mod evidence;
+mod in_the_way;
 mod life;
 pub(crate) mod notes;
 mod operators;
@@ -12,25 +14,60 @@ pub(crate) mod threats;
 
 use std::fmt;
 
+use vault::ledger::Older;
 use vault::policy::BadFile;
 
+use crate::custody::{CustodyError, KekFault};
 use crate::service::{Body, Fault, Refusal};
 use crate::store::StoreError;
 
 /// What to do about a database that is older than its nodes.
-pub(crate) const OLDER: &str = "bring back the newest copy of the database; or, if this is the newest there is, stop evc and run `evc begin-anew`, which makes it the one that counts";
+pub(crate) const OLDER: &str = "bring back the newest copy of the database; or, if this is the newest there is, stop evc and run `evc begin-anew --confirm`, which makes it the one that counts. If an old message of the device was sent again, which shows in that its vaults go on, `evc device settle` takes this off";
+/// What to do about one that was put back from a copy.
+const PUT_BACK: &str =
+    "go through what `evc put-back` lists; then stop evc, run `evc put-back --checked`, and start it again";
+
+/// What to do about what shows that a database is an older copy.
+pub(crate) fn older_advice(older: Older) -> &'static str {
+    if older == Older::PutBack { PUT_BACK } else { OLDER }
+}
+
+/// Of a database that was put back, for who looks at the fleet.
+pub(crate) fn of_put_back() -> String {
+    format!("{}; no key is released and nothing is deleted until then: {PUT_BACK}", Older::PutBack)
+}
+
 /// The database's file was exchanged or removed under a running evc.
 const GONE: &str = "the controller's file evc.db is gone, or another one, while evc has it open; nothing is written or released until it is back";
-const EXCHANGED: &str = "put back the file that was there; if it was deleted, stop no evc before you copied it from /proc/PID/fd; then stop evc and start it over the right one";
+const EXCHANGED: &str = "put back the file that was there; if it was deleted, stop no evc before you copied it from /proc/PID/fd, and before `kek` lies in the folder; then stop evc and start it over the right one";
 /// The same of its log.
 const LOG_GONE: &str = "the controller's file evc.db-wal or evc.db-shm is gone, or another one, while evc has it open; nothing is written or released until it is restarted";
 const STOP_IT: &str = "stop evc by SIGTERM, as `systemctl stop` does, which writes all of it back into evc.db; then start it again; do not kill it";
+/// Others wrote into it, or into its log.
+const OVERWRITTEN: &str = "the controller's file evc.db, or evc.db-wal, was written over by another program while evc has it open; nothing is written or released any more";
+const PUT_A_COPY_BACK: &str = "stop evc, keep a copy of evc.db and evc.db-wal, put back the newest good copy of evc.db as docs/operations.md says, and start it again";
+/// The file of the key-encryption key.
+const KEK_GONE: &str = "the controller's file kek is gone, or has another key than the one that evc works with; no key is made or sealed until it is back";
+const PUT_THE_KEK_BACK: &str = "do not stop evc before: if kek.saved lies beside it, put that in its place (`mv kek.saved kek`); else make room and see that the folder can be written and is the one that evc was started over, and evc writes it anew by itself";
+const MOVE_SAVED_AWAY: &str = "do not stop evc before: kek.saved beside it has another key too; move both away, and evc writes the right one anew by itself";
 const SEE_THE_LOG: &str = "see the controller's log; nothing was released";
 
 /// What needs somebody at once: the files of the controller's database.
 pub(crate) fn of_files(error: &StoreError) -> String {
     let Words { problem, advice } = of_store(error);
     format!("{problem}: {advice}")
+}
+
+/// The same of the key-encryption key's file.
+pub(crate) fn of_kek(error: &CustodyError) -> String {
+    format!("{KEK_GONE}: {}", kek_advice(error))
+}
+
+fn kek_advice(error: &CustodyError) -> &'static str {
+    match error {
+        CustodyError::KekFile { source: KekFault::Unsaved, .. } => MOVE_SAVED_AWAY,
+        _ => PUT_THE_KEK_BACK,
+    }
 }
 
 /// What is said of a refusal.
@@ -61,9 +98,10 @@ impl From<&Refusal> for Words {
             Refusal::Document { line, column, cause } => of_document(*line, *column, cause),
             Refusal::NoToken(token) => operators::no_token(*token),
             Refusal::Unknown(unknown) => operators::unknown(unknown),
-            Refusal::InTheWay(cause) => operators::in_the_way(cause),
+            Refusal::InTheWay(cause) => in_the_way::in_the_way(cause),
             Refusal::Life(refusal) => life::words(refusal),
             Refusal::Busy => Self::new("the controller is busy", "try again in 5 s"),
+            Refusal::Custody(error @ CustodyError::KekFile { .. }) => Self::new(KEK_GONE, kek_advice(error)),
             Refusal::Custody(_) => Self::new("the controller's keys can't be used", SEE_THE_LOG),
             Refusal::Store(error) => of_store(error),
             Refusal::Fault(fault) => {
@@ -106,10 +144,13 @@ fn of_store(error: &StoreError) -> Words {
     match error {
         StoreError::Exchanged => Words::new(GONE, EXCHANGED),
         StoreError::LogRemoved => Words::new(LOG_GONE, STOP_IT),
+        StoreError::Overwritten => Words::new(OVERWRITTEN, PUT_A_COPY_BACK),
         StoreError::Disk(_) => Words::new(
             "the controller's database failed",
             "the disk of the controller's data folder is full, can't be written, or fails: make room, or mend it; nothing was changed or released",
         ),
+        // Which row it is, operators alone are told.
+        StoreError::Damaged(_) => damaged::of_a_row(),
         _ => Words::new("the controller's database failed", SEE_THE_LOG),
     }
 }

@@ -4,9 +4,11 @@ use vault::ids::{DeviceId, Name};
 use vault::labels::Labels;
 use vault::ledger::Older;
 use vault::life::{Deleted, Fit, NodeAt, Unfit};
+use vault::opened::Opened;
 use vault::policy::{Caution, VaultRule};
+use vault::report::VaultReport;
 
-use super::OLDER;
+use super::older_advice;
 use crate::api::{Adoption, Done, Outcome};
 use crate::store::{DeletedRow, DeviceRow};
 
@@ -23,9 +25,35 @@ pub(crate) fn of_fit(fit: Result<Fit, Unfit>) -> Option<String> {
 pub(crate) fn of_held_to(device: &Name, other: DeviceId) -> String {
     format!(
         "its node holds to the lists of device {other}, as which it was known here before, and takes none of this one's: nothing is made, opened or deleted there, \
-         and orders to lock are obeyed. If `evc device deleted` lists that device, bring it back: `evc delete device {device} --force`, then `evc onboard add` with \
+         and orders to lock are obeyed. If `evc device deleted` lists that device, bring it back: `evc delete device {device} --force --confirm {device}`, then `evc onboard add` with \
          `--give-back`. If it is to stay so, remove persist/config/vaultmgr/record on the node and restart it: vaults that are not listed are then locked and kept"
     )
+}
+
+/// A vault that went over to another device.
+pub(crate) struct Moved {
+    pub(crate) vault: Name,
+    pub(crate) from: Name,
+    pub(crate) to: Name,
+    /// Its keys went out under a custody with the old device's TPM too: which of the two its node has it under is not known.
+    pub(crate) by_tpm_too: bool,
+    /// What its node said last that it was opened by.
+    pub(crate) opened: Option<Opened>,
+}
+
+/// Of a vault that went over to another device, with its keys: where it opens from now on.
+pub(crate) fn of_moved(Moved { vault, from, to, by_tpm_too, opened }: &Moved) -> Done {
+    let done = format!("vault `{vault}` of device `{from}` is device `{to}`'s, with its keys");
+    let there = "it opens there if its directory is on that device's disk".to_owned();
+    let said = opened.as_ref().map(|opened| format!("; its node said last that it was opened by {opened}"));
+    let in_doubt = by_tpm_too.then(|| {
+        format!(
+            "before its policy was changed, keys went out under custody `tpm+controller` too{}: if its node did not take custody `controller` since, a part of its key is \
+             in the TPM of device `{from}`, and no key of this controller's opens it on another one, but its recovery key does if it has one",
+            said.unwrap_or_default()
+        )
+    });
+    Done { done, notes: [there].into_iter().chain(in_doubt).collect() }
 }
 
 /// Of one that is lost no more, whose node can't be told so by any list of this one.
@@ -41,7 +69,7 @@ pub(crate) fn of_kept_device(kept: &DeletedRow, give_back: bool, registered: Opt
     let (name, until) = (&kept.name, crate::clock::text(kept.until));
     match (registered, give_back) {
         (Some(now), true) => Some(format!(
-            "what is kept of the deleted device `{name}` goes back when it registers, and it is registered, as `{now}`: `evc delete device {now} --force` first; \
+            "what is kept of the deleted device `{name}` goes back when it registers, and it is registered, as `{now}`: `evc delete device {now} --force --confirm {now}` first; \
              what that one has is kept too, and this allowance has to be said again then"
         )),
         (None, true) => None,
@@ -50,6 +78,13 @@ pub(crate) fn of_kept_device(kept: &DeletedRow, give_back: bool, registered: Opt
              no list. To give it back: `evc onboard remove`, then `evc onboard add` with `--give-back`; see `evc device deleted`"
         )),
     }
+}
+
+/// Of removed vaults of a deleted device that its node is not told to erase when it comes again.
+pub(crate) fn of_not_erased(names: &[&Name]) -> Option<String> {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let what = "was removed, and does not go back as removed: one that is wanted has its identity, so nothing is erased; it stays kept (`evc device deleted`)";
+    (!names.is_empty()).then(|| format!("{}: {what}", names.join(", ")))
 }
 
 /// Of what a registered device did not get back, where something is kept of it.
@@ -82,6 +117,11 @@ pub(crate) fn of_labels(device: &DeviceRow, before: &Labels, given: &[(Name, Out
         "vaults that it got for labels which it has no more stay: `evc delete vault` removes one".into()
     });
     Done { done: format!("labels of device `{}`: {labels}", device.name), notes: given.chain(kept).collect() }
+}
+
+/// Of a vault that was removed from a device that a rule names.
+pub(crate) fn of_left_removed() -> String {
+    "removed, and a rule leaves it so: `evc apply` of a document of its own keeps it".into()
 }
 
 /// Of a vault that a rule does not give.
@@ -122,7 +162,7 @@ pub(crate) fn of_deleted(name: &Name, became: &Deleted, older: Option<Older>) ->
         ),
         Deleted::Already { until } => (
             format!("vault `{name}` is being removed already, until {}", crate::clock::text(*until)),
-            Some("`evc apply` of its document keeps it; then it can be deleted with another time"),
+            Some("`evc apply` of its document keeps it; `--delete-after` says another end"),
         ),
         Deleted::Grace { until, .. } => (
             format!(
@@ -158,8 +198,9 @@ pub(crate) fn of_deleted(name: &Name, became: &Deleted, older: Option<Older>) ->
         ),
     };
     let waits = older.filter(|_| !matches!(became, Deleted::Default(_)));
-    let waits = waits
-        .map(|older| format!("nothing of it ends while this database is an older copy: {older}; {OLDER}"));
+    let waits = waits.map(|older| {
+        format!("nothing of it ends while this database is an older copy: {older}; {}", older_advice(older))
+    });
     Done { done, notes: note.map(Into::into).into_iter().chain(waits).collect() }
 }
 
@@ -184,14 +225,39 @@ pub(crate) fn of_judged(vaults: &[Name], approved: bool) -> String {
     }
 }
 
+/// Of other reference values of a device that are the same values: the word on one is on all.
+pub(crate) fn of_same_values(id: i64, same: &[i64]) -> Option<String> {
+    let others: Vec<String> = same.iter().filter(|other| **other != id).map(i64::to_string).collect();
+    (!others.is_empty()).then(|| format!("so is {}, which has the same values", others.join(", ")))
+}
+
 /// Of a policy that was changed and may have vaults.
 pub(crate) fn of_changed(policy: &Name) -> String {
     format!("its vaults follow at their nodes' next contact: `evc describe policy {policy}` lists them")
 }
 
 /// What becomes of a key whose device is ahead of this database.
-pub(crate) fn withheld_from_who_is_ahead(older: Older) -> String {
-    format!("withheld: {older}; {OLDER}")
+pub(crate) fn of_who_was_ahead(older: Older) -> String {
+    // A node that went back to what this database sent is followed, and the note stays.
+    let unless = if older == Older::PutBack { "" } else { ", unless its node tells a list that it sent" };
+    format!("withheld: {older}{unless}; {}", older_advice(older))
+}
+
+/// Of the Config Vault of a node that was ordered to lock it, and runs.
+pub(crate) const HELD_BY_AGENTS: &str = "its node's own agents hold it for as long as they run: its key is taken away, and it is locked once the node is stopped, or boots; until then there is nothing to end or to \
+     do, and no app's data is in it";
+
+/// Of a vault that its node has, and no list of this controller ever named; as it is called, where another one has its name.
+pub(crate) fn of_orphan(vault: &VaultReport, called: &str, device: &Name) -> String {
+    let adopt = format!("`evc adopt vault {called} --device {device} --policy POLICY");
+    match vault.epoch {
+        None => format!(
+            "its node has it, and no list of this controller named it; it is locked and kept: {adopt}` takes it in, or has it erased (`--remove`)"
+        ),
+        Some(_) => format!(
+            "its node has it under a key of another controller, or of a database of before; it is locked and kept: if another device here had it, `evc rehome vault` gives it back with its keys; {adopt} --remove` has it erased"
+        ),
+    }
 }
 
 /// Of an orphan that was taken in.

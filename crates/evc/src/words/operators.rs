@@ -1,14 +1,10 @@
-//! What operators are told, but of a vault's life.
+//! What operators are told, but of a vault's life and of what is in the way of an act.
 
 use vault::ids::Name;
-use vault::life::Unfit;
 
-use super::{OLDER, Words};
-use crate::fleet::fared::{listed, numbers};
-use crate::service::{APPRAISED_PCRS, BadRequest, Form, InTheWay, NoToken, Unknown};
-
-/// What is said to whoever takes a device away that has vaults.
-const KEEP: &str = "move them to the device that it became (`evc rehome vault`), or delete them first and wait for their end, but for `config` and `image`; `--force` keeps their keys for a grace (`evc device deleted`), and then throws them away: what is under those opens nowhere";
+use super::Words;
+use crate::fleet::fared::listed;
+use crate::service::{APPRAISED_PCRS, BadRequest, Form, NoToken, Unknown};
 
 pub(super) fn request(request: &BadRequest) -> Words {
     match request {
@@ -75,13 +71,15 @@ fn of_form(form: Form) -> &'static str {
         Form::NewToken => "send {sha256}: 64 hexadecimal digits",
         Form::Labelling => "send {set?, take?}: labels with their values, and keys",
         Form::Rotation => "send {force?, expect_epoch?}",
-        Form::Rehoming => "send {to}: the name or UUID of the other device",
+        Form::Rehoming => "send {to, confirm}: the name or UUID of the other device, and the vault again",
         Form::NewReference => {
             "send {pcrs, like?}: PCR numbers with hexadecimal values, and the number of another reference value"
         }
         Form::Exporting => "send {good_for_s?}: seconds",
         Form::Importing => "send {file}: a file of `eve export-evidence`, in base64",
-        Form::Adoption => "send {policy, remove?}: its name, and whether it is only to be removed",
+        Form::Adoption => {
+            "send {policy, remove?, confirm?}: its name, whether it is only to be removed, and the vault again where that is at once"
+        }
     }
 }
 
@@ -143,126 +141,6 @@ fn of_default(vault: &Name, device: &Name) -> Words {
         ),
         format!(
             "if it is missing there, `eve vault recreate {vault}` on the node makes it anew, empty; or give it a policy with a `kind: Vault` document, and say this again"
-        ),
-    )
-}
-
-pub(super) fn in_the_way(cause: &InTheWay) -> Words {
-    match cause {
-        InTheWay::Taken => Words::new(
-            "a device, vault or allowance of that name is there already",
-            "see `evc get devices`, `evc get vaults` and `evc onboard list`; then give another name, or the same again",
-        ),
-        InTheWay::OthersName { name } => Words::new(
-            format!("the name `{name}` is another device's, or kept for one"),
-            "give another name; see `evc get devices` and `evc onboard list`",
-        ),
-        InTheWay::AllowedOtherwise => Words::new(
-            "this certificate and serial were allowed before, with another name or other labels",
-            "see `evc onboard list -o wide`; withdraw it with `evc onboard remove` first",
-        ),
-        InTheWay::AllowedElsewhere => Words::new(
-            "this certificate and serial are allowed already, elsewhere at this controller",
-            "allow another serial, or make another onboarding certificate",
-        ),
-        InTheWay::EncryptionOfVaults { policy } => Words::new(
-            format!("policy `{policy}` has vaults, and the encryption of a vault can't be changed"),
-            "write a new policy and make new vaults under it",
-        ),
-        InTheWay::LeaseOfDefault { policy, vault } => Words::new(
-            format!("policy `{policy}` has a lease, and `{vault}` is a default vault, which can't have one"),
-            "write another policy for it, without `lease`",
-        ),
-        InTheWay::LimitOfConfig { policy, vault } => Words::new(
-            format!(
-                "policy `{policy}` has a storage limit, and `{vault}` can't have one: its node keeps there what it was told"
-            ),
-            "write another policy for it, without `storage_limit`",
-        ),
-        InTheWay::Unfit { policy, device, why } => unfit(policy, device, *why),
-        InTheWay::PolicyInUse { policy, vault, device } => Words::new(
-            format!("vault `{vault}` of device `{device}` names policy `{policy}`"),
-            "delete its vaults or give them another policy first",
-        ),
-        InTheWay::PolicyOfDeleted { policy, vault, device } => Words::new(
-            format!(
-                "vault `{vault}` of the deleted device `{device}` names policy `{policy}`, and is kept for its grace"
-            ),
-            format!(
-                "wait until it is over (`evc device deleted`), or delete what is kept for good: `evc device forget {device} --confirm {device}`"
-            ),
-        ),
-        InTheWay::PolicyOfRule { policy, rule } => Words::new(
-            format!("rule `{rule}` names policy `{policy}`"),
-            "delete the rule (`evc delete rule`), or apply it with another policy first",
-        ),
-        InTheWay::HasVaults { device, vaults } => has_vaults(device, vaults),
-        InTheWay::HasBundle { device, received_at } => Words::new(
-            format!(
-                "device `{device}` has a bundle in escrow, of {}: after an update of its system its own vaults open by that alone",
-                crate::clock::text(*received_at)
-            ),
-            format!(
-                "keep the device; or, where it is never to come back, take `evc delete device {device} --force --confirm {device}`"
-            ),
-        ),
-        InTheWay::Unmeasured { reference, device, why } => unmeasured(*reference, device, why),
-        InTheWay::BundleInForce { device, generation } => Words::new(
-            format!(
-                "the bundle of generation {generation} is the newest of device `{device}`: without it a vault that is sealed to a measured boot opens no more after an update"
-            ),
-            "leave it; `evc escrow list` with the device shows older ones, and `evc delete device` forgets all of them with their device",
-        ),
-        InTheWay::NothingAlike { device, lacking } => Words::new(
-            format!(
-                "no reference value of device `{device}` is approved that these could be like, and they lack PCR {}",
-                numbers(lacking)
-            ),
-            "give all PCRs that are appraised, or say with `--like` which reference value the others are of",
-        ),
-        InTheWay::SameReference { id } => Words::new(
-            format!("these are the values of reference {id} already"),
-            "see `evc reference list`; `evc reference approve` says that they are good",
-        ),
-        InTheWay::CourierOver { device } => Words::new(
-            format!(
-                "the challenge that this file answers is over: device `{device}` answered it, or another one, already, or its time is up; nothing was changed"
-            ),
-            format!(
-                "if it was taken before, `evc export {device} FILE` gives the answer again; else carry a new file of that command to the node, and bring its evidence over that"
-            ),
-        ),
-        InTheWay::CourierRefused { device, why } => Words::new(
-            format!("the evidence of device `{device}` in this file is refused: {why}"),
-            format!(
-                "see `evc describe device {device}`; then carry a new file of `evc export {device} FILE` to the node"
-            ),
-        ),
-        InTheWay::Older(older) => Words::new(older.to_string(), OLDER),
-    }
-}
-
-fn unfit(policy: &Name, device: &Name, why: Unfit) -> Words {
-    let asks = match why {
-        Unfit::Custody => "asks for a TPM",
-        Unfit::Pcrs => "requires measured PCRs",
-    };
-    Words::new(
-        format!("policy `{policy}` {asks}, and device `{device}` has no TPM"),
-        "use a policy with `custody: controller` and no `require: [pcrs]` for this device",
-    )
-}
-
-fn has_vaults(device: &Name, vaults: &[Name]) -> Words {
-    let names: Vec<String> = vaults.iter().map(|name| format!("`{name}`")).collect();
-    Words::new(format!("device `{device}` has vaults: {}", names.join(", ")), KEEP)
-}
-
-fn unmeasured(reference: i64, device: &Name, why: &::attest::Unmeasured) -> Words {
-    Words::new(
-        format!("reference {reference} is of a boot that nothing measured: {why}, as under any software"),
-        format!(
-            "see that the node's firmware measures its boot into the TPM's SHA-256 or SHA-384 bank, then `evc reference learn {device}`; or do without `require: [pcrs]`"
         ),
     )
 }

@@ -31,7 +31,7 @@ fn a_device_that_is_let_in_again_has_its_keys_and_bundles_back() {
     let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
     let key = device.keys(&section, "logs").expect("a key");
     assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
-    let done = evc.act("DELETE", "/devices/edge-1?force=true", "").to_string();
+    let done = evc.act("DELETE", "/devices/edge-1?force=true&confirm=edge-1", "").to_string();
     for words in
         ["kept until", "the keys of its vault `logs`", "its bundles in escrow", "evc device forget edge-1"]
     {
@@ -53,6 +53,51 @@ fn a_device_that_is_let_in_again_has_its_keys_and_bundles_back() {
     assert_eq!(opened.as_slice(), BYTES);
 }
 
+/// IF-5: what was removed, and is on the node's disk yet, is named as removed to the device that comes again, and is no orphan there.
+#[test]
+fn what_a_deleted_device_had_not_erased_is_erased_when_it_comes_again() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm\non_removal: { delete_after: 0s }\n---\nkind: Vault\nname: secret\ndevice: edge-1\npolicy: p\n");
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    device.report(&evc, &section, 1);
+    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "secret").expect("listed").id;
+    evc.act("DELETE", "/devices/edge-1/vaults/secret?confirm=secret", "");
+    let done = evc.act("DELETE", "/devices/edge-1?force=true&confirm=edge-1", "").to_string();
+    assert!(done.contains("not erased by its node as far as it said: `secret`"), "{done}");
+    let kept = evc.act("GET", "/deleted-devices", "");
+    assert_eq!(kept[0]["vaults"], json!([]), "its keys are gone: {kept}");
+    comes_again(&evc, &mut device, true);
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    assert!(section.removed.contains(&id), "{section:?}");
+    assert!(section.vaults.iter().all(|entry| entry.id != id), "{section:?}");
+    assert_eq!(evc.act("GET", "/deleted-devices", ""), json!([]));
+}
+
+/// Invariant 4: a vault that was removed takes no other one's name: the wanted one of that name is given back with its keys.
+#[test]
+fn a_removed_vault_keeps_none_of_its_name_from_being_given_back() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    let file = "kind: VaultPolicy\nname: p\ncustody: tpm+controller\non_removal: { delete_after: 0s }\n---\nkind: Vault\nname: db\ndevice: edge-1\npolicy: p\n";
+    evc.apply(file);
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    device.report(&evc, &section, 1);
+    let named = |section: &Section| {
+        section.vaults.iter().find(|entry| entry.name.as_str() == "db").map(|entry| entry.id)
+    };
+    let old = named(&section).expect("listed");
+    evc.act("DELETE", "/devices/edge-1/vaults/db?confirm=db", "");
+    evc.apply(file);
+    evc.act("DELETE", "/devices/edge-1?force=true&confirm=edge-1", "");
+    comes_again(&evc, &mut device, true);
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    assert!(section.removed.contains(&old), "{section:?}");
+    assert!(named(&section).is_some_and(|id| id != old), "{section:?}");
+    assert!(device.keys(&section, "db").is_some());
+    assert_eq!(evc.act("GET", "/deleted-devices", ""), json!([]));
+}
+
 /// TH-2: a deleted device that comes again, perhaps in other hands, gets nothing back by an allowance that does not say so.
 #[test]
 fn th2_a_deleted_device_gets_nothing_back_unasked() {
@@ -60,7 +105,7 @@ fn th2_a_deleted_device_gets_nothing_back_unasked() {
     let (mut device, tpm) = with_tpm(&evc);
     evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm+controller\n---\nkind: Vault\nname: logs\ndevice: edge-1\npolicy: p\n");
     round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
-    evc.act("DELETE", "/devices/edge-1?force=true", "");
+    evc.act("DELETE", "/devices/edge-1?force=true&confirm=edge-1", "");
     let allow = |serial: &str, give_back: bool| {
         let ask = json!({ "cert_pem": device.onboard.pem, "serial": serial, "give_back": give_back });
         evc.operator("POST", "/onboarding", &ask.to_string(), Some(&evc.token))
@@ -82,12 +127,13 @@ fn what_is_kept_of_a_deleted_device_goes_by_its_grace_or_by_an_operators_word() 
     let delete = |name: &str| {
         let device = Device::onboarded(&evc, name);
         assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
-        evc.act("DELETE", &format!("/devices/{name}?force=true"), "");
+        evc.act("DELETE", &format!("/devices/{name}?force=true&confirm={name}"), "");
     };
     delete("edge-1");
-    let refused = evc.operator("DELETE", "/deleted-devices/edge-2", "", Some(&evc.token)).problem().code;
+    let refused =
+        evc.operator("DELETE", "/deleted-devices/edge-2?confirm=edge-2", "", Some(&evc.token)).problem().code;
     assert_eq!((refused, kept()), (Code::DeviceUnknown, 1));
-    evc.act("DELETE", "/deleted-devices/edge-1", "");
+    evc.act("DELETE", "/deleted-devices/edge-1?confirm=edge-1", "");
     assert_eq!(kept(), 0);
     delete("edge-2");
     let now = evc::clock::now();
@@ -99,11 +145,13 @@ fn what_is_kept_of_a_deleted_device_goes_by_its_grace_or_by_an_operators_word() 
     }
 }
 
+const FORCED: &str = "?force=true&confirm=edge-1";
+
 /// TH-2: that a device is lost, or may be two, was said of who has its key. It holds when it was deleted and is let in again, whether or not it gets
 /// anything back, until an operator says otherwise.
 #[test]
 fn th2_a_lost_device_that_was_deleted_is_lost_when_it_comes_again() {
-    for (give_back, force) in [(true, "?force=true"), (false, "?force=true"), (false, "")] {
+    for (give_back, force) in [(true, FORCED), (false, FORCED), (false, "")] {
         let evc = Evc::start();
         let mut device = Device::onboarded(&evc, "edge-1");
         if !force.is_empty() {
@@ -131,7 +179,7 @@ fn th2_a_lost_device_that_was_deleted_is_lost_when_it_comes_again() {
                 .iter()
                 .all(|vault| !matches!(vault.release, Release::Withheld { .. }))
         );
-        evc.act("DELETE", "/devices/edge-1?force=true", "");
+        evc.act("DELETE", "/devices/edge-1?force=true&confirm=edge-1", "");
         comes_again(&evc, &mut device, false);
         assert_eq!(shown()["condition"], "online", "and what was taken back stays so");
     }
@@ -160,7 +208,7 @@ fn a_chosen_bundle_and_a_failed_drill_come_back_with_the_bundles() {
     };
     let before = shown();
     assert_eq!(before.1, "failed");
-    evc.act("DELETE", "/devices/edge-1?force=true", "");
+    evc.act("DELETE", "/devices/edge-1?force=true&confirm=edge-1", "");
     comes_again(&evc, &mut device, true);
     assert_eq!(shown(), before);
 }
@@ -179,7 +227,7 @@ fn what_was_given_back_is_kept_no_more_where_something_was_not() {
     for bytes in [b"damaged".as_slice(), BYTES] {
         assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, bytes)), StoreKeysCode::Success);
     }
-    evc.act("DELETE", "/devices/edge-1?force=true", "");
+    evc.act("DELETE", "/devices/edge-1?force=true&confirm=edge-1", "");
     let till = "(SELECT id FROM deleted_vaults WHERE name = 'till')";
     let damage = format!("UPDATE deleted_epochs SET sealed = x'00' WHERE vault = {till}");
     let digest = hex::encode(id_of(1, b"damaged").digest);
@@ -192,11 +240,93 @@ fn what_was_given_back_is_kept_no_more_where_something_was_not() {
     assert_eq!((&kept[0]["vaults"], &kept[0]["bundles"]), (&json!(["till"]), &json!(1)), "{kept}");
     let left = evc.stored(|tx| {
         Box::pin(async move {
-            let rows = tx.deleted(&vault::ids::Project::default()).await?;
+            let rows = evc::store::all_whole(tx.deleted(&vault::ids::Project::default()).await?)?;
             tx.of_deleted(rows[0].id).await
         })
     });
     assert!(left.epochs.iter().all(|epoch| epoch.vault == left.vaults[0].id), "no key of what it has again");
+}
+
+/// Invariants 4 and 6: one row that does not read keeps nobody from registering, and no other row from being given back. What is left stays kept
+/// as it is, and is named.
+#[test]
+fn a_damaged_row_of_what_is_kept_keeps_nothing_else_back() {
+    let till = "(SELECT id FROM deleted_vaults WHERE name = 'till')";
+    for (damage, named) in [
+        ("UPDATE deleted_vaults SET policy = '' WHERE name = 'till'".to_owned(), "vault `till`"),
+        ("UPDATE deleted_vaults SET left_version = NULL, standing = 'removing', delete_at = NULL WHERE name = 'till'".to_owned(), "till"),
+        (format!("UPDATE deleted_epochs SET made_at = -1 WHERE vault = {till}"), "key of vault"),
+        (format!("UPDATE deleted_epochs SET vault = x'00' WHERE vault = {till}"), "key of vault"),
+        (format!("UPDATE deleted_releases SET epoch = -1 WHERE vault = {till}"), "key of vault"),
+    ] {
+        let evc = Evc::start();
+        let (mut device, tpm) = with_tpm(&evc);
+        evc.apply(&format!("{POLICY}---\n{LOGS}---\n{}", LOGS.replace("logs", "till")));
+        let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+        let key = device.keys(&section, "logs").expect("a key");
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
+        delete(&evc);
+        common::sql(evc.dir.path(), &[&damage]);
+        comes_again(&evc, &mut device, true);
+        let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+        assert_eq!(device.keys(&section, "logs"), Some(key), "{damage}");
+        assert_eq!(evc.act("GET", "/devices/edge-1/escrow", "").as_array().map(Vec::len), Some(1), "{damage}");
+        assert!(section.vaults.iter().all(|entry| entry.name.as_str() != "till"), "{damage}");
+        let kept = evc.act("GET", "/deleted-devices", "").to_string();
+        assert!(kept.contains(named), "{damage}: {kept}");
+        let rows = common::count(evc.dir.path(), "deleted_epochs");
+        assert_eq!(rows, 1, "its keys are kept: {damage}");
+    }
+}
+
+/// The same of a deletion that does not say itself which device that was: all of it stays, and the device comes in.
+#[test]
+fn a_deletion_that_does_not_read_keeps_nobody_out() {
+    for damage in ["labels = 'no'", "ledger = x'00'", "deleted_at = -1"] {
+        let evc = Evc::start();
+        let (mut device, ..) = with_logs(&evc);
+        delete(&evc);
+        common::sql(evc.dir.path(), &[&format!("UPDATE deleted_devices SET {damage}")]);
+        comes_again(&evc, &mut device, true);
+        let kept = evc.act("GET", "/deleted-devices", "");
+        assert_eq!(kept[0]["name"], "edge-1", "{damage}: {kept}");
+        assert_eq!(common::count(evc.dir.path(), "deleted_vaults"), 1, "{damage}");
+    }
+}
+
+/// IF-5, decision 80: where a removed vault and a wanted one have one identity, nothing is erased, and who lets the device in is told so.
+#[test]
+fn a_removed_vault_with_the_identity_of_a_wanted_one_is_told_and_not_erased() {
+    let evc = Evc::start();
+    let (mut device, tpm, ..) = with_logs(&evc);
+    delete(&evc);
+    common::sql(
+        evc.dir.path(),
+        &[
+            "CREATE TABLE it AS SELECT * FROM deleted_devices",
+            "UPDATE it SET id = x'00112233445566778899aabbccddeeff'",
+            "INSERT INTO deleted_devices SELECT * FROM it",
+            "DROP TABLE it",
+            "CREATE TABLE it AS SELECT * FROM deleted_vaults WHERE name = 'logs'",
+            "UPDATE it SET device = x'00112233445566778899aabbccddeeff', standing = 'gone', left_version = 1, policy = NULL",
+            "INSERT INTO deleted_vaults SELECT * FROM it",
+            "DROP TABLE it",
+        ],
+    );
+    let (pem, serial) = (&device.onboard.pem, &device.serial);
+    let allow = json!({ "cert_pem": pem, "serial": serial, "name": "edge-1", "give_back": true });
+    let notes = evc.act("POST", "/onboarding", &allow.to_string())["notes"].to_string();
+    assert!(notes.contains("`logs`") && notes.contains("nothing is erased"), "{notes}");
+    comes_again(&evc, &mut device, true);
+    shows_its_ak(&evc, &device, &tpm);
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    assert!(section.removed.is_empty() && device.keys(&section, "logs").is_some(), "{section:?}");
+    let kept = evc.act("GET", "/deleted-devices", "");
+    assert_eq!(
+        (&kept[0]["removed"], kept[0]["vaults"].as_array().map(Vec::len)),
+        (&json!(["logs"]), Some(0)),
+        "{kept}"
+    );
 }
 
 /// Invariant 4: a device that was deleted twice gets the bundles of both lives, and the newest of them is the one that is held.
@@ -206,7 +336,7 @@ fn of_two_lives_the_newest_bundle_is_the_devices() {
     let mut device = Device::onboarded(&evc, "edge-1");
     for (life, bytes) in [(1, b"of the first".as_slice()), (2, b"of the second")] {
         assert_eq!(upload(&evc, &device, sealed(&evc, &device, life, bytes)), StoreKeysCode::Success);
-        evc.act("DELETE", "/devices/edge-1?force=true", "");
+        evc.act("DELETE", "/devices/edge-1?force=true&confirm=edge-1", "");
         // Which was first is told by the second.
         let first = "UPDATE deleted_devices SET deleted_at = deleted_at - 60";
         common::sql(evc.dir.path(), &[first]);
@@ -239,7 +369,7 @@ fn shows_its_ak(evc: &Evc, device: &Device, tpm: &FakeTpm) {
 }
 
 fn delete(evc: &Evc) {
-    evc.act("DELETE", "/devices/edge-1?force=true", "");
+    evc.act("DELETE", "/devices/edge-1?force=true&confirm=edge-1", "");
 }
 
 /// Invariant 4, decision 80: who gets its keys back is the device that it was. Its next section follows the one that its node accepted, under a number
@@ -321,7 +451,7 @@ fn who_lets_a_deleted_device_in_is_told_what_does_not_go_back() {
     evc.act("POST", "/onboarding", &ask.to_string());
     assert_eq!(device.register(&evc), 201);
     let told = allow(true, "c");
-    assert!(told.contains("--force` first"), "{told}");
+    assert!(told.contains("--force --confirm serial-edge-1` first"), "{told}");
 }
 
 /// Decision 80: more than a device may have keeps it from nothing. What does not fit stays kept.
@@ -362,7 +492,7 @@ fn a_vault_that_came_back_is_still_known_to_be_in_its_tpm() {
         Device::onboarded(&evc, "edge-2");
         evc.apply(&POLICY.replace("tpm+controller", "controller"));
         evc.act("POST", "/devices/edge-1/lost", "");
-        let to = json!({ "to": "edge-2" }).to_string();
+        let to = json!({ "to": "edge-2", "confirm": "logs" }).to_string();
         let told = evc.operator("POST", "/devices/edge-1/vaults/logs/rehome", &to, Some(&evc.token));
         assert_eq!(told.problem().code, Code::KeyInTpm, "{back}");
     }

@@ -2,7 +2,8 @@
 //! shown did not pass; what failed is not called held, and is asked for anew.
 
 use evc::service::DRILL_EVERY_S;
-use evc::store::{BundleRow, Scope};
+use evc::store::{Appraised, BundleRow, Fared, Scope};
+use vault::cause::Cause;
 use vault::escrow::drill::{DrillAnswer, DrillNonce, Proof};
 use vault::ids::Generation;
 use wire::control::Drill;
@@ -81,6 +82,87 @@ fn a_drill_that_is_asked_for_is_made_once_and_shown() {
     assert_eq!(evc.act("GET", "/devices", "")[0]["condition_kind"], "online");
     assert_eq!(evc.act("GET", "/devices/edge-1/escrow", "")[0]["drill"]["state"], "passed");
     assert!((0..3).all(|_| drill(&evc, &mut device).is_none()), "and it is not asked again");
+    assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, b"the next")), StoreKeysCode::Success);
+    let listed = evc.act("GET", "/devices/edge-1/escrow", "");
+    let of = |newest: bool| {
+        let row = listed.as_array().expect("a list").iter().find(|row| row["newest"] == newest);
+        row.and_then(|row| row["drill"]["state"].as_str()).map(str::to_owned)
+    };
+    assert_eq!(of(true).as_deref(), Some("none"), "it was not tried: {listed}");
+    assert!(of(false).is_none_or(|state| state == "passed"), "the other was: {listed}");
+}
+
+/// A policy may be content with evidence of days ago, and a bundle goes out on fresh evidence alone: who needs it is challenged, beside an answer that
+/// says nothing else, and nobody is who needs none.
+#[test]
+fn who_needs_the_bundle_is_asked_for_evidence_whatever_policies_are_content_with() {
+    let evc = Evc::start();
+    let (mut device, _) = ready(&evc);
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm+controller\nattest: { every: 30d }\n");
+    while device.poll(&evc).is_some() {}
+    let late = evc::clock::now() + 3600;
+    let at = |device: &Device, now: u64| {
+        let ask = wire::config::ConfigRequest::decode(&device.ask()).expect("a question");
+        evc.config_at(device.id, &ask, now).expect("answered").and_then(|answer| answer.control)
+    };
+    assert!(at(&device, late).is_none(), "nothing is needed, and the evidence is good for 30 days");
+    device.rescue = Some(Generation(1));
+    let control = at(&device, late).expect("said");
+    assert!(control.rescue.is_none() && control.no_rescue == Some(Cause::EvidenceOutOfDate), "{control:?}");
+    assert!(control.challenge.is_some(), "who is told so is challenged");
+    let control = at(&device, evc::clock::now()).expect("said");
+    assert!(control.rescue.is_some() && control.challenge.is_none(), "on fresh evidence it goes out");
+    device.rescue = None;
+    evc.act("POST", "/devices/edge-1/escrow/drill", "");
+    let control = at(&device, late).expect("said");
+    assert!(control.drill.is_none() && control.challenge.is_some(), "for a drill too");
+    assert!(drill(&evc, &mut device).is_some());
+}
+
+/// Where evidence is refused each time (a TPM that went back), a node that needs its bundle would give it with every poll.
+#[test]
+fn refused_evidence_is_not_asked_for_again_with_each_poll() {
+    let evc = Evc::start();
+    let (mut device, _) = ready(&evc);
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm+controller\nattest: { every: 30d }\n");
+    while device.poll(&evc).is_some() {}
+    let (id, late) = (device.id, evc::clock::now() + 3600);
+    let refused = Fared {
+        at: late,
+        from: None,
+        session: None,
+        pcrs: None,
+        outcome: Appraised::Refused,
+        words: Vec::new(),
+        strange: None,
+        unmet: false,
+        went_back: true,
+    };
+    evc.wait(evc.app.store.write(Scope::Device(id), |tx| tx.answered(id, &refused, late))).expect("kept");
+    device.rescue = Some(Generation(1));
+    let is_asked = |now: u64| {
+        let ask = wire::config::ConfigRequest::decode(&device.ask()).expect("a question");
+        let answer = evc.config_at(id, &ask, now).expect("answered");
+        answer.and_then(|answer| answer.control).is_some_and(|control| control.challenge.is_some())
+    };
+    assert!(!is_asked(late + 59), "a minute's rest");
+    assert!(is_asked(late + 60), "and then again");
+}
+
+/// Invariant 6: an answer with two bundles may be longer than what a node reads, which would refuse it for ever. Who asks its bundle back gets that, and is
+/// asked with the next answer.
+#[test]
+fn a_bundle_that_goes_back_and_one_to_be_tried_go_in_two_answers() {
+    let evc = Evc::start();
+    let (mut device, _) = ready(&evc);
+    evc.act("POST", "/devices/edge-1/escrow/drill", "");
+    device.rescue = Some(Generation(1));
+    for _ in 0..2 {
+        let both = told(&evc, &mut device).expect("an answer");
+        assert!(both.rescue.is_some() && both.drill.is_none(), "{both:?}");
+    }
+    device.rescue = None;
+    assert!(drill(&evc, &mut device).is_some(), "with the next one");
 }
 
 /// With a bundle and its own TPM a node has what the bundle is for: so one that may not have it back is not asked, drill or not.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use evc::api::Code;
 use evc::store::Scope;
 use serde_json::json;
+use vault::cause::Cause;
 use vault::escrow::{Bundle, BundleId};
 use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
 use vault::report::State;
@@ -108,7 +109,7 @@ fn a_device_with_a_bundle_is_deleted_by_force_alone() {
     assert_eq!(refused.problem().code, Code::DeviceHasBundle);
     assert!(refused.problem().error.contains("has a bundle in escrow"), "{:?}", refused.problem());
     assert_eq!(evc.act("GET", "/devices", "").as_array().expect("devices").len(), 1, "it is there");
-    evc.act("DELETE", "/devices/edge-1?force=true", "");
+    evc.act("DELETE", "/devices/edge-1?force=true&confirm=edge-1", "");
 }
 
 /// Invariant 4: what may come back from escrow is not made anew unasked, a default vault neither: with a new share table all that hangs on the lost
@@ -125,7 +126,7 @@ fn a_vault_that_a_bundle_may_bring_back_is_made_anew_by_insistence_alone() {
     assert_eq!(evc.post(&device.own("info"), &device.reported(&section, 1, missing)).status, 201);
     assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
     for vault in ["logs", "image"] {
-        let path = format!("/devices/edge-1/vaults/{vault}/recreate");
+        let path = format!("/devices/edge-1/vaults/{vault}/recreate?confirm={vault}");
         let refused = evc.operator("POST", &path, "", Some(&evc.token));
         assert_eq!(refused.problem().code, Code::DeviceHasBundle);
         let words = format!("{:?}", refused.problem());
@@ -137,7 +138,7 @@ fn a_vault_that_a_bundle_may_bring_back_is_made_anew_by_insistence_alone() {
             rows.iter().find(|row| row["name"] == vault).expect("there")["recreate"] == true
         };
         assert!(!ordered(), "{vault}");
-        evc.act("POST", &(path + "?despite_escrow=true"), "");
+        evc.act("POST", &(path + "&despite_escrow=true"), "");
         assert!(ordered(), "{vault}");
     }
 }
@@ -152,11 +153,11 @@ fn the_bundle_goes_back_to_an_approved_boot_alone() {
     assert_eq!(upload(&evc, &device, sealed(&evc, &device, 2, b"the next")), StoreKeysCode::Success);
     device.rescue = Some(Generation(1));
     let control = told(&evc, &mut device).expect("an answer");
-    assert_eq!((control.rescue, control.no_rescue.as_str()), (None, "attestation wanted"), "no evidence");
+    assert_eq!((control.rescue, control.no_rescue), (None, Some(Cause::EvidenceWanted)), "no evidence");
     round(&evc, &mut device, &tpm, &pcrs(2));
     let refused = told(&evc, &mut device).expect("an answer");
     assert_eq!(refused.rescue, None, "evidence of a boot that nobody approved");
-    assert!(refused.no_rescue.contains("PCRs"), "{}", refused.no_rescue);
+    assert_eq!(refused.no_rescue, Some(Cause::Pcrs));
     evc.act("POST", "/references/1/approve", "");
     let granted = told(&evc, &mut device).expect("an answer").rescue.expect("approved");
     let opened = open_down(&device.session, device.id, &granted).expect("for this session");
@@ -167,11 +168,11 @@ fn the_bundle_goes_back_to_an_approved_boot_alone() {
     );
     assert!(open_down(&new_session(), device.id, &granted).is_err(), "and for no other");
     device.rescue = Some(Generation(9));
-    assert!(told(&evc, &mut device).expect("an answer").no_rescue.contains("holds no bundle"));
+    assert_eq!(told(&evc, &mut device).expect("an answer").no_rescue, Some(Cause::NoBundle));
     device.rescue = Some(Generation(1));
     evc.act("POST", "/devices/edge-1/lost", "");
     let lost = told(&evc, &mut device).expect("an answer");
-    assert_eq!((lost.rescue, lost.no_rescue.as_str()), (None, "withheld from this device by the operator"));
+    assert_eq!((lost.rescue, lost.no_rescue), (None, Some(Cause::DeviceLost)));
     evc.act("DELETE", "/devices/edge-1/lost", "");
     assert!(told(&evc, &mut device).expect("an answer").rescue.is_some());
     evc.act("POST", "/references/1/reject", "");
@@ -215,11 +216,11 @@ fn what_is_in_escrow_is_shown_and_the_newest_stays() {
     let told = |at: usize| (listed[at]["generation"].as_u64(), listed[at]["newest"].as_bool());
     assert_eq!((told(0), told(1)), ((Some(2), Some(true)), (Some(1), Some(false))));
     let code = |generation: u32| {
-        let path = format!("/devices/edge-1/escrow/{generation}");
+        let path = format!("/devices/edge-1/escrow/{generation}?confirm=edge-1");
         evc.operator("DELETE", &path, "", Some(&evc.token)).problem().code
     };
     assert_eq!(code(2), Code::BundleInForce);
-    evc.act("DELETE", "/devices/edge-1/escrow/1", "");
+    evc.act("DELETE", "/devices/edge-1/escrow/1?confirm=edge-1", "");
     assert_eq!(code(1), Code::BundleUnknown);
     device.rescue = Some(Generation(2));
     assert!(told_of_rescue(&evc, &mut device), "the newest is there as before");
@@ -313,11 +314,11 @@ fn what_alone_has_something_of_a_vault_goes_by_its_name_alone() {
     for (generation, bytes) in [(1, &good), (2, &anew)] {
         assert_eq!(upload(&evc, &device, sealed(&evc, &device, generation, bytes)), StoreKeysCode::Success);
     }
-    let done = evc.act("DELETE", "/devices/edge-1/escrow/1", "");
+    let done = evc.act("DELETE", "/devices/edge-1/escrow/1?confirm=edge-1", "");
     assert!(done["done"].as_str().expect("words").starts_with("0 bundles"), "{done}");
     assert!(done.to_string().contains("they alone have something of a vault"), "{done}");
     let path = |id: BundleId, letters: usize| {
-        format!("/devices/edge-1/escrow/bundle/{}", &hex::encode(id.digest)[..letters])
+        format!("/devices/edge-1/escrow/bundle/{}?confirm=edge-1", &hex::encode(id.digest)[..letters])
     };
     let (good, anew) = (id_of(1, &good), id_of(2, &anew));
     let refused = |path: &str| evc.operator("DELETE", path, "", Some(&evc.token)).problem().code;
@@ -393,7 +394,7 @@ fn a_vault_that_was_erased_keeps_no_bundle() {
     }
     let last_of = || evc.act("GET", "/devices/edge-1/escrow", "")[1]["last_of"].clone();
     assert_eq!(last_of(), json!(["app"]));
-    evc.act("DELETE", "/devices/edge-1/vaults/app", "");
+    evc.act("DELETE", "/devices/edge-1/vaults/app?confirm=app", "");
     let after = device.section(&evc);
     device.report(&evc, &after, 1);
     let rows = evc.act("GET", "/vaults?device=edge-1", "").to_string();
@@ -425,7 +426,7 @@ fn an_escrow_without_room_is_shown_until_there_is_some() {
     assert!(glance.contains("device edge-1: escrow full"), "{glance}");
     assert_eq!((put(first_refused), shown()), (StoreKeysCode::Invalid, json!(said)), "since the first");
     let one = hex::encode(id_of(1, &bytes(1)).digest);
-    evc.act("DELETE", &format!("/devices/edge-1/escrow/bundle/{one}"), "");
+    evc.act("DELETE", &format!("/devices/edge-1/escrow/bundle/{one}?confirm=edge-1"), "");
     assert_eq!(put(first_refused), StoreKeysCode::Success);
     assert_eq!((&listed()["condition_kind"], shown()), (&json!("online"), serde_json::Value::Null));
 }

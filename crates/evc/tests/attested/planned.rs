@@ -49,8 +49,8 @@ fn values_that_are_none_are_refused() {
     let long = hex::encode([2; 48]);
     for (device, body, code) in [
         ("edge-1", json!({ "pcrs": {} }), Code::RequestUnreadable),
-        ("edge-1", json!({ "pcrs": { "5": "02" } }), Code::RequestUnreadable),
-        ("edge-1", json!({ "pcrs": { "200": "02" } }), Code::RequestUnreadable),
+        ("edge-1", json!({ "pcrs": { "5": hex::encode([2; 32]) } }), Code::RequestUnreadable),
+        ("edge-1", json!({ "pcrs": { "200": hex::encode([2; 32]) } }), Code::RequestUnreadable),
         ("edge-1", json!({ "pcrs": { "4": "02" } }), Code::RequestUnreadable),
         ("edge-1", json!({ "pcrs": { "4": long } }), Code::RequestUnreadable),
         ("edge-1", four(1), Code::AlreadyThere),
@@ -114,6 +114,16 @@ fn what_an_update_will_do_is_told_before_it() {
     }
     device.generation = Some(Generation(1));
     device.report(&evc, &section, 1);
+    is("s", "yes", "reach this controller");
+    let mut drills = vault::escrow::drill::Drills::default();
+    drills.fail(id, "the root".into(), evc::clock::now());
+    for replaced in [false, true] {
+        drills.last.as_mut().expect("made").replaced = replaced;
+        evc.meddle(|tx| tx.put_drills(device.id, &drills));
+        is("s", "unknown", "plan no update before one passes");
+    }
+    let none = vault::escrow::drill::Drills::default();
+    evc.meddle(|tx| tx.put_drills(device.id, &none));
     is("s", "yes", "reach this controller");
     device.session = new_session();
     let after = round(&evc, &mut device, &tpm, &pcrs(2)).expect("and so it is");

@@ -160,7 +160,9 @@ fn a_default_vault_under_its_default_policy_takes_no_orders_and_says_so() {
     let evc = Evc::start();
     let (device, _, _) = approved(&evc);
     drop(device);
-    for path in ["/devices/edge-1/vaults/image/recreate", "/devices/edge-1/vaults/config/rotate"] {
+    for path in
+        ["/devices/edge-1/vaults/image/recreate?confirm=image", "/devices/edge-1/vaults/config/rotate"]
+    {
         let told = evc.operator("POST", path, "", Some(&evc.token));
         let words = String::from_utf8_lossy(&told.body).into_owned();
         assert_eq!(told.status, 404, "{words}");

@@ -303,6 +303,8 @@ impl Device {
                 last: None,
                 opened: None,
                 storage: None,
+                change_due: false,
+                holds_escrow_up: false,
                 detail: vec![],
             };
             VaultLine::of(report, wire::info::PcrStatus::Unknown)

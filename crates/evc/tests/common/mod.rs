@@ -274,9 +274,9 @@ impl Evc {
         });
         Ok(match self.wait(look)? {
             Look::Unchanged { .. } => None,
-            Look::Said(answer) => Some(*answer),
-            Look::Accepted { ask, .. } => {
-                self.wait(app.accepted(as_of, device, &ask))?;
+            Look::Said(answer, _) => Some(*answer),
+            Look::Accepted { changed, .. } => {
+                self.wait(app.accepted(as_of, device, changed))?;
                 None
             }
             Look::Changed(of) => Some(self.wait(app.answer(device, &ask.config_hash, of, as_of, at))?),
@@ -397,6 +397,12 @@ pub(crate) fn sql(data: &Path, statements: &[&str]) {
     for statement in statements {
         file.execute_batch(statement).expect(statement);
     }
+}
+
+/// How many rows a table has.
+pub(crate) fn count(data: &Path, table: &str) -> i64 {
+    let file = rusqlite::Connection::open(data.join("evc.db")).expect("opened");
+    file.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get(0)).expect("counted")
 }
 
 /// A controller as a process; killed when dropped.

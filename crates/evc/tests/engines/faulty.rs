@@ -175,7 +175,7 @@ steps! { Devices {
     add_onboarding(row: &OnboardRow) -> ();
     onboarding(cert_digest: &[u8; 32], serial: &str) -> Option<OnboardRow>;
     name_is_kept(project: &Project, name: &Name) -> bool;
-    onboardings(project: &Project, after: Option<([u8; 32], &str)>, limit: u32) -> Vec<OnboardRow>;
+    onboardings(project: &Project, after: Option<([u8; 32], &str)>, limit: u32) -> Vec<OrDamaged<OnboardRow>>;
     drop_onboarding(cert_digest: &[u8; 32], serial: &str) -> bool;
     use_onboarding(cert_digest: &[u8; 32], serial: &str, device: DeviceId) -> ();
     add_device(row: &DeviceRow) -> ();
@@ -184,12 +184,13 @@ steps! { Devices {
     device_by_name(project: &Project, name: &str) -> Option<DeviceRow>;
     device_by_key(key: &[u8; 32]) -> Option<DeviceRow>;
     let_in_by(cert_digest: &[u8; 32]) -> u64;
-    devices_before_keys(after: Option<DeviceId>, limit: u32) -> Vec<DeviceRow>;
+    devices_before_keys(after: Option<DeviceId>, limit: u32) -> Vec<OrDamaged<DeviceRow>>;
     put_device_key(id: DeviceId, key: &[u8; 32]) -> ();
     answered(id: DeviceId, fared: &Fared, at: UnixSeconds) -> ();
     proved_device(id: DeviceId, at: UnixSeconds) -> ();
     certify_device(id: DeviceId, cert_digest: &[u8; 32], cert_der: &[u8], keep: u32) -> ();
-    devices(project: &Project, page: &Page) -> Vec<DeviceRow>;
+    devices(project: &Project, page: &Page) -> Vec<OrDamaged<DeviceRow>>;
+    remains(project: &Project, which: &str) -> Option<DeviceRemains>;
     saw_device(id: DeviceId, at: UnixSeconds) -> ();
     heard_device(id: DeviceId, at: UnixSeconds) -> ();
     pin_tpm(id: DeviceId, tpm: TpmPin) -> ();
@@ -201,7 +202,9 @@ steps! { Devices {
     was_sent_before(id: DeviceId, digest: &SectionDigest) -> bool;
     set_older(id: DeviceId, older: Option<Older>) -> ();
     all_older() -> Vec<Older>;
+    hold_back(held: bool) -> ();
     number_anew() -> ();
+    keep_ending(now: UnixSeconds) -> ();
     end_section(id: DeviceId) -> ();
     set_lost(id: DeviceId, at: Option<UnixSeconds>) -> ();
     set_alarm(id: DeviceId, alarm: Option<&str>) -> ();
@@ -212,17 +215,18 @@ steps! { Devices {
     forget_removal(key: &[u8; 32]) -> ();
     certs(device: DeviceId) -> Vec<CertRow>;
     put_cert(row: &CertRow) -> ();
+    drop_cert(device: DeviceId, kind: i32) -> ();
 } }
 steps! { Rules {
     put_labels(id: DeviceId, labels: &Labels) -> ();
-    devices_named_by(project: &Project, selector: &Labels, page: &Page) -> Vec<DeviceRow>;
+    devices_named_by(project: &Project, selector: &Labels, page: &Page) -> Vec<OrDamaged<DeviceRow>>;
     rule(project: &Project, name: &Name) -> Option<RuleRow>;
-    rules(project: &Project, page: &Page) -> Vec<RuleRow>;
+    rules(project: &Project, page: &Page) -> Vec<OrDamaged<RuleRow>>;
     rule_with_policy(project: &Project, policy: &Name) -> Option<RuleRow>;
     put_rule(project: &Project, rule: &VaultRule, at: UnixSeconds) -> ();
     drop_rule(project: &Project, name: &Name) -> bool;
 } }
-steps! { Evidence {
+steps! { EvidenceRows {
     past_session(device: DeviceId, session: &[u8; 32]) -> Option<PastSession>;
     end_session(row: &PastSession, keep: u32) -> ();
     resume_session(device: DeviceId, session: &[u8; 32]) -> ();
@@ -230,24 +234,28 @@ steps! { Evidence {
     settle_sessions(device: DeviceId) -> ();
     standing(device: DeviceId) -> Option<StandingRow>;
     put_standing(row: &StandingRow) -> ();
+    drop_standing(device: DeviceId) -> ();
     renew_standing(device: DeviceId) -> ();
     add_reference(row: &ReferenceRow) -> i64;
     reference(project: &Project, id: i64) -> Option<ReferenceRow>;
     references_of(device: DeviceId) -> Vec<ReferenceRow>;
-    references(project: &Project, after: i64, limit: u32) -> Vec<ReferenceRow>;
+    references_listed(device: DeviceId) -> Vec<OrDamaged<ReferenceRow>>;
+    references(project: &Project, after: i64, limit: u32) -> Vec<OrDamaged<ReferenceRow>>;
     judge_reference(id: i64, state: ReferenceState, at: UnixSeconds) -> ();
 } }
 steps! { Vaults {
     policy(project: &Project, name: &str) -> Option<PolicyRow>;
-    policies(project: &Project, page: &Page) -> Vec<PolicyRow>;
+    policies(project: &Project, page: &Page) -> Vec<OrDamaged<PolicyRow>>;
     put_policy(row: &PolicyRow) -> ();
     drop_policy(project: &Project, name: &str) -> ();
     vault_with_policy(project: &Project, policy: &str) -> Option<VaultRow>;
     vault_with_policy_and_tpm(project: &Project, policy: &str, tpm: TpmPin) -> Option<VaultRow>;
     vaults(device: DeviceId) -> Vec<VaultRow>;
+    vaults_listed(device: DeviceId) -> Vec<OrDamaged<VaultRow>>;
+    defaults_under(project: &Project, policy: &Name) -> Vec<VaultRow>;
     vault(device: DeviceId, id: VaultId) -> Option<VaultRow>;
     vault_by_name(device: DeviceId, name: &Name) -> Option<VaultRow>;
-    all_vaults(project: &Project, after: Option<(DeviceId, VaultId)>, limit: u32) -> Vec<VaultRow>;
+    all_vaults(project: &Project, after: Option<(DeviceId, VaultId)>, limit: u32) -> Vec<OrDamaged<VaultRow>>;
     add_vault(row: &VaultRow) -> ();
     want_vault(device: DeviceId, id: VaultId, policy: Option<&Name>) -> ();
     retain_vault(device: DeviceId, id: VaultId) -> ();
@@ -257,12 +265,14 @@ steps! { Vaults {
     put_epochs(device: DeviceId, id: VaultId, current: Epoch, last: Epoch) -> ();
     report_vault(device: DeviceId, id: VaultId, said: &VaultSaid) -> ();
     drop_vault(device: DeviceId, id: VaultId) -> ();
+    was_vault(device: DeviceId, which: &Name) -> bool;
     delay_graces(by_s: u64) -> ();
     graces_over(now: UnixSeconds, after: Option<Grace>, limit: u32) -> Vec<Grace>;
 } }
 steps! { Bundles {
     put_bundle(row: &BundleRow) -> ();
     bundles(device: DeviceId) -> Vec<ListedBundle>;
+    bundles_listed(device: DeviceId) -> Vec<OrDamaged<ListedBundle>>;
     note_contents(device: DeviceId, digest: &[u8; 32], has: &Contents) -> ();
     offer_bundle(device: DeviceId, digest: Option<&[u8; 32]>) -> ();
     drop_bundle(device: DeviceId, digest: &[u8; 32]) -> ();
@@ -273,16 +283,16 @@ steps! { Bundles {
 } }
 steps! { Deleted {
     keep_deleted(row: &DeletedRow) -> ();
-    deleted(project: &Project) -> Vec<DeletedRow>;
-    deleted_by_key(key: &[u8; 32]) -> Vec<DeletedRow>;
-    deleted_over(now: UnixSeconds) -> Vec<DeletedRow>;
+    deleted(project: &Project) -> Vec<OrDamaged<DeletedRow>>;
+    deleted_by_key(key: &[u8; 32]) -> Vec<OrDamaged<DeletedRow>>;
+    deleted_over(now: UnixSeconds) -> Vec<OrDamaged<DeviceId>>;
     of_deleted(id: DeviceId) -> OfDeleted;
     go_on(id: DeviceId, device: DeviceId) -> ();
     forget_deleted_vault(id: DeviceId, vault: VaultId) -> ();
     forget_deleted_bundle(id: DeviceId, digest: &[u8; 32]) -> ();
     forget_deleted(id: DeviceId) -> ();
 } }
-steps! { Keys {
+steps! { KeyRows {
     releases_of(device: DeviceId, vault: VaultId) -> Vec<ReleaseRow>;
     meta(name: &str) -> Option<Vec<u8>>;
     put_meta(name: &str, value: &[u8]) -> ();
@@ -294,7 +304,7 @@ steps! { Keys {
     period(period: &str) -> Option<Vec<u8>>;
     add_period(period: &str, sealed: &[u8]) -> ();
     epoch(device: DeviceId, vault: VaultId, epoch: Epoch) -> Option<EpochRow>;
-    epochs_in_use(device: DeviceId) -> Vec<EpochRow>;
+    epochs_in_use(device: DeviceId) -> Vec<OrDamaged<EpochRow>>;
     epochs_before_projects(after: Option<(DeviceId, VaultId, Epoch)>, limit: u32) -> Vec<EpochRow>;
     bind_epoch(row: &EpochRow) -> ();
     add_epoch(row: &EpochRow) -> ();

@@ -14,6 +14,7 @@ use vault::escrow::history::Contents;
 use vault::ids::{DeviceId, Epoch, Generation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
 use vault::ledger::{Ledger, Older};
+use vault::life::Phase;
 use vault::policy::VaultRule;
 
 /// All rows.
@@ -27,6 +28,7 @@ pub(crate) struct World {
     devices: BTreeMap<DeviceId, DeviceRow>,
     removed: BTreeMap<[u8; 32], RemovedRow>,
     sent_before: BTreeMap<DeviceId, Vec<SectionDigest>>,
+    past_vaults: BTreeMap<DeviceId, Vec<(VaultId, Name)>>,
     certs_before: BTreeMap<DeviceId, Vec<[u8; 32]>>,
     certs: BTreeMap<(DeviceId, i32), CertRow>,
     sessions: BTreeMap<(DeviceId, [u8; 32]), PastSession>,
@@ -51,6 +53,7 @@ struct KeptDevice {
     of: OfDeleted,
     was: DeviceRow,
     sent_before: Vec<SectionDigest>,
+    past_vaults: Vec<(VaultId, Name)>,
     sessions: Vec<PastSession>,
     certs: Vec<CertRow>,
 }
@@ -101,6 +104,7 @@ impl World {
             Scope::Device(id) => {
                 self.devices.remove(&id);
                 self.sent_before.remove(&id);
+                self.past_vaults.remove(&id);
                 self.certs_before.remove(&id);
                 self.standings.remove(&id);
                 self.sessions.retain(|(of, _), _| *of != id);
@@ -253,6 +257,15 @@ fn some<'a, V: Clone + 'a>(
     rows.filter(|row| wanted(row)).take(limit as usize).cloned().collect()
 }
 
+/// The same for a list. Nothing is damaged here.
+fn listed<'a, V: Clone + 'a>(
+    rows: impl Iterator<Item = &'a V>,
+    limit: u32,
+    wanted: impl Fn(&V) -> bool,
+) -> Vec<OrDamaged<V>> {
+    some(rows, limit, wanted).into_iter().map(OrDamaged::Whole).collect()
+}
+
 fn names(row: &VaultRow, project: &Project, policy: &str) -> bool {
     row.project == *project && row.policy.as_ref().is_some_and(|name| name.as_str() == policy)
 }
@@ -285,18 +298,18 @@ impl Rules for MemoryTx {
         project: &Project,
         selector: &Labels,
         page: &Page,
-    ) -> Stored<Vec<DeviceRow>> {
+    ) -> Stored<Vec<OrDamaged<DeviceRow>>> {
         let mut rows = self.devices(project, &Page { limit: u32::MAX, ..page.clone() }).await?;
-        rows.retain(|row| row.labels.are_named_by(selector));
+        rows.retain(|row| matches!(row, OrDamaged::Whole(row) if row.labels.are_named_by(selector)));
         rows.truncate(page.limit as usize);
         Ok(rows)
     }
     async fn rule(&mut self, project: &Project, name: &Name) -> Stored<Option<RuleRow>> {
         Ok(self.world.rules.get(&(project.clone(), name.clone())).cloned())
     }
-    async fn rules(&mut self, project: &Project, page: &Page) -> Stored<Vec<RuleRow>> {
+    async fn rules(&mut self, project: &Project, page: &Page) -> Stored<Vec<OrDamaged<RuleRow>>> {
         let wanted = |row: &RuleRow| row.project == *project && row.rule.name.as_str() > page.after.as_str();
-        Ok(some(self.world.rules.values(), page.limit, wanted))
+        Ok(listed(self.world.rules.values(), page.limit, wanted))
     }
     async fn rule_with_policy(&mut self, project: &Project, policy: &Name) -> Stored<Option<RuleRow>> {
         let names = |row: &&RuleRow| row.project == *project && row.rule.policy == *policy;
@@ -334,13 +347,13 @@ impl Devices for MemoryTx {
         project: &Project,
         after: Option<([u8; 32], &str)>,
         limit: u32,
-    ) -> Stored<Vec<OnboardRow>> {
+    ) -> Stored<Vec<OrDamaged<OnboardRow>>> {
         let after = after.map(|(digest, serial)| (digest, serial.to_owned()));
         let wanted = |row: &OnboardRow| {
             row.project == *project
                 && after.as_ref().is_none_or(|a| (row.cert_digest, row.serial.clone()) > *a)
         };
-        Ok(some(self.world.onboarding.values(), limit, wanted))
+        Ok(listed(self.world.onboarding.values(), limit, wanted))
     }
     async fn drop_onboarding(&mut self, cert_digest: &[u8; 32], serial: &str) -> Stored<bool> {
         Ok(self.w().onboarding.remove(&(*cert_digest, serial.to_owned())).is_some())
@@ -386,9 +399,13 @@ impl Devices for MemoryTx {
         let by = |row: &&DeviceRow| row.let_in_by.as_ref() == Some(cert_digest);
         Ok(self.world.devices.values().filter(by).count() as u64)
     }
-    async fn devices_before_keys(&mut self, after: Option<DeviceId>, limit: u32) -> Stored<Vec<DeviceRow>> {
+    async fn devices_before_keys(
+        &mut self,
+        after: Option<DeviceId>,
+        limit: u32,
+    ) -> Stored<Vec<OrDamaged<DeviceRow>>> {
         let wanted = |row: &DeviceRow| row.key.is_none() && Some(row.id) > after;
-        Ok(some(self.world.devices.values(), limit, wanted))
+        Ok(listed(self.world.devices.values(), limit, wanted))
     }
     async fn put_device_key(&mut self, id: DeviceId, key: &[u8; 32]) -> Stored<()> {
         if self.find_device(|row| row.key.as_ref() == Some(key)).is_some() {
@@ -415,10 +432,29 @@ impl Devices for MemoryTx {
         before.drain(..over);
         self.change_device(id, |row| (row.cert_digest, row.cert_der) = (digest, der))
     }
-    async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<DeviceRow>> {
+    async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<OrDamaged<DeviceRow>>> {
         let own = self.world.devices.values().filter(|row| row.project == *project);
         let by_name: BTreeMap<_, _> = own.map(|row| (row.name.to_string(), row)).collect();
-        Ok(some(by_name.into_values(), page.limit, |row| row.name.as_str() > page.after.as_str()))
+        Ok(listed(by_name.into_values(), page.limit, |row| row.name.as_str() > page.after.as_str()))
+    }
+    async fn remains(&mut self, project: &Project, which: &str) -> Stored<Option<DeviceRemains>> {
+        let by_id = self.find_device(|row| row.id.to_string() == which);
+        let named = |row: &DeviceRow| row.project == *project && row.name.as_str() == which;
+        let found = by_id.or_else(|| self.find_device(named));
+        Ok(found.map(|row| DeviceRemains {
+            has_bundle: row.held.is_some() || self.world.bundles.iter().any(|(of, _)| of.device == row.id),
+            node_of: row.report.get().and_then(|report| report.accepted_for),
+            id: row.id,
+            project: Some(row.project),
+            name: Some(row.name),
+            labels: Some(row.labels),
+            cert_digest: Some(row.cert_digest),
+            cert_der: Some(row.cert_der),
+            key: row.key,
+            serial: Some(row.serial),
+            lost_at: row.lost_at,
+            alarm: row.alarm,
+        }))
     }
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
         self.change_device(id, |row| row.last_seen = Some(at))
@@ -473,6 +509,18 @@ impl Devices for MemoryTx {
         let marks: HashSet<_> = self.world.devices.values().filter_map(|row| row.older).collect();
         Ok(marks.into_iter().collect())
     }
+    async fn hold_back(&mut self, held: bool) -> Stored<()> {
+        let world = self.w();
+        let kept = world.deleted.iter_mut().map(|kept| &mut kept.was);
+        for row in world.devices.values_mut().chain(kept) {
+            row.older = match row.older {
+                None if held => Some(Older::PutBack),
+                Some(Older::PutBack) if !held => None,
+                other => other,
+            };
+        }
+        Ok(())
+    }
     async fn number_anew(&mut self) -> Stored<()> {
         self.w().sent_before.clear();
         let kept = self.world.deleted.iter_mut().map(|kept| &mut kept.was);
@@ -485,19 +533,25 @@ impl Devices for MemoryTx {
             for row in &mut kept.of.vaults {
                 (row.reported_epoch, row.report, row.reported_at) = (None, NodeWord::nothing(), None);
                 row.recreate = false;
-                if row.standing == VaultStanding::Removing {
-                    (row.standing, row.delete_at) = (VaultStanding::Active, None);
-                }
+                begin_anew(row);
             }
         }
         for row in self.world.vaults.values_mut() {
             let gone = row.standing == VaultStanding::Gone;
             (row.reported_epoch, row.report, row.reported_at) = (None, NodeWord::nothing(), None);
             (row.recreate, row.left_version) = (false, gone.then_some(1));
-            if row.standing == VaultStanding::Removing {
-                (row.standing, row.delete_at) = (VaultStanding::Active, None);
-            }
+            begin_anew(row);
         }
+        Ok(())
+    }
+    async fn keep_ending(&mut self, now: UnixSeconds) -> Stored<()> {
+        let world = self.w();
+        for kept in &mut world.deleted {
+            let whole = now.saturating_add(kept.row.until.saturating_sub(kept.row.deleted_at));
+            kept.row.until = kept.row.until.max(whole.min(i64::MAX as u64));
+            kept.of.vaults.iter_mut().for_each(begin_anew);
+        }
+        world.vaults.values_mut().for_each(begin_anew);
         Ok(())
     }
     async fn end_section(&mut self, id: DeviceId) -> Stored<()> {
@@ -538,6 +592,7 @@ impl Devices for MemoryTx {
         world.releases.retain(|(device, ..), _| *device != id);
         world.bundles.retain(|(row, _)| row.device != id);
         world.sent_before.remove(&id);
+        world.past_vaults.remove(&id);
         world.certs_before.remove(&id);
         world.devices.remove(&id);
         Ok(())
@@ -553,6 +608,10 @@ impl Devices for MemoryTx {
     async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>> {
         Ok(some(self.world.certs.values(), u32::MAX, |row| row.device == device))
     }
+    async fn drop_cert(&mut self, device: DeviceId, kind: i32) -> Stored<()> {
+        self.w().certs.remove(&(device, kind));
+        Ok(())
+    }
     async fn put_cert(&mut self, row: &CertRow) -> Stored<()> {
         self.w().certs.insert((row.device, row.kind), row.clone());
         Ok(())
@@ -560,7 +619,7 @@ impl Devices for MemoryTx {
 }
 
 #[async_trait]
-impl Evidence for MemoryTx {
+impl EvidenceRows for MemoryTx {
     async fn past_session(&mut self, device: DeviceId, session: &[u8; 32]) -> Stored<Option<PastSession>> {
         Ok(self.world.sessions.get(&(device, *session)).cloned())
     }
@@ -597,6 +656,10 @@ impl Evidence for MemoryTx {
         self.w().standings.insert(row.device, row.clone());
         Ok(())
     }
+    async fn drop_standing(&mut self, device: DeviceId) -> Stored<()> {
+        self.w().standings.remove(&device);
+        Ok(())
+    }
     async fn renew_standing(&mut self, device: DeviceId) -> Stored<()> {
         if let Some(row) = self.w().standings.get_mut(&device) {
             row.renew = true;
@@ -616,9 +679,17 @@ impl Evidence for MemoryTx {
     async fn references_of(&mut self, device: DeviceId) -> Stored<Vec<ReferenceRow>> {
         Ok(some(self.world.references.values(), u32::MAX, |row| row.device == device))
     }
-    async fn references(&mut self, project: &Project, after: i64, limit: u32) -> Stored<Vec<ReferenceRow>> {
+    async fn references_listed(&mut self, device: DeviceId) -> Stored<Vec<OrDamaged<ReferenceRow>>> {
+        Ok(listed(self.world.references.values(), u32::MAX, |row| row.device == device))
+    }
+    async fn references(
+        &mut self,
+        project: &Project,
+        after: i64,
+        limit: u32,
+    ) -> Stored<Vec<OrDamaged<ReferenceRow>>> {
         let wanted = |row: &ReferenceRow| row.project == *project && row.id > after;
-        Ok(some(self.world.references.values(), limit, wanted))
+        Ok(listed(self.world.references.values(), limit, wanted))
     }
     async fn judge_reference(&mut self, id: i64, state: ReferenceState, at: UnixSeconds) -> Stored<()> {
         let judge = |row: &mut ReferenceRow| (row.state, row.decided_at) = (state, Some(at));
@@ -632,10 +703,10 @@ impl Vaults for MemoryTx {
         let is = |row: &&PolicyRow| row.project == *project && row.policy.name.as_str() == name;
         Ok(self.world.policies.values().find(is).cloned())
     }
-    async fn policies(&mut self, project: &Project, page: &Page) -> Stored<Vec<PolicyRow>> {
+    async fn policies(&mut self, project: &Project, page: &Page) -> Stored<Vec<OrDamaged<PolicyRow>>> {
         let wanted =
             |row: &PolicyRow| row.project == *project && row.policy.name.as_str() > page.after.as_str();
-        Ok(some(self.world.policies.values(), page.limit, wanted))
+        Ok(listed(self.world.policies.values(), page.limit, wanted))
     }
     async fn put_policy(&mut self, row: &PolicyRow) -> Stored<()> {
         self.w().policies.insert((row.project.clone(), row.policy.name.clone()), row.clone());
@@ -664,6 +735,13 @@ impl Vaults for MemoryTx {
     async fn vaults(&mut self, device: DeviceId) -> Stored<Vec<VaultRow>> {
         Ok(some(self.world.vaults.values(), u32::MAX, |row| row.device == device))
     }
+    async fn vaults_listed(&mut self, device: DeviceId) -> Stored<Vec<OrDamaged<VaultRow>>> {
+        Ok(listed(self.world.vaults.values(), u32::MAX, |row| row.device == device))
+    }
+    async fn defaults_under(&mut self, project: &Project, policy: &Name) -> Stored<Vec<VaultRow>> {
+        let under = |row: &VaultRow| names(row, project, policy.as_str()) && row.id.is_default();
+        Ok(some(self.world.vaults.values(), u32::MAX, under))
+    }
     async fn vault(&mut self, device: DeviceId, id: VaultId) -> Stored<Option<VaultRow>> {
         Ok(self.world.vaults.get(&(device, id)).cloned())
     }
@@ -677,10 +755,10 @@ impl Vaults for MemoryTx {
         project: &Project,
         after: Option<(DeviceId, VaultId)>,
         limit: u32,
-    ) -> Stored<Vec<VaultRow>> {
+    ) -> Stored<Vec<OrDamaged<VaultRow>>> {
         let own = |row: &VaultRow| row.project == *project;
         let wanted = |row: &VaultRow| own(row) && after.is_none_or(|after| (row.device, row.id) > after);
-        Ok(some(self.world.vaults.values(), limit, wanted))
+        Ok(listed(self.world.vaults.values(), limit, wanted))
     }
     async fn add_vault(&mut self, row: &VaultRow) -> Stored<()> {
         if self.vault_by_name(row.device, &row.name).await?.is_some() {
@@ -719,9 +797,18 @@ impl Vaults for MemoryTx {
     }
     async fn drop_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()> {
         self.drop_epochs(device, id).await?;
-        there(self.w().vaults.get_mut(&(device, id)))?;
+        let name = there(self.w().vaults.get_mut(&(device, id)))?.name.clone();
         self.w().vaults.remove(&(device, id));
+        let past = self.w().past_vaults.entry(device).or_default();
+        past.retain(|(of, _)| *of != id);
+        past.push((id, name));
+        past.drain(..past.len().saturating_sub(PAST_VAULTS as usize));
         Ok(())
+    }
+    async fn was_vault(&mut self, device: DeviceId, which: &Name) -> Stored<bool> {
+        let mut past = self.world.past_vaults.get(&device).into_iter().flatten();
+        let (id, name) = (which.as_str().parse::<VaultId>().ok(), which);
+        Ok(past.any(|(of, called)| Some(*of) == id || called == name))
     }
     async fn delay_graces(&mut self, by_s: u64) -> Stored<()> {
         for row in self.w().vaults.values_mut().filter(|row| row.standing == VaultStanding::Removing) {
@@ -765,6 +852,9 @@ impl Bundles for MemoryTx {
             .map(|(row, offered)| ListedBundle { held: row.held, has: row.has.clone(), offered: *offered })
             .collect())
     }
+    async fn bundles_listed(&mut self, device: DeviceId) -> Stored<Vec<OrDamaged<ListedBundle>>> {
+        Ok(self.bundles(device).await?.into_iter().map(OrDamaged::Whole).collect())
+    }
     async fn note_contents(&mut self, device: DeviceId, digest: &[u8; 32], has: &Contents) -> Stored<()> {
         let is_it = |(row, _): &&mut (BundleRow, bool)| (row.device, &row.held.id.digest) == (device, digest);
         there(self.w().bundles.iter_mut().find(is_it))?.0.has = Some(has.clone());
@@ -803,6 +893,13 @@ impl Bundles for MemoryTx {
     }
 }
 
+/// As [`vault::life`] says of one whose grace runs.
+fn begin_anew(row: &mut VaultRow) {
+    if row.standing == VaultStanding::Removing {
+        (row.standing, row.delete_at) = VaultStanding::of(Phase::Grace { until: 0 }.begun_anew());
+    }
+}
+
 fn deleted_rows(world: &World, wanted: impl Fn(&DeletedRow) -> bool) -> Vec<DeletedRow> {
     world.deleted.iter().map(|kept| &kept.row).filter(|row| wanted(row)).cloned().collect()
 }
@@ -815,7 +912,7 @@ impl Deleted for MemoryTx {
             return Err(StoreError::Taken);
         }
         let was = there(world.devices.get_mut(&id))?.clone();
-        let vaults = world.vaults.values().filter(|of| of.device == id && of.standing != VaultStanding::Gone);
+        let vaults = world.vaults.values().filter(|of| of.device == id);
         let epochs = world.epochs.values().filter(|of| of.device == id);
         let went_out = world.releases.values().filter(|of| of.device == id);
         let bundles = world.bundles.iter().filter(|(of, _)| of.device == id);
@@ -828,23 +925,35 @@ impl Deleted for MemoryTx {
             went_out: went_out.map(out).collect(),
             bundles: bundles.map(kept).collect(),
             drills: was.drills.clone(),
+            damaged: Vec::new(),
         };
         let sent_before = world.sent_before.get(&id).cloned().unwrap_or_default();
         let sessions = world.sessions.values().filter(|of| of.device == id).cloned().collect();
         let certs = world.certs.values().filter(|of| of.device == id).cloned().collect();
-        world.deleted.push(KeptDevice { row: row.clone(), of, was, sent_before, sessions, certs });
+        let past_vaults = world.past_vaults.get(&id).cloned().unwrap_or_default();
+        world.deleted.push(KeptDevice {
+            row: row.clone(),
+            of,
+            was,
+            sent_before,
+            past_vaults,
+            sessions,
+            certs,
+        });
         Ok(())
     }
-    async fn deleted(&mut self, project: &Project) -> Stored<Vec<DeletedRow>> {
-        Ok(deleted_rows(&self.world, |row| row.project == *project))
+    async fn deleted(&mut self, project: &Project) -> Stored<Vec<OrDamaged<DeletedRow>>> {
+        let rows = deleted_rows(&self.world, |row| row.project == *project);
+        Ok(rows.into_iter().map(OrDamaged::Whole).collect())
     }
-    async fn deleted_by_key(&mut self, key: &[u8; 32]) -> Stored<Vec<DeletedRow>> {
-        Ok(deleted_rows(&self.world, |row| row.key == *key))
+    async fn deleted_by_key(&mut self, key: &[u8; 32]) -> Stored<Vec<OrDamaged<DeletedRow>>> {
+        let rows = deleted_rows(&self.world, |row| row.key == *key);
+        Ok(rows.into_iter().map(OrDamaged::Whole).collect())
     }
-    async fn deleted_over(&mut self, now: UnixSeconds) -> Stored<Vec<DeletedRow>> {
+    async fn deleted_over(&mut self, now: UnixSeconds) -> Stored<Vec<OrDamaged<DeviceId>>> {
         let mut rows = deleted_rows(&self.world, |row| row.until <= now);
         rows.sort_by_key(|row| (row.until, row.id));
-        Ok(rows)
+        Ok(rows.into_iter().map(|row| OrDamaged::Whole(row.id)).collect())
     }
     async fn of_deleted(&mut self, id: DeviceId) -> Stored<OfDeleted> {
         let found = self.world.deleted.iter().find(|kept| kept.row.id == id);
@@ -852,7 +961,7 @@ impl Deleted for MemoryTx {
     }
     async fn go_on(&mut self, id: DeviceId, device: DeviceId) -> Stored<()> {
         let world = self.w();
-        let KeptDevice { was, sent_before, sessions, certs, .. } = world.kept(id)?.clone();
+        let KeptDevice { was, sent_before, past_vaults, sessions, certs, .. } = world.kept(id)?.clone();
         let row = there(world.devices.get_mut(&device))?;
         (row.section_version, row.section_digest, row.ledger) = (was.section_version, None, was.ledger);
         row.tpm = was.tpm;
@@ -861,6 +970,9 @@ impl Deleted for MemoryTx {
         world.certs.extend(certs.into_iter().map(|it| ((device, it.kind), CertRow { device, ..it })));
         if !sent_before.is_empty() {
             world.sent_before.insert(device, sent_before);
+        }
+        if !past_vaults.is_empty() {
+            world.past_vaults.insert(device, past_vaults);
         }
         world
             .sessions
@@ -886,7 +998,7 @@ impl Deleted for MemoryTx {
 }
 
 #[async_trait]
-impl Keys for MemoryTx {
+impl KeyRows for MemoryTx {
     async fn meta(&mut self, name: &str) -> Stored<Option<Vec<u8>>> {
         Ok(self.world.meta.get(name).cloned())
     }
@@ -921,13 +1033,13 @@ impl Keys for MemoryTx {
     async fn epoch(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<Option<EpochRow>> {
         Ok(self.world.epochs.get(&(device, vault, epoch)).cloned())
     }
-    async fn epochs_in_use(&mut self, device: DeviceId) -> Stored<Vec<EpochRow>> {
+    async fn epochs_in_use(&mut self, device: DeviceId) -> Stored<Vec<OrDamaged<EpochRow>>> {
         let of = |row: &EpochRow| self.world.vaults.get(&(row.device, row.vault));
         let is_used = |row: &&EpochRow| {
             row.device == device
                 && of(row).is_some_and(|vault| [vault.current_epoch, vault.last_epoch].contains(&row.epoch))
         };
-        Ok(self.world.epochs.values().filter(is_used).cloned().collect())
+        Ok(self.world.epochs.values().filter(is_used).cloned().map(OrDamaged::Whole).collect())
     }
     async fn epochs_before_projects(
         &mut self,

@@ -36,7 +36,14 @@ fn looks() -> Vec<Act> {
     let get = |path: &str| Act::call(Get, path, "");
     let lists =
         ["/status", "/glance", "/knocks", "/onboarding", "/devices", "/devices/edge-1", "/deleted-devices"];
-    let more = ["/vaults", "/policies", "/rules", "/references", "/devices/sealed/escrow"];
+    let more = [
+        "/devices/edge-1/vaults/payments/known",
+        "/vaults",
+        "/policies",
+        "/rules",
+        "/references",
+        "/devices/sealed/escrow",
+    ];
     lists.into_iter().chain(more).map(get).collect()
 }
 
@@ -60,8 +67,8 @@ fn on_vaults() -> Vec<Act> {
         Act::call(Delete, "/devices/edge-1/vaults/payments", ""),
         Act::call(Delete, "/devices/edge-1/vaults/config", ""),
         Act::call(Post, "/devices/edge-1/vaults/payments/rotate", r#"{"force":true}"#),
-        Act::call(Post, "/devices/edge-1/vaults/lost/recreate", ""),
-        Act::call(Post, "/devices/away/vaults/far/rehome", r#"{"to":"edge-1"}"#),
+        Act::call(Post, "/devices/edge-1/vaults/lost/recreate?confirm=lost", ""),
+        Act::call(Post, "/devices/away/vaults/far/rehome", r#"{"to":"edge-1","confirm":"far"}"#),
         Act::call(Post, adopt, r#"{"policy":"tpm"}"#),
         Act::call(Delete, "/policies/unused", ""),
         Act::call(Delete, "/rules/of-a-rule", ""),
@@ -75,8 +82,9 @@ fn on_devices() -> Vec<Act> {
         Act::call(Post, "/devices/edge-1/lost", ""),
         Act::call(Delete, "/devices/away/lost", ""),
         Act::call(Delete, "/devices/away/alarm", ""),
-        Act::call(Delete, "/devices/away?force=true", ""),
-        Act::call(Delete, "/deleted-devices/gone", ""),
+        Act::call(Delete, "/devices/away/attestation-key?confirm=away", ""),
+        Act::call(Delete, "/devices/away?force=true&confirm=away", ""),
+        Act::call(Delete, "/deleted-devices/gone?confirm=gone", ""),
     ]
 }
 
@@ -86,8 +94,8 @@ fn on_escrow(evc: &Evc) -> Vec<Act> {
     let values = json!({ "pcrs": { "4": hex::encode([2; 32]) } });
     vec![
         Act::call(Post, "/devices/away/escrow/drill", ""),
-        Act::call(Delete, "/devices/sealed/escrow/1", ""),
-        Act::call(Delete, older.clone(), ""),
+        Act::call(Delete, "/devices/sealed/escrow/1?confirm=sealed", ""),
+        Act::call(Delete, format!("{older}?confirm=sealed"), ""),
         Act::call(Post, format!("{older}/offer"), ""),
         Act::call(Delete, "/devices/sealed/escrow/offer", ""),
         Act::call(Post, "/devices/sealed/references", values.to_string()),
@@ -101,8 +109,8 @@ fn by_courier(evc: &Evc, fleet: &Fleet) -> Vec<Act> {
     let export = "/devices/edge-1/courier";
     let given = nonce(&read(evc, &evc.act("POST", export, "{}")));
     let brought = Act::call(Post, "/courier", body(&parts(&fleet.worker.0, given)));
-    // CO-3: its evidence counts once. What it brings is answered by an export from then on.
-    vec![Act::call(Post, export, "{}"), Act { in_parts: Some(409), ..brought }]
+    // CO-3: its evidence counts once, and is answered again from then on.
+    vec![Act::call(Post, export, "{}"), Act { in_parts: Some(200), ..brought }]
 }
 
 /// A round of housekeeping when the grace is over.

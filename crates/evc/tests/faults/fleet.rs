@@ -122,7 +122,7 @@ fn gone(evc: &Evc) -> Device {
     let gone = Device::onboarded(evc, "gone");
     evc.apply(&vault("kept", "gone"));
     assert_eq!(upload(evc, &gone, sealed(evc, &gone, 1, BYTES)), StoreKeysCode::Success);
-    evc.act("DELETE", "/devices/gone?force=true", "");
+    evc.act("DELETE", "/devices/gone?force=true&confirm=gone", "");
     let allow =
         json!({ "cert_pem": gone.onboard.pem, "serial": gone.serial, "name": "gone", "give_back": true });
     evc.act("POST", "/onboarding", &allow.to_string());

@@ -45,6 +45,7 @@ fn a_jump_of_the_clock_moves_graces_once_whatever_step_fails() {
             for restarted in [false, true] {
                 scene.memory.restore(&before);
                 evc.app.settled.forget();
+                evc.app.recall.forget();
                 jumped(&scene, Some(fault), restarted);
                 let moved = seconds(&ends()) - given;
                 assert!(moved.abs_diff(1000 * 86_400) < 120, "{fault:?}, {restarted}: {moved} s");

@@ -26,12 +26,16 @@ async fn sqlite(folder: &Path) -> SqliteStore {
 #[tokio::test]
 async fn sqlite_keeps_the_contract() {
     let dir = tempfile::tempdir().expect("a folder");
-    contract::all(&Store::over(sqlite(dir.path()).await)).await;
+    let store = Store::over(sqlite(dir.path()).await);
+    contract::all(&store).await;
+    contract::no_more_vaults_that_were_than_there_is_room_for(&store).await;
 }
 
 #[tokio::test]
 async fn an_engine_in_memory_keeps_the_contract() {
-    contract::all(&Store::over(Memory::default())).await;
+    let store = Store::over(Memory::default());
+    contract::all(&store).await;
+    contract::no_more_vaults_that_were_than_there_is_room_for(&store).await;
 }
 
 /// Whatever step fails, or asks for another run: what is said again until it is done comes out the same.

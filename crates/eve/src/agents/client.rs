@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use disk::Disk;
 use wire::register::{Register, UuidResponse, uuid_request};
 use wire::{Certificate, FileSigner, TrustedCerts, Validity, certs, envelope};
 
@@ -32,6 +33,12 @@ const LONGEST_UNKNOWN: Duration = Duration::from_secs(600);
 const CERT_FILE: &str = "config/device.cert.pem";
 const CERT: &str = "config/onboard.cert.pem";
 const KEY: &str = "config/onboard.key.pem";
+const DAMAGED_KEY: &str =
+    "config/onboard.key.pem is damaged; put the key there that belongs to config/onboard.cert.pem";
+const DAMAGED_CERT: &str =
+    "config/onboard.cert.pem is damaged; put the certificate there that this controller allows";
+const NO_SERIAL: &str =
+    "config/serial names no device; write the serial number there that the controller allows";
 
 /// What only root can read or write, taken before rights are given up.
 pub(super) struct Taken {
@@ -62,12 +69,12 @@ struct NothingToRegisterWith {
 }
 
 impl Taken {
-    pub(super) fn take(root: &Path) -> Self {
+    pub(super) fn take(disk: &Disk, root: &Path) -> Self {
         let cert = paths::device_cert(root);
         Self {
             onboard: onboard(root),
             onboard_known: known(root),
-            cert_file: keep::open(&cert),
+            cert_file: keep::open(disk, &cert),
             cert_known: FileIdentity::look(&cert),
             product_serial: std::fs::read_to_string("/sys/class/dmi/id/product_serial").ok(),
         }
@@ -121,7 +128,7 @@ pub(super) fn run(bus: &Bus, root: &Path, mut taken: Taken) -> Result<(), Ended>
     loop {
         let onboarded = onboard_patiently(bus, root, &mut taken, &own)?;
         tracing::info!(device = %onboarded.device, "onboarded");
-        bus.publish(&Onboarding { words: String::new() });
+        bus.publish(&Onboarding::default());
         bus.publish(&onboarded);
         until_unknown(&mut controller, &mut pause).context("zedagent is gone")?;
         tracing::warn!(
@@ -153,8 +160,8 @@ fn onboard_patiently(
 ) -> Result<Onboarded, StartsAnew> {
     let mut pause = Pause::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
-        let cert = own_cert(bus, &taken.cert_file, own);
-        let error = match cert.and_then(|cert| onboard_once(bus, root, taken, &cert)) {
+        let (cert, mut unknown) = (own_cert(bus, &taken.cert_file, own), false);
+        let error = match cert.and_then(|cert| onboard_once(bus, root, taken, &cert, &mut unknown)) {
             Ok(onboarded) => return Ok(onboarded),
             Err(error) => error,
         };
@@ -163,8 +170,9 @@ fn onboard_patiently(
         }
         let again = pause.take();
         let words = format!("{}; tried again in {again:?}", error.words());
-        tracing::warn!(%words, "not onboarded yet");
-        bus.publish(&Onboarding { words });
+        let onboarding = Onboarding { words, unknown };
+        tracing::warn!("{}", onboarding.why_not());
+        bus.publish(&onboarding);
         thread::sleep(again);
     }
 }
@@ -215,11 +223,19 @@ fn is_own(cert: &Certificate, own: &OwnKey) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn onboard_once(bus: &Bus, root: &Path, taken: &Taken, device_pem: &[u8]) -> Result<Onboarded, Failed> {
+/// `unknown` says afterwards whether the controller does not know the device.
+fn onboard_once(
+    bus: &Bus,
+    root: &Path,
+    taken: &Taken,
+    device_pem: &[u8],
+    unknown: &mut bool,
+) -> Result<Onboarded, Failed> {
     let line = Line::new(root);
     let certs = fetch_certs(&line)?;
     let device = match ask_uuid(bus, &line, &certs, device_pem) {
         Err(error) if error.unknown_device() => {
+            *unknown = true;
             register(&line, root, taken, device_pem)?;
             ask_uuid(bus, &line, &certs, device_pem)?
         }
@@ -242,13 +258,14 @@ pub(super) fn fetch_certs(line: &Line) -> Result<TrustedCerts, Failed> {
 
 fn register(line: &Line, root: &Path, taken: &Taken, device_pem: &[u8]) -> Result<(), Failed> {
     let (files, serial) = (taken.onboard_files(root).map_err(anyhow::Error::new)?, serial(root, taken));
-    let payload = Register::new(device_pem, &serial, "").context("config/serial")?.encode();
+    let payload = Register::new(device_pem, &serial, "").context(NO_SERIAL)?.encode();
     let envelope = registration(files, &payload)?;
     line.post("register", &envelope).map(drop).map_err(|source| Failed::Registering { serial, source })
 }
 
 fn registration(files: &OnboardFiles, payload: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let key = FileSigner::from_pem(&keep::read(&files.key)?).context(KEY)?;
+    let key = FileSigner::from_pem(&keep::read(&files.key)?).context(DAMAGED_KEY)?;
+    Certificate::from_pem(&files.cert).context(DAMAGED_CERT)?;
     Ok(envelope::seal_registration(payload, &files.cert, &key)?)
 }
 
@@ -270,7 +287,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let cert = paths::device_cert(dir.path());
         std::fs::create_dir_all(&cert).expect("makes a directory in its place");
-        let taken = Taken::take(dir.path());
+        let taken = Taken::take(&Disk::linux(), dir.path());
         let told = usable(&taken.cert_file).expect_err("a directory").to_string();
         assert!(
             told.contains(CERT_FILE) && told.contains("Is a directory") && told.contains("move"),
@@ -279,6 +296,6 @@ mod tests {
         assert_eq!(taken.others_came(dir.path()), None);
         std::fs::remove_dir(&cert).expect("there");
         assert_eq!(taken.others_came(dir.path()), Some(StartsAnew::Config(CERT_FILE)));
-        usable(&Taken::take(dir.path()).cert_file).expect("made");
+        usable(&Taken::take(&Disk::linux(), dir.path()).cert_file).expect("made");
     }
 }

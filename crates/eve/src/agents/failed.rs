@@ -14,12 +14,7 @@ pub(super) enum Failed {
     Line(#[from] LineError),
     /// It was a registration.
     #[error("registering as serial {serial:?}")]
-    Registering {
-        /// As which.
-        serial: String,
-        /// Why it failed.
-        source: LineError,
-    },
+    Registering { serial: String, source: LineError },
     /// The controller was not asked.
     #[error("this node's key did not sign")]
     NotSigned(#[source] Box<dyn Error + Send + Sync>),

@@ -16,6 +16,7 @@ const READ_ONLY: &str = "config/ is mounted for reading only, and this has to be
 /// Such a file. Where `config/` is mounted for reading only it is there all the same, and what is written to it is refused then.
 #[derive(Debug)]
 pub(super) struct Kept {
+    disk: Disk,
     /// None where there is none, and none can be made.
     file: Option<File>,
     /// Why it is for reading only.
@@ -23,24 +24,25 @@ pub(super) struct Kept {
 }
 
 /// Opens a file that everybody may read and root may write, or makes it, empty and durably there.
-pub(super) fn open(path: &Path) -> io::Result<Kept> {
-    match open_to_write(path) {
+pub(super) fn open(disk: &Disk, path: &Path) -> io::Result<Kept> {
+    let disk = disk.clone();
+    match open_to_write(&disk, path) {
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
             let file = match File::open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 file => Some(file?),
             };
-            Ok(Kept { file, closed: Some(error.kind()) })
+            Ok(Kept { disk, file, closed: Some(error.kind()) })
         }
-        file => Ok(Kept { file: Some(file?), closed: None }),
+        file => Ok(Kept { disk, file: Some(file?), closed: None }),
     }
 }
 
-fn open_to_write(path: &Path) -> io::Result<File> {
+fn open_to_write(disk: &Disk, path: &Path) -> io::Result<File> {
     let open = || OpenOptions::new().read(true).write(true).open(path);
     match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Disk::linux().write_first(path, &[], 0o644)?;
+            disk.write_first(path, &[], 0o644)?;
             open()
         }
         opened => opened,
@@ -56,7 +58,7 @@ impl Kept {
     /// Writes all of it anew; on the disk when it returns.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         match (&self.file, self.closed) {
-            (Some(file), None) => write(file, bytes),
+            (Some(file), None) => write(&self.disk, file, bytes),
             (_, closed) => Err(io::Error::new(closed.unwrap_or(io::ErrorKind::NotFound), READ_ONLY)),
         }
     }
@@ -80,8 +82,7 @@ pub(super) fn read(file: &File) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-fn write(file: &File, bytes: &[u8]) -> io::Result<()> {
-    let disk = Disk::linux();
+fn write(disk: &Disk, file: &File, bytes: &[u8]) -> io::Result<()> {
     disk.run(Op::SetLength { file, length: 0 })?;
     disk.run(Op::Write { file, offset: 0, bytes })?;
     disk.run(Op::SyncFile { file })
@@ -89,18 +90,46 @@ fn write(file: &File, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use disk::faulty::{Fault, Faults, Faulty};
+
     use super::*;
 
     #[test]
     fn what_is_written_replaces_all_that_was_there_and_a_long_file_is_refused() {
         let dir = tempfile::tempdir().expect("a directory");
-        let file = open(&dir.path().join("file")).expect("opens");
+        let file = open(&Disk::linux(), &dir.path().join("file")).expect("opens");
         assert!(file.read().expect("reads").is_empty(), "new");
         file.write(b"a long text").expect("writes");
         file.write(b"short").expect("writes");
         assert_eq!(**file.read().expect("reads"), *b"short");
         file.write(&vec![7; MAX]).expect("writes");
         assert_eq!(file.read().expect_err("is refused").kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    /// Invariant 5: cut at any operation, and in any life, such a file is as it was, or holds nothing but a beginning of what was to be written,
+    /// and it is opened and written anew. On a full disk that is told, and once there is room it is written.
+    #[test]
+    fn a_file_that_was_cut_while_it_was_written_is_written_anew() {
+        for fault in [Fault::Cut, Fault::Tear, Fault::Lose, Fault::Full] {
+            let cut = |nth: &usize| {
+                let (dir, faults) = (tempfile::tempdir().expect("a directory"), Faults::default());
+                let (path, disk) = (dir.path().join("file"), Disk::through(Faulty::linux(&faults)));
+                let write = |text: &[u8]| open(&disk, &path).and_then(|file| file.write(text));
+                let mut ended = Ok(());
+                let met = faults.during(fault, *nth, || {
+                    ended = write(b"first").and_then(|()| write(b"another"));
+                });
+                assert_eq!(met && fault == Fault::Full, ended.is_err(), "{fault:?} at {nth}: {ended:?}");
+                let kept = open(&disk, &path).expect("opens").read().expect("reads");
+                let may_be = |whole: &[u8]| whole.starts_with(&kept);
+                assert!(may_be(b"first") || may_be(b"another"), "{fault:?} at {nth}: {kept:?}");
+                write(b"another").expect("writes");
+                assert_eq!(**open(&disk, &path).expect("opens").read().expect("reads"), *b"another");
+                met
+            };
+            let operations = (0..100).find(|nth| !cut(nth)).expect("it comes to an end");
+            assert!(operations > 1, "{fault:?}: nothing was cut");
+        }
     }
 
     /// Seen-by-users: a config folder for reading only is enough while nothing has to be written there.
@@ -112,7 +141,7 @@ mod tests {
         let disk = disk.expect("a disk");
         std::fs::write(disk.mount_point().join("file"), "known").expect("writes");
         disk.make_read_only().expect("mounts");
-        let [file, none] = ["file", "none"].map(|name| open(&disk.mount_point().join(name)));
+        let [file, none] = ["file", "none"].map(|name| open(&Disk::linux(), &disk.mount_point().join(name)));
         let (file, none) = (file.expect("opens"), none.expect("is as if empty"));
         assert_eq!(**file.read().expect("reads"), *b"known");
         assert!(none.read().expect("reads").is_empty());

@@ -20,6 +20,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use disk::Disk;
 
 use crate::bus::{Agent, Bound, Bus, Subscription, Topic};
 use crate::sandbox::{self, Unlisted};
@@ -36,11 +37,16 @@ pub struct Options {
     pub unlisted: Unlisted,
 }
 
-/// Lives as `agent` for ever.
+/// Lives as `agent` for ever, on this disk.
 ///
 /// # Errors
 /// What makes its life impossible, or what its next life alone can do. The supervisor starts it anew.
-pub fn live(agent: Agent, root: &Path, supervisor: i32, options: Options) -> Result<(), Ended> {
+pub fn live(
+    agent: Agent,
+    (disk, root): (&Disk, &Path),
+    supervisor: i32,
+    options: Options,
+) -> Result<(), Ended> {
     sandbox::prepare_folders(agent, root).context("the agent's folders")?;
     let bound = Bound::bind(root, agent).context("the agent's socket")?;
     let walls = |device: Option<&Path>, port: Option<u16>| -> anyhow::Result<Bus> {
@@ -49,22 +55,22 @@ pub fn live(agent: Agent, root: &Path, supervisor: i32, options: Options) -> Res
         Ok(bound.join()?)
     };
     match agent {
-        Agent::Nim => Ok(nim::run(&walls(None, None)?, root)?),
+        Agent::Nim => Ok(nim::run(&walls(None, None)?, disk, root)?),
         Agent::Client => {
-            let taken = client::Taken::take(root);
+            let taken = client::Taken::take(disk, root);
             client::run(&walls(None, None)?, root, taken)
         }
         Agent::Zedagent => {
             let known = zedagent::BeforeWalls::look(root);
-            zedagent::run(&walls(None, None)?, root, options, known)
+            zedagent::run(&walls(None, None)?, (disk, root), options, known)
         }
         Agent::Tpmmgr => {
-            let taken = tpmmgr::Taken::take(root);
+            let taken = tpmmgr::Taken::take(disk, root);
             let (device, port) = taken.walls();
             let bus = walls(device.as_deref(), port)?;
-            tpmmgr::run(&bus, root, taken)
+            tpmmgr::run(&bus, disk, root, taken)
         }
-        Agent::Vaultmgr => Ok(vaultmgr::run(root, &walls(None, None)?)?),
+        Agent::Vaultmgr => Ok(vaultmgr::run(disk, root, &walls(None, None)?)?),
         Agent::Supervisor | Agent::Operator => Err(anyhow!("{agent} is no process of its own").into()),
     }
 }

@@ -26,12 +26,12 @@ struct FixedLocation {
     longitude: f64,
 }
 
-pub(super) fn run(bus: &Bus, root: &Path) -> anyhow::Result<()> {
+pub(super) fn run(bus: &Bus, disk: &Disk, root: &Path) -> anyhow::Result<()> {
     let mut told = None;
     loop {
         let status = NetworkStatus { ports: ports()?, location: location(root) };
         if told.as_ref() != Some(&status) {
-            keep(root, &status);
+            keep(disk, root, &status);
             bus.publish(&status);
             told = Some(status);
         }
@@ -80,13 +80,13 @@ pub(crate) fn note(root: &Path) -> Option<String> {
     fixed(root).err().map(|error| error.to_string())
 }
 
-fn keep(root: &Path, status: &NetworkStatus) {
+fn keep(disk: &Disk, root: &Path, status: &NetworkStatus) {
     let path = paths::port_config(root);
     let text = serde_json::to_vec_pretty(status).expect("names and addresses are JSON");
     if std::fs::read(&path).is_ok_and(|kept| kept == text) {
         return;
     }
-    if let Err(error) = Disk::linux().write(&path, &text, 0o644) {
+    if let Err(error) = disk.write(&path, &text, 0o644) {
         tracing::warn!(%error, "the list of ports was not kept");
     }
 }

@@ -12,6 +12,8 @@ mod measured;
 mod pending;
 mod place;
 pub(crate) mod preflight;
+mod rest;
+mod shown;
 mod taken;
 
 use std::path::Path;
@@ -30,6 +32,7 @@ pub(crate) use self::measured::Measured;
 use self::pending::Pending;
 use self::place::TpmConfig;
 pub(crate) use self::place::failing;
+use self::rest::{AGAIN, Rest};
 use self::taken::Files;
 pub(super) use self::taken::Taken;
 use super::ended::{Ended, StartsAnew};
@@ -42,11 +45,6 @@ use crate::bus::messages::{
     Sign, Signed, TpmFault, TpmRefusal, TpmStatus, UndefineRoots,
 };
 use crate::paths;
-
-/// How often a TPM that can't be used is tried again.
-const AGAIN: Duration = Duration::from_secs(2);
-/// How long nothing is looked at while the TPM answers and nothing waits for it: whoever asks finds out that it does not.
-const AT_REST: Duration = Duration::from_secs(600);
 
 /// Longest time until files that could not be used are taken again, though no change of them was seen.
 const UNSEEN: Duration = Duration::from_secs(30);
@@ -126,15 +124,15 @@ pub(super) enum Event {
 }
 
 /// Says for the next boot that the TPM is in use. Where that is said already, no boot waits for the disk.
-fn keep_in_use(root: &Path) {
+fn keep_in_use(disk: &Disk, root: &Path) {
     const IN_USE: &[u8] = b"1\n";
     let path = paths::tpm_in_use(root);
     if !std::fs::read(&path).is_ok_and(|said| said == IN_USE) {
-        let _ = Disk::linux().write(&path, IN_USE, 0o644);
+        let _ = disk.write(&path, IN_USE, 0o644);
     }
 }
 
-pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> Result<(), Ended> {
+pub(super) fn run(bus: &Bus, disk: &Disk, root: &Path, taken: Taken) -> Result<(), Ended> {
     // Room for one: whoever finds none knows that it is about to be looked.
     let (sender, events) = sync_channel(1);
     let (keys, status) = match taken {
@@ -145,7 +143,7 @@ pub(super) fn run(bus: &Bus, root: &Path, taken: Taken) -> Result<(), Ended> {
         }
         Taken::Tpm { place, pin } => {
             let hardware = open(bus, &place, &pin);
-            keep_in_use(root);
+            keep_in_use(disk, root);
             let (status, bus) = (hardware.status(), bus.clone());
             let tell: Tell = Box::new(move |status| bus.publish(status));
             let wake = sender.clone();
@@ -204,7 +202,7 @@ fn serve(bus: &Bus, keys: &Arc<Signing>) {
     let with = Arc::clone(keys);
     bus.serve::<ReadRoots>(move |_, _| with.hardware(Hardware::read_roots));
     let with = Arc::clone(keys);
-    bus.serve::<RoomForRoots>(move |_, _| with.hardware(Hardware::room));
+    bus.serve::<RoomForRoots>(move |_, ask| with.hardware(|tpm| tpm.room(ask.as_shown)));
     let with = Arc::clone(keys);
     bus.serve::<DefineRoots>(move |_, ask| with.hardware(|tpm| tpm.define_roots(&ask)));
     let with = Arc::clone(keys);
@@ -215,16 +213,22 @@ fn serve(bus: &Bus, keys: &Arc<Signing>) {
 
 fn answer_challenges(bus: &Bus, keys: &Signing, events: &Receiver<Event>) {
     let (mut network, mut pending) = (NetworkStatus::default(), Pending::default());
-    let mut repeats = Repeats::default();
+    let (mut repeats, mut rest) = (Repeats::default(), Rest::default());
     loop {
-        let soon = pending.waits() || keys.has_to_do();
-        match events.recv_timeout(if soon { AGAIN } else { AT_REST }) {
+        let patience = rest.patience(pending.waits() || keys.has_to_do(), Instant::now());
+        // What is in the queue waits for what is due, and not the other way round.
+        let heard =
+            if patience.is_zero() { Err(RecvTimeoutError::Timeout) } else { events.recv_timeout(patience) };
+        match heard {
             // What failed a moment ago is not tried at once.
             Ok(Event::HasToDo) => continue,
             Ok(Event::Network(new)) => network = new,
             Ok(Event::Session(new)) => pending.session(new),
             Ok(Event::EvidenceWanted(new)) => pending.challenge(new, Instant::now()),
-            Err(RecvTimeoutError::Timeout) => keys.idle(),
+            Err(RecvTimeoutError::Timeout) => {
+                rest.is_over();
+                keys.idle();
+            }
             Err(RecvTimeoutError::Disconnected) => return,
         }
         let Some(asked) = pending.due(Instant::now()) else { continue };

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use attest::SessionKey;
+use disk::Disk;
 use vault::ids::DeviceId;
 use wire::config::{ConfigRequest, SignedConfig as Verified, VaultAsk};
 use wire::control::Order;
@@ -27,7 +28,7 @@ use super::failed::Failed;
 use super::signer::BusSigner;
 use super::{Options, forward};
 use crate::bus::messages::{
-    Bytes, ControllerStatus, CourierRefusal, EscrowWish, Evidence, EvidenceWanted, ExportEvidence,
+    Agents, Bytes, ControllerStatus, CourierRefusal, EscrowWish, Evidence, EvidenceWanted, ExportEvidence,
     ImportAnswer, Imported, Onboarded, Session, SignedConfig, SignedWord, Source, TpmStatus, VaultStatus,
 };
 use crate::bus::{Bus, Call};
@@ -46,6 +47,7 @@ enum Event {
     Tpm(TpmStatus),
     Vaults(VaultStatus),
     Escrow(EscrowWish),
+    Agents(Agents),
     Import(ImportAnswer, courier::Reply<Imported>),
     Export(ExportEvidence, courier::Reply<Bytes>),
 }
@@ -61,6 +63,7 @@ struct Identity {
 struct Zedagent<'a> {
     bus: &'a Bus,
     root: PathBuf,
+    disk: Disk,
     line: Line,
     /// Who the device is, as client says; and what follows from that under the root that is believed.
     onboarded: Option<Onboarded>,
@@ -75,6 +78,8 @@ struct Zedagent<'a> {
     /// Which demand this session's evidence does not meet, while it satisfies no policy.
     lacks: Option<String>,
     vaults: VaultStatus,
+    /// What is to be told of agents that do not answer.
+    silent: Vec<String>,
     vaults_due: bool,
     escrow: escrow::Errand,
     /// When it was posted, the newest first.
@@ -89,7 +94,12 @@ struct Zedagent<'a> {
     status: ControllerStatus,
 }
 
-pub(super) fn run(bus: &Bus, root: &Path, options: Options, known: BeforeWalls) -> Result<(), Ended> {
+pub(super) fn run(
+    bus: &Bus,
+    (disk, root): (&Disk, &Path),
+    options: Options,
+    known: BeforeWalls,
+) -> Result<(), Ended> {
     let (sender, events) = sync_channel(0);
     forward(bus.subscribe(), &sender, Event::Onboarded);
     forward(bus.subscribe(), &sender, Event::Session);
@@ -97,9 +107,10 @@ pub(super) fn run(bus: &Bus, root: &Path, options: Options, known: BeforeWalls) 
     forward(bus.subscribe(), &sender, Event::Tpm);
     forward(bus.subscribe(), &sender, Event::Vaults);
     forward(bus.subscribe(), &sender, Event::Escrow);
+    forward(bus.subscribe(), &sender, Event::Agents);
     answer(bus, &sender, Event::Import);
     answer(bus, &sender, Event::Export);
-    let mut zedagent = Zedagent::new(bus, root, options, known);
+    let mut zedagent = Zedagent::new(bus, (disk, root), options, known);
     bus.publish(&zedagent.status);
     loop {
         match events.recv_timeout(zedagent.wait()) {
@@ -129,10 +140,11 @@ fn answer<C: Call<Error = CourierRefusal>>(
 }
 
 impl<'a> Zedagent<'a> {
-    fn new(bus: &'a Bus, root: &Path, options: Options, walls: BeforeWalls) -> Self {
+    fn new(bus: &'a Bus, (disk, root): (&Disk, &Path), options: Options, walls: BeforeWalls) -> Self {
         let mut zedagent = Self {
             bus,
             root: root.to_owned(),
+            disk: disk.clone(),
             line: Line::new(root),
             onboarded: None,
             identity: None,
@@ -143,6 +155,7 @@ impl<'a> Zedagent<'a> {
             courier: None,
             lacks: None,
             vaults: VaultStatus::default(),
+            silent: Vec::new(),
             vaults_due: false,
             escrow: escrow::Errand::default(),
             info_at: [None; INFO_BURST],
@@ -192,6 +205,7 @@ impl<'a> Zedagent<'a> {
                 }
             }
             Event::Tpm(tpm) => self.tpm = Some(tpm),
+            Event::Agents(agents) => self.hear_agents(&agents),
             Event::Escrow(wish) => {
                 if self.escrow.take(wish) {
                     self.pace.at_once(Instant::now());
@@ -298,7 +312,7 @@ impl<'a> Zedagent<'a> {
     }
 
     fn known(&self) -> anyhow::Result<&Identity> {
-        self.identity.as_ref().context("not onboarded yet")
+        self.identity.as_ref().context("the controller has not said yet which device this is")
     }
 
     /// Posts a signed payload to a path of this device's.
@@ -353,7 +367,7 @@ impl<'a> Zedagent<'a> {
         let lacks = for_us.map(|control| control.lacks.clone());
         let word = for_us.is_some_and(|control| {
             let of_bundle = control.held_bundle.is_some() || control.send_again || control.drill.is_some();
-            of_bundle || control.rescue.is_some() || !control.no_rescue.is_empty()
+            of_bundle || control.rescue.is_some() || control.no_rescue.is_some()
         });
         let asked = for_us.filter(|_| poll.takes_challenge());
         if let Some((session, question)) = asked.and_then(|by| Some((by.session, by.challenge.clone()?))) {

@@ -26,12 +26,7 @@ pub enum CallError<E: std::error::Error + 'static> {
 pub enum BusError {
     /// Nobody listens there: the agent is starting or down. Try again.
     #[error("{agent} can't be reached on the bus; is `eve run` running with this --root?")]
-    Unreachable {
-        /// Whom.
-        agent: Agent,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    Unreachable { agent: Agent, source: std::io::Error },
     /// It is there and did not answer in time: it is busy, or hangs. Try again.
     #[error("{0} does not answer on the bus; see its lines in the log of `eve run`")]
     Late(Agent),

@@ -26,12 +26,12 @@ pub(super) const MOST_REFUSAL: usize = 16 * KIB;
 contract! {
     topics {
         /// The agents' processes.
-        Agents: Supervisor to [], at most 4 * KIB;
+        Agents: Supervisor to [Zedagent], at most 4 * KIB;
         /// Interfaces, addresses and location.
         NetworkStatus: Nim to [Client, Zedagent, Tpmmgr], at most 64 * KIB;
         /// The TPM: how it is, and its public keys.
         TpmStatus: Tpmmgr to [Client, Zedagent, Vaultmgr], at most 64 * KIB;
-        /// Why the device is not onboarded yet.
+        /// How far the device is with its onboarding.
         Onboarding: Client to [], at most 64 * KIB;
         /// Who the device is.
         Onboarded: Client to [Zedagent], at most LISTS;

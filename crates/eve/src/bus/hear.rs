@@ -43,7 +43,6 @@ struct Slot<T> {
 struct Inbox<T> {
     /// Heard, and not taken yet.
     waiting: VecDeque<T>,
-    /// Why there is none.
     silence: Silence,
     /// Where it is heard.
     line: Option<UnixStream>,
@@ -241,8 +240,8 @@ mod tests {
     }
 
     /// One agent, nim, that was started anew so often.
-    fn agents(restarts: u8) -> [u8; 5] {
-        [0, 1, 1, 0, restarts]
+    fn agents(restarts: u8) -> [u8; 6] {
+        [0, 1, 1, 0, restarts, 0]
     }
 
     /// Threats, bus: a publisher fills nobody's memory, and nobody works off what is no longer so.
@@ -276,9 +275,9 @@ mod tests {
             say(&mut stream, &agents(restarts));
             assert_eq!(topic.next_within(PATIENCE).expect("comes").0[0].restarts, u32::from(restarts));
         }
-        let many = TopicId::Agents.most() / 3 - 1;
+        let many = TopicId::Agents.most() / 4 - 1;
         let [low, high] = [many & 0x7f | 0x80, many >> 7].map(|byte| u8::try_from(byte).expect("seven bits"));
-        say(&mut stream, &[vec![0, low, high], [1, 0, 0].repeat(many)].concat());
+        say(&mut stream, &[vec![0, low, high], [1, 0, 0, 0].repeat(many)].concat());
         assert_eq!(topic.next_within(PATIENCE).expect("comes").0.len(), many);
     }
 }

@@ -117,6 +117,8 @@ pub(super) const VAULTMGR: Row = Row {
         Capability::CAP_DAC_READ_SEARCH,
         Capability::CAP_CHOWN,
         Capability::CAP_FOWNER,
+        // A set-group-id file or folder of a group that is not its own, moved in with its mode: else the kernel drops the bit, without a word.
+        Capability::CAP_FSETID,
         // Whether anybody could still write to another user's plain file, before that is wiped.
         Capability::CAP_LEASE,
     ],

@@ -93,6 +93,7 @@ codes! {
     KernelLandlock Warning "agents have fewer walls; from Linux 6.12 on all of them are there";
     KernelFreed Note "";
     KernelSwap Warning "";
+    KernelHardlinks Warning "`sysctl -w fs.protected_hardlinks=1`, and the same in a file of /etc/sysctl.d, so that it holds after a boot";
     MemoryLock Fault "let it lock memory: `LimitMEMLOCK=infinity` in its unit, or CAP_IPC_LOCK";
 }
 

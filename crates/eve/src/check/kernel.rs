@@ -10,12 +10,16 @@ use crate::sandbox;
 /// Below it agents can't lock what they hold, in KiB.
 const LOCKED_KIB: u64 = 64 << 10;
 
+/// Who may give another user's file a second name. Source: Documentation/admin-guide/sysctl/fs.rst.
+const HARDLINKS: &str = "/proc/sys/fs/protected_hardlinks";
+
 pub(super) fn look() -> Vec<Finding> {
     let found = [
         old(),
         sandbox::landlock_lacks().map(|lacks| Finding::of(Code::KernelLandlock, lacks)),
         freed::note().map(|note| Finding::of(Code::KernelFreed, note)),
         memory(),
+        hardlinks(&std::fs::read_to_string(HARDLINKS).unwrap_or_default()),
     ];
     let swap = swaps::notes(Path::new("/")).into_iter().map(|note| Finding::of(Code::KernelSwap, note));
     let found: Vec<_> = found.into_iter().flatten().chain(swap).collect();
@@ -39,6 +43,12 @@ fn is_old(release: &str) -> bool {
     matches!((numbers.next().flatten(), numbers.next().flatten()), (Some(major), Some(minor)) if (major, minor) < (5, 14))
 }
 
+/// A file that has a second name is not wiped, for its bytes would stay under that.
+fn hardlinks(setting: &str) -> Option<Finding> {
+    let found = "fs.protected_hardlinks is 0: any user of this machine may give another's file a second name, and key files that have one are not wiped by a rotation";
+    (setting.trim() == "0").then(|| Finding::of(Code::KernelHardlinks, found))
+}
+
 fn memory() -> Option<Finding> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
@@ -59,6 +69,14 @@ fn may_lock(status: &str, limits: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Where the kernel does not say, nothing is told.
+    #[test]
+    fn who_may_link_what_is_anothers_is_told() {
+        for (setting, is_told) in [("0\n", true), ("1\n", false), ("", false)] {
+            assert_eq!(hardlinks(setting).is_some(), is_told, "{setting}");
+        }
+    }
 
     /// Issue 9, 11.
     #[test]

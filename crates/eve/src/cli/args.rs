@@ -265,7 +265,7 @@ pub(super) enum VaultCmd {
         #[command(flatten)]
         root: Root,
     },
-    /// Make a missing vault anew, EMPTY. What was in it is lost.
+    /// Make a missing vault anew, EMPTY. What was in it is lost. With --despite-other-key also one that no key here opens.
     #[command(before_help = "Examples:\n  eve vault recreate payments --confirm payments")]
     Recreate {
         /// Its name.
@@ -273,9 +273,13 @@ pub(super) enum VaultCmd {
         /// Its name again. Without it the command asks.
         #[arg(long)]
         confirm: Option<String>,
-        /// Although a bundle in escrow may bring it back: what is in it is given up, and where the share table is lost all that hangs on it.
+        /// Although a bundle in escrow may bring it back, or this TPM may be another node's: what is in it is given up, and where the share table is lost
+        /// all that hangs on it.
         #[arg(long)]
         despite_escrow: bool,
+        /// Although it is there and locked, under a key that is not here, as that of another controller: what is in it is given up.
+        #[arg(long, conflicts_with = "despite_escrow")]
+        despite_other_key: bool,
         #[command(flatten)]
         root: Root,
     },

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 use disk::{Disk, Error};
 use vault::ids::SectionVersion;
+use vault::text::path_shown;
 use wire::courier::{CourierAnswer, MAX_ANSWER_FILE};
 
 use super::args::Root;
@@ -29,14 +30,14 @@ const EVERY: Duration = Duration::from_millis(200);
 const MAX_CERT: usize = 64 << 10;
 
 /// Takes a file of `evc export`.
-pub(super) fn import(root: &Root, path: &Path) -> anyhow::Result<()> {
+pub(super) fn import(disk: &Disk, root: &Root, path: &Path) -> anyhow::Result<()> {
     let file = read(path, MAX_ANSWER_FILE)?;
-    let answer = answer(&file).with_context(|| shown(path))?;
+    let answer = answer(&file).with_context(|| path_shown(path))?;
     let bus = root.bus();
     let taken = bus.call(&ImportAnswer(answer), PATIENCE);
     // A challenge of this controller's for this node is one for any session.
     if matches!(taken, Ok(_) | Err(CallError::Failed(CourierRefusal::OtherSession))) {
-        keep(root, &file)?;
+        keep(disk, root, &file)?;
     }
     let told = taken?;
     let words = match told.section {
@@ -53,9 +54,9 @@ fn answer(file: &[u8]) -> anyhow::Result<CarriedAnswer> {
 }
 
 /// For `eve export-evidence`, until the next boot.
-fn keep(root: &Root, file: &[u8]) -> anyhow::Result<()> {
+fn keep(disk: &Disk, root: &Root, file: &[u8]) -> anyhow::Result<()> {
     let path = paths::courier(&root.root);
-    let kept = Disk::linux().write_for_this_boot(&path, file, 0o600);
+    let kept = disk.write_for_this_boot(&path, file, 0o600);
     kept.with_context(|| format!("can't keep the challenge in {}", path.display()))
 }
 
@@ -103,7 +104,7 @@ fn without_section(told: &Imported) -> String {
 }
 
 /// Writes what this node answers to the file that was imported last.
-pub(super) fn export(root: &Root, path: &Path, force: bool) -> anyhow::Result<()> {
+pub(super) fn export(disk: &Disk, root: &Root, path: &Path, force: bool) -> anyhow::Result<()> {
     if !force && path != Path::new("-") && std::fs::symlink_metadata(path).is_ok() {
         return Err(taken(path));
     }
@@ -120,7 +121,7 @@ pub(super) fn export(root: &Root, path: &Path, force: bool) -> anyhow::Result<()
     if path == Path::new("-") {
         return out::write(&file).map(drop);
     }
-    write(path, &file, force)?;
+    write(disk, path, &file, force)?;
     out::say(&format!(
         "evidence of this start of the node is in {}: bring it to the controller, for `evc import`, before the node restarts; a challenge is good for one file: of several written for the same one, the first that is brought counts\n",
         path.display()
@@ -133,8 +134,7 @@ fn late(error: CallError<CourierRefusal>) -> anyhow::Error {
     if is_late { error.context("tpmmgr made no evidence in time; see `eve status`") } else { error }
 }
 
-fn write(path: &Path, bytes: &[u8], force: bool) -> anyhow::Result<()> {
-    let disk = Disk::linux();
+fn write(disk: &Disk, path: &Path, bytes: &[u8], force: bool) -> anyhow::Result<()> {
     let done = if force { disk.write(path, bytes, 0o600) } else { disk.write_first(path, bytes, 0o600) };
     match done {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => Err(taken(path)),
@@ -150,19 +150,16 @@ fn taken(path: &Path) -> anyhow::Error {
 }
 
 fn read(path: &Path, most: usize) -> anyhow::Result<Vec<u8>> {
-    let words = || format!("can't read {}", shown(path));
-    let from: Box<dyn Read> = match path == Path::new("-") {
-        true => Box::new(io::stdin().lock()),
-        false => Box::new(File::open(path).with_context(words)?),
+    let words = || format!("can't read {}", path_shown(path));
+    let from: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(path).with_context(words)?)
     };
     let mut bytes = Vec::new();
     from.take(most as u64 + 1).read_to_end(&mut bytes).with_context(words)?;
     if bytes.len() > most {
-        bail!("{} is longer than such a file is ({most} bytes)", shown(path));
+        bail!("{} is longer than such a file is ({most} bytes)", path_shown(path));
     }
     Ok(bytes)
-}
-
-fn shown(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }

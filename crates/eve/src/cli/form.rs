@@ -10,6 +10,7 @@ use vault::ids::{IMAGE_VAULT, Name};
 
 use super::args::Cli;
 use super::vaults::NotConfirmed;
+use crate::agents::vaultmgr::hands::alone::Taken;
 use crate::agents::vaultmgr::hands::away;
 use crate::agents::vaultmgr::paths::Paths;
 use crate::bus::messages::{Causes, CourierRefusal, OrderError, Ordered, TpmFault, TpmRefusal};
@@ -38,6 +39,10 @@ every! {
         OrderError::DiskAway { .. } => {
             OrderError::DiskAway { words: away::words(&Paths::new(Path::new("/"))) }
         },
+        OrderError::NotAlone { .. } => {
+            let taken = Taken { vaults: "/persist/vaults".into(), pid: Some(7), ending: true };
+            OrderError::NotAlone { words: taken.waits() }
+        },
         OrderError::Unknown(_) => OrderError::Unknown(IMAGE_VAULT),
         OrderError::LockedByController(_) => OrderError::LockedByController(named()),
         OrderError::ConfigInUse => OrderError::ConfigInUse,
@@ -50,7 +55,9 @@ every! {
         },
         OrderError::OtherName(_) => OrderError::OtherName(named()),
         OrderError::NotMissing(_) => OrderError::NotMissing(named()),
+        OrderError::UnderAnotherKey(_) => OrderError::UnderAnotherKey(named()),
         OrderError::InEscrow(_) => OrderError::InEscrow(named()),
+        OrderError::OtherTpm(_) => OrderError::OtherTpm(named()),
         OrderError::NotKept { .. } => OrderError::NotKept { why: "no space".into() },
         OrderError::UnderWay { .. } => OrderError::UnderWay { progress: "3 of 9 files".into() },
         OrderError::NotDone { .. } => {
@@ -74,6 +81,7 @@ every! {
         TpmRefusal::NoTpm => TpmRefusal::NoTpm,
         TpmRefusal::OtherTpm => TpmRefusal::OtherTpm,
         TpmRefusal::Evidence => TpmRefusal::Evidence,
+        TpmRefusal::NotShown => TpmRefusal::NotShown,
         TpmRefusal::Failed { .. } => TpmRefusal::Failed { fault: TpmFault::Other, causes: Causes::of(&io::Error::other("x")) },
     }
     places: PlaceError {
@@ -92,6 +100,7 @@ every! {
             source: ureq::Error::HostNotFound,
         },
         LineError::Proxy(_) => LineError::Proxy(ureq::Error::HostNotFound),
+        LineError::ByProxy(_) => LineError::ByProxy(ureq::Error::HostNotFound),
         LineError::Unreachable(_) => LineError::Unreachable(ureq::Error::HostNotFound),
         LineError::Refused(_) => LineError::Refused(Refusal::new("config", 403, b"", None)),
         LineError::Answer(_) => LineError::Answer(ureq::Error::HostNotFound),

@@ -24,6 +24,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
+use disk::Disk;
 use vault::text::OneLine;
 
 use crate::agents::{self, Ended, Options, STARTS_ANEW};
@@ -45,11 +46,13 @@ pub(crate) fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     log(cli.log_format);
+    // All that this program writes goes through this one.
+    let disk = Disk::linux();
     if let Cmd::Agent { name, root, supervisor, poll_interval: poll, unlisted_calls: unlisted } = cli.command
     {
-        return live(name, &root, supervisor, Options { poll, unlisted });
+        return live(name, (&disk, &root.root), supervisor, Options { poll, unlisted });
     }
-    match act(cli) {
+    match act(cli, &disk) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("eve: {}", vault::text::plain_lines(&format!("{error:#}")));
@@ -58,7 +61,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn act(cli: Cli) -> anyhow::Result<()> {
+fn act(cli: Cli, disk: &Disk) -> anyhow::Result<()> {
     match cli.command {
         Cmd::Run { root, poll_interval: poll, unlisted_calls: unlisted } => {
             run(&root, Options { poll, unlisted }, cli.log_format)
@@ -76,8 +79,8 @@ fn act(cli: Cli) -> anyhow::Result<()> {
         Cmd::Controller(ControllerCmd::Accept { root, fingerprint }) => {
             controller::accept(&root, fingerprint.as_deref())
         }
-        Cmd::Import { file, root } => courier::import(&root, &file),
-        Cmd::ExportEvidence { file, force, root } => courier::export(&root, &file, force),
+        Cmd::Import { file, root } => courier::import(disk, &root, &file),
+        Cmd::ExportEvidence { file, force, root } => courier::export(disk, &root, &file, force),
         Cmd::Walls => out::say(&walls::text()),
         Cmd::Bus(BusCmd::Table) => out::say(&bus_table::text()),
         Cmd::Vault(command) => vaults::act(command),
@@ -107,10 +110,10 @@ fn run(root: &Root, options: Options, format: LogFormat) -> anyhow::Result<()> {
 }
 
 /// An agent's end is told in the log, where its life was.
-fn live(name: Agent, root: &Root, supervisor: i32, options: Options) -> ExitCode {
+fn live(name: Agent, on: (&Disk, &Path), supervisor: i32, options: Options) -> ExitCode {
     let _span = tracing::info_span!("agent", %name).entered();
     let unblocked = supervisor::unblock_signals().context("unblocking signals").map_err(Ended::Fault);
-    match unblocked.and_then(|()| agents::live(name, &root.root, supervisor, options)) {
+    match unblocked.and_then(|()| agents::live(name, on, supervisor, options)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Ended::Anew(why)) => {
             tracing::info!("{why}");

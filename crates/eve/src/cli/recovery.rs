@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use vault::ids::VaultId;
 use vault::secret::RecoveryKey;
+use vault::text::path_shown;
 use wire::age::{self, Identity, MAX_AGE_FILE};
 use zeroize::Zeroizing;
 
@@ -38,7 +39,7 @@ fn given(path: &Path) -> anyhow::Result<RecoveryKey> {
         Ok(bytes) => Ok(RecoveryKey::copied_from(bytes)),
         Err(_) => bail!(
             "{} is no recovery key, which has exactly 32 bytes: give what `age -d` wrote, unchanged",
-            shown(path)
+            path_shown(path)
         ),
     }
 }
@@ -63,10 +64,10 @@ pub(super) fn each<T>(
 
 fn by_identity(root: &Path, vault: VaultId, path: &Path) -> anyhow::Result<Vec<RecoveryKey>> {
     let text = read(path, MAX_IDENTITIES)?;
-    let text =
-        std::str::from_utf8(&text).with_context(|| format!("{} is no file of identities", shown(path)))?;
-    let identities =
-        Identity::read_all(text).with_context(|| format!("reading the identities in {}", shown(path)))?;
+    let text = std::str::from_utf8(&text)
+        .with_context(|| format!("{} is no file of identities", path_shown(path)))?;
+    let identities = Identity::read_all(text)
+        .with_context(|| format!("reading the identities in {}", path_shown(path)))?;
     let (files, unread) = files(root, vault);
     let (mut keys, mut last) = (Vec::new(), None);
     for file in &files {
@@ -104,7 +105,7 @@ fn files(root: &Path, vault: VaultId) -> (Vec<PathBuf>, Option<anyhow::Error>) {
     let (mut files, mut unread) = (Vec::new(), None);
     for folder in Paths::new(root).recoveries() {
         let entries = disk::entries(&folder);
-        match entries.with_context(|| format!("reading the folder {}", shown(&folder))) {
+        match entries.with_context(|| format!("reading the folder {}", path_shown(&folder))) {
             Ok(entries) => {
                 let ours = entries.into_iter().filter(|entry| entry.file_name().to_str().is_some_and(of));
                 files.extend(ours.map(|entry| entry.path()));
@@ -121,17 +122,15 @@ fn read(path: &Path, most: usize) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let from: Box<dyn Read> = if path == Path::new("-") {
         Box::new(std::io::stdin().lock())
     } else {
-        Box::new(File::open(path).with_context(|| format!("opening {}", shown(path)))?)
+        Box::new(File::open(path).with_context(|| format!("opening {}", path_shown(path)))?)
     };
-    from.take(most as u64 + 1).read_to_end(&mut bytes).with_context(|| format!("reading {}", shown(path)))?;
+    from.take(most as u64 + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("reading {}", path_shown(path)))?;
     if bytes.len() > most {
-        bail!("{} is longer than such a file is ({most} bytes)", shown(path));
+        bail!("{} is longer than such a file is ({most} bytes)", path_shown(path));
     }
     Ok(bytes)
-}
-
-fn shown(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 #[cfg(test)]

@@ -136,6 +136,8 @@ mod tests {
             last: None,
             opened: None,
             storage: None,
+            change_due: false,
+            holds_escrow_up: false,
             detail: ["not escrowed"].iter().chain(own).map(ToString::to_string).collect(),
         }
     }

@@ -39,8 +39,12 @@ pub(super) fn act(command: VaultCmd) -> anyhow::Result<()> {
                 ask(&root, &Recover { id: vault.id, key: BusRecoveryKey(key) }, PATIENCE)
             })
         }),
-        VaultCmd::Recreate { vault, confirm, despite_escrow, root } => {
-            let hope = if despite_escrow { Hope::GivenUp } else { Hope::Kept };
+        VaultCmd::Recreate { vault, confirm, despite_escrow, despite_other_key, root } => {
+            let hope = match (despite_other_key, despite_escrow) {
+                (true, _) => Hope::ShutGivenUp,
+                (_, true) => Hope::GivenUp,
+                _ => Hope::Kept,
+            };
             order(&root, &vault, State::Unlocked, |vault| recreate(&root, vault, confirm, hope))
         }
     }
@@ -192,6 +196,8 @@ mod tests {
             last: None,
             opened: None,
             storage: None,
+            change_due: false,
+            holds_escrow_up: false,
             detail: Vec::new(),
         }
     }

@@ -82,6 +82,8 @@ mod tests {
             last: None,
             opened: None,
             storage: None,
+            change_due: false,
+            holds_escrow_up: false,
             detail: vec!["its key is withheld".to_owned()],
         };
         let open = report(State::Unlocked, Operation::Unlock);

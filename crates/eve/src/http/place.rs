@@ -21,12 +21,7 @@ pub(super) struct ControllerPlace {
 pub(crate) enum PlaceError {
     /// It is not there, or may not be read.
     #[error("{file} can't be read ({why}): {advice}", file = .file.name(), advice = .file.advice())]
-    Unreadable {
-        /// Which.
-        file: ConfigFile,
-        /// As the system says.
-        why: ErrorKind,
-    },
+    Unreadable { file: ConfigFile, why: ErrorKind },
     /// Without one nobody is believed.
     #[error("config/root-certificate.pem has no certificate: take it from the controller")]
     NoCertificate,

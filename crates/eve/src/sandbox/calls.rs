@@ -57,6 +57,8 @@ pub(super) enum Only {
     ProjectQuota,
     /// A file's flags are read, and ext4's journal is taken to its end.
     Scrub,
+    /// Which file a loop device is made of.
+    Loops,
 }
 
 macro_rules! rows {
@@ -141,7 +143,8 @@ pub(super) const ROWS: &[Row] = rows! {
             SYS_llistxattr SYS_flistxattr]
         "the same for extended attributes";
     VAULTS [SYS_kcmp] only Descriptors "which threads share their open files: each table is looked through once, however many threads there are";
-    VAULTS [SYS_flock] "fscrypt's own tool writes there, too";
+    VAULTS [SYS_ioctl] only Loops "which file a loop device is made of: one of a vault's keeps it from being locked, whatever its name is now";
+    VAULTS [SYS_flock] "one vaultmgr at a time works on a persist filesystem; and fscrypt's own tool writes there, too";
 };
 
 /// Calls that newer architectures have in another form only, which stands above.
@@ -196,6 +199,7 @@ impl Only {
             Self::Projects => "a file's project only",
             Self::ProjectQuota => "quotas of projects only: what is kept, taken and allowed",
             Self::Scrub => "a file's flags and ext4's journal only",
+            Self::Loops => "which file a loop device is made of only",
         }
     }
 }

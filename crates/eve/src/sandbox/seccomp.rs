@@ -91,6 +91,7 @@ fn allowed_by(only: Only, call: i64, agent: Agent, tpm_port: bool) -> Result<All
         Only::Descriptors => vec![rule(&[(2, Op::Eq, fscrypt::sharing::KCMP_FILES)])?],
         Only::Projects => ioctls(&fscrypt::quota::PROJECT_IOCTLS.map(u64::from))?,
         Only::ProjectQuota => ioctls(&fscrypt::quota::QUOTA_COMMANDS.map(u64::from))?,
+        Only::Loops => ioctls(&fscrypt::sharing::LOOP_IOCTLS.map(u64::from))?,
         Only::Scrub => ioctls(&fscrypt::kernel::SCRUBBING_IOCTLS.map(u64::from))?,
     }))
 }

@@ -6,9 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::ports;
 use crate::process::{mortal, spawn};
+use crate::wait;
 
 /// How often another pair of ports is tried.
 const ATTEMPTS: u32 = 20;
@@ -57,6 +60,13 @@ impl Server {
 
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends it by SIGTERM, as a service manager does, and waits until it has.
+    pub(super) fn terminate(mut self) -> Result<()> {
+        // Our own child, not waited for yet, so the pid is still its own.
+        kill(Pid::from_raw(i32::try_from(self.pid())?), Signal::SIGTERM)?;
+        wait::until("swtpm to end by SIGTERM", || self.child.try_wait().ok().flatten()).map(drop)
     }
 
     /// None if it ended before it listened: most likely somebody has the ports.

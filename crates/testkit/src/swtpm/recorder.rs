@@ -48,7 +48,7 @@ impl Recorder {
         Self::tampering(tpm, |_, _| ())
     }
 
-    /// Passes each message through `tamper`.
+    /// Passes each message through `tamper`. One that it leaves empty ends the connection in its place.
     ///
     /// # Errors
     /// No ports.
@@ -158,6 +158,9 @@ fn pump(way: Way, mut from: TcpStream, mut to: TcpStream, shared: &Shared) {
         let mut message = buffer[..size].to_vec();
         shared.seen.lock().expect("no holder panics").push((way, message.clone()));
         (shared.tamper.lock().expect("a tamper function does not panic"))(way, &mut message);
+        if message.is_empty() {
+            break;
+        }
         match way {
             Way::ToTpm => shared.ask(&message),
             Way::FromTpm => shared.inject(&mut from),

@@ -1,7 +1,7 @@
 //! One thing heard, and what follows from it.
 
 use super::words::{
-    Contradicted, DAMAGED, Doubt, EARLY, NO_SECTION, NOT_NEXT, NOT_YET, UNREAD, no_policy_met,
+    Contradicted, DAMAGED, Doubt, EARLY, NO_SECTION, NOT_GIVEN, NOT_NEXT, NOT_YET, UNREAD, no_policy_met,
 };
 use super::{
     About, Belief, Beside, Effect, Heard, Kept, LockOrders, Memory, RecordFound, Roots, Said, Signed,
@@ -12,23 +12,25 @@ use crate::section::{Entry, Section};
 use crate::shares::RootPin;
 use crate::wanted::{Accepted, Authority, Chain, Listing, NotTaken, Record, RecordSeen};
 
-/// A section that was judged, and what comes with it.
+/// A section that was judged, and what comes with it: also what stands beside it, for whoever judges it again.
 struct Given {
     section: Box<Section>,
     digest: SectionDigest,
     root: RootPin,
+    beside: Beside,
     signed: Signed,
 }
 
 impl Given {
     fn into_answer(self) -> SignedAnswer {
         let said = Said::Section(self.section, self.digest);
-        SignedAnswer { root: self.root, said, beside: Beside::default(), signed: self.signed }
+        SignedAnswer { root: self.root, said, beside: self.beside, signed: self.signed }
     }
 }
 
 impl Belief {
-    /// Takes in one thing. What it returns is to be done in this order; what fails changes nothing here, and is heard of again.
+    /// Takes in one thing. What it returns is to be done in this order, but what is written may be done after all else of it; what fails changes
+    /// nothing here, and is heard of again.
     pub fn hear(&mut self, heard: Heard) -> Vec<Effect> {
         match heard {
             Heard::Tpm(roots, key) => self.tpm(roots, key),
@@ -39,9 +41,10 @@ impl Belief {
                 self.save().into_iter().chain(self.keep_ordered()).chain(self.unpinned()).collect()
             }
             Heard::RecordClosed => {
-                self.desired.record = RecordSeen::Unreadable;
+                (self.desired.record, self.not_given) = (RecordSeen::Unreadable, false);
                 Vec::new()
             }
+            Heard::RecordNotGiven => self.record_not_given(),
             Heard::NoConfigVault => self.no_config_vault(),
             Heard::Saved(kept) => self.saved(kept),
             Heard::Former(names) => {
@@ -109,10 +112,10 @@ impl Belief {
     }
 
     fn live_section(&mut self, answer: SignedAnswer) -> Vec<Effect> {
-        let SignedAnswer { root, said: Said::Section(section, digest), signed, .. } = answer else {
+        let SignedAnswer { root, said: Said::Section(section, digest), beside, signed } = answer else {
             return Vec::new();
         };
-        let given = Given { section, digest, root, signed };
+        let given = Given { section, digest, root, beside, signed };
         match self.doubt(&given.section) {
             // What zedagent still has of the life before this one: the next poll brings ours.
             Some(doubt @ Doubt::OtherSession) => vec![Effect::Log(doubt.to_string())],
@@ -194,7 +197,8 @@ impl Belief {
             Err(error) => return vec![refused(&error.to_string())],
         }
         self.free_the_record(&given.section);
-        let effects = self.take_unproved(&given.section, UNREAD);
+        let why = if self.not_given { NOT_GIVEN } else { UNREAD };
+        let effects = self.take_unproved(&given.section, why);
         self.early = Some(Box::new(given.into_answer()));
         effects
     }
@@ -292,7 +296,15 @@ impl Belief {
                 .all(|by| by.incarnation == given.version.incarnation && by.version <= given.version.version)
     }
 
+    /// What waits for it is told why.
+    fn record_not_given(&mut self) -> Vec<Effect> {
+        self.not_given = true;
+        let waits = self.memory == Memory::Unread && self.early.is_some();
+        waits.then(|| Effect::Tell(About::Configuration, NOT_GIVEN.to_owned())).into_iter().collect()
+    }
+
     fn record_opened(&mut self, opened: RecordFound) -> Vec<Effect> {
+        self.not_given = false;
         let damaged = opened == RecordFound::Damaged;
         let mut effects: Vec<_> = (!damaged).then_some(Effect::Settle(About::Record)).into_iter().collect();
         let pinned = if let Roots::Open(Some(pin)) = self.roots { Some(pin) } else { self.accepted_root };
@@ -349,6 +361,7 @@ impl Belief {
 
     fn no_config_vault(&mut self) -> Vec<Effect> {
         self.desired.record = RecordSeen::Unreadable;
+        self.not_given = false;
         if self.memory != Memory::Unread {
             return Vec::new();
         }
@@ -406,10 +419,17 @@ impl Belief {
     /// are locked and kept. A record that was not read yet may be another controller's.
     fn root_accepted(&mut self, pin: RootPin) -> Vec<Effect> {
         let unpinned = self.pin().is_none() && self.memory != Memory::Unread;
+        let accepted = self.memory == Memory::Nothing && self.accepted_root == Some(pin);
+        if accepted {
+            // The other's record may not have been put aside, for want of room perhaps.
+            return self.is_readable().then_some(Effect::DropRecord).into_iter().collect();
+        }
         if unpinned || self.pin() == Some(pin) {
             return Vec::new();
         }
         self.accepted_root = Some(pin);
+        // It may have spoken already, and says nothing twice.
+        let early = self.early.take().filter(|answer| answer.root == pin);
         let mut effects = self.withhold("waits for the controller that was accepted".to_owned());
         (self.memory, self.unsaved, self.desired.listing) = (Memory::Nothing, None, None);
         self.lift();
@@ -418,6 +438,7 @@ impl Belief {
             self.desired.record = RecordSeen::Nothing;
             effects.push(Effect::DropRecord);
         }
+        effects.extend(early.into_iter().flat_map(|answer| self.live_answer(*answer)));
         effects
     }
 }

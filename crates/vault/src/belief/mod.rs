@@ -99,6 +99,8 @@ pub enum Heard {
     RecordOpen,
     /// The Config Vault is closed: what the record said is remembered, and nothing is concluded by it.
     RecordClosed,
+    /// The Config Vault is open, and the disk does not give the record in it: it stays unread.
+    RecordNotGiven,
     /// There is no Config Vault yet, and so no record. One that is missing may come back, with the record in it.
     NoConfigVault,
     /// Names of a record that was put aside: people know an orphan by them, and nothing is decided by it.
@@ -162,6 +164,8 @@ pub struct Belief {
     device_key: Option<DeviceKey>,
     roots: Roots,
     memory: Memory,
+    /// The Config Vault is open, and the record is unread all the same.
+    not_given: bool,
     /// Accepted in this life, and not in the record yet.
     unsaved: Option<Box<Kept>>,
     /// A live answer that came before it could be judged to the end: before the roots, or before the record, were read.
@@ -190,6 +194,7 @@ impl Belief {
             device_key: None,
             roots: Roots::Unread,
             memory: Memory::Unread,
+            not_given: false,
             unsaved: None,
             early: None,
             unread: None,
@@ -329,8 +334,14 @@ impl Orders<'_> {
     pub fn recreate(&mut self, id: VaultId) {
         self.0.recreate.insert(id);
     }
+    /// The same, and also if it stands and no key at hand opens it.
+    pub fn replace(&mut self, id: VaultId) {
+        self.recreate(id);
+        self.0.shut_given_up.insert(id);
+    }
     /// No more.
     pub fn leave(&mut self, id: VaultId) {
         self.0.recreate.remove(&id);
+        self.0.shut_given_up.remove(&id);
     }
 }

@@ -6,6 +6,7 @@
 //! It is never made anew by itself.
 
 mod claim;
+mod disk;
 mod node;
 mod others;
 mod recovery;
@@ -16,6 +17,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use claim::KeyClaim;
+pub use disk::{DiskThere, PlaceSeen, RootsTold};
 pub use node::{Escrow, Node, Past, Upcoming};
 pub use others::Others;
 pub use recovery::{Recovery, RecoveryHint};
@@ -210,7 +212,7 @@ fn path_taken(facts: &Facts<'_>) -> bool {
     match facts.seen.dir {
         Dir::Plain => !facts.id.is_default() || facts.seen.staged == Staged::Plain,
         Dir::Absent | Dir::Empty => facts.seen.staged == Staged::Plain,
-        Dir::Stranger | Dir::OtherVault => true,
+        Dir::Stranger | Dir::OtherVault | Dir::Covered => true,
         Dir::Vault(_) => false,
     }
 }
@@ -272,7 +274,7 @@ fn share_evidence(facts: &Facts<'_>, want: &Want) -> ShareEvidence {
 }
 
 /// Its share is gone for certain: damaged, or lost with a table, or absent, where it is part of what the vault is wrapped under.
-fn share_gone(facts: &Facts<'_>, want: &Want) -> bool {
+pub(crate) fn share_gone(facts: &Facts<'_>, want: &Want) -> bool {
     let opens = facts.keys.has_share(ShareKey::Open) || facts.keys.has_share(ShareKey::Closed);
     match (facts.seen.mark(), facts.node.tpm, share_evidence(facts, want)) {
         _ if opens || facts.keys.held.is_some_and(without_share) => false,
@@ -288,7 +290,7 @@ fn without_share(held: OpenedBy) -> bool {
     [held.first, held.second].iter().flatten().any(|wrapping| !wrapping.custody().needs_tpm())
 }
 
-/// Every key that the copies name was tried, and none opens one: what keys open of them is damaged. An older epoch's key would
+/// A key opened the protectors, and the rest is damaged; or every key that the copies name was tried, and none opens one. An older epoch's key would
 /// not be at hand, nor would another controller's of the same number. A list that is not live may be of a database that a newer one superseded, whose keys of this number are others: it proves
 /// nothing.
 pub(crate) fn damaged(facts: &Facts<'_>, want: &Want) -> bool {
@@ -297,13 +299,14 @@ pub(crate) fn damaged(facts: &Facts<'_>, want: &Want) -> bool {
     let tried = |hint| match hint {
         Hint::NoEpoch => share,
         Hint::Epoch(_) | Hint::Key(..) => {
-            let released = want.authority == Authority::Live && keys.has_key(hint);
+            let released =
+                keys.is_of_one_at_hand(hint) || want.authority == Authority::Live && keys.has_key(hint);
             released && (share || !want.policy.custody.needs_tpm())
         }
         Hint::Unknown => false,
     };
-    let all = shares_are_readable(facts) && facts.seen.has_metadata() && facts.seen.hints().all(tried);
-    keys.none_fits && all
+    let all = shares_are_readable(facts) && facts.seen.hints().all(tried);
+    keys.none_fits && facts.seen.has_metadata() && (keys.leads_to_damage || all)
 }
 
 /// Whether no share of the TPM's is out of sight or out of reach for now.

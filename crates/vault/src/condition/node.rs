@@ -14,6 +14,8 @@ pub struct Past {
     pub others: bool,
     /// The root that is bound to PCRs came back from escrow, and is to be bound to this boot.
     pub rescued: bool,
+    /// Nothing hangs on the root that is bound to PCRs of another boot, and a fresh one, bound to this boot, is to take its place.
+    pub anew: bool,
     /// The node's own step failed a short while ago.
     pub setback: bool,
     /// How far the next generation is.
@@ -22,8 +24,20 @@ pub struct Past {
 
 impl Past {
     /// Nothing is to go.
-    pub const NOTHING: Self =
-        Self { dropped: false, others: false, rescued: false, setback: false, next: Upcoming::Free };
+    pub const NOTHING: Self = Self {
+        dropped: false,
+        others: false,
+        rescued: false,
+        anew: false,
+        setback: false,
+        next: Upcoming::Free,
+    };
+
+    /// Something is, or may be.
+    #[must_use]
+    pub fn is_something(&self) -> bool {
+        self.dropped || self.others || self.rescued || self.anew
+    }
 }
 
 /// The next generation, where a bundle of this node's may be in escrow: then the next one's is there before the roots of this one go. It is

@@ -18,12 +18,14 @@ pub enum Dir {
     Empty,
     /// A directory without a policy, with entries in the clear.
     Plain,
-    /// A directory under the policy that the metadata names, or under some policy when no metadata can be read.
+    /// A directory under the policy that the metadata names; or, when no metadata can be read, under one that no other vault's names.
     Vault(Encryption),
-    /// A directory under another policy than the metadata names.
+    /// A directory under another policy than the metadata names, or, when none can be read, under one that another vault's names.
     OtherVault,
-    /// A link, a file, another filesystem: nothing that a vault could be.
+    /// A link, a file: nothing that a vault could be.
     Stranger,
+    /// Something is mounted there, or on the way there: what stands under it is not seen.
+    Covered,
 }
 
 /// What stands at a default vault's staging path, where plain files are moved in from.
@@ -160,6 +162,8 @@ pub struct Seen {
     pub lags: bool,
     /// What is there of its recovery key.
     pub recovery: Recovery,
+    /// Bytes of its key files that are in force no more could not be wiped: whoever has the key of before opens it by them.
+    pub unwiped: bool,
 }
 
 impl Seen {
@@ -228,7 +232,7 @@ impl Seen {
     pub fn state(&self) -> State {
         match (self.dir, self.key) {
             (Dir::Vault(_), Key::Present) => State::Unlocked,
-            (Dir::Vault(_), Key::Incomplete) => State::LockIncomplete,
+            (Dir::Vault(_) | Dir::Covered, Key::Incomplete) => State::LockIncomplete,
             (Dir::Vault(_), Key::Absent) => State::Locked,
             _ if self.is_nothing() => State::Waiting,
             _ if matches!(self.mark(), Some(Mark::Made | Mark::Lost)) => State::Missing,
@@ -290,6 +294,8 @@ pub struct Keys {
     pub unknown_until: Option<SinceBoot>,
     /// Every key at hand was tried on the metadata as it is now, and none opens it.
     pub none_fits: bool,
+    /// And of each copy that is there a key opened the protector, and what it leads to is damaged: that the key is the right one is proved.
+    pub leads_to_damage: bool,
     /// Root gave its recovery key in this life, and by that the content key is at hand that the vault's place is encrypted with.
     pub recovered: bool,
 }
@@ -319,6 +325,12 @@ impl Keys {
     #[must_use]
     pub fn has_key(&self, hint: Hint) -> bool {
         self.epochs().any(|(epoch, mark)| hint.may_mean(epoch, mark))
+    }
+
+    /// Whether a name tells by its mark that the key under which the copy was written is at hand. Another one of its number has another mark.
+    #[must_use]
+    pub fn is_of_one_at_hand(&self, hint: Hint) -> bool {
+        self.epochs().any(|(epoch, mark)| mark.is_some_and(|mark| hint == Hint::Key(epoch, mark)))
     }
 
     /// Whether a key of the number that a name hints at is at hand, and it is another one: of another controller, or of another copy of its

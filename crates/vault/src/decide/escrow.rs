@@ -3,7 +3,7 @@
 
 use attest::SessionKey;
 
-use super::{Asking, Bar, StandingAt, Withheld};
+use super::{Asking, Bar, RENEWAL_GRACE, StandingAt, Withheld};
 use crate::ids::DeviceId;
 use crate::policy::{Check, DEFAULT_ATTEST_EVERY};
 
@@ -31,6 +31,27 @@ impl EscrowGranted {
     #[must_use]
     pub fn session(&self) -> SessionKey {
         self.session
+    }
+}
+
+/// From when on a session needs the bundle, in seconds since 1970: it asks for it back, or a drill of it is due. None: not by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BundleNeeded(pub Option<u64>);
+
+impl BundleNeeded {
+    /// It does not.
+    pub const NEVER: Self = Self(None);
+
+    /// Whether evidence is wanted for it now: it is needed, and what is there is too old for it, whatever policies make of that.
+    pub(super) fn wants_evidence(self, evidence: &StandingAt<'_>, asking: &Asking, now: u64) -> bool {
+        let is_needed = self.0.is_some_and(|from| from <= now) && asking.barred.is_none();
+        is_needed && evidence.in_force(asking, DEFAULT_ATTEST_EVERY, now).is_err()
+    }
+
+    /// When that may change: at the time itself, and when evidence gets too old.
+    pub(super) fn turns(self, evidence: &StandingAt<'_>) -> impl Iterator<Item = u64> + use<> {
+        let too_old = evidence.at.saturating_add((DEFAULT_ATTEST_EVERY + RENEWAL_GRACE).as_secs() + 1);
+        self.0.into_iter().flat_map(move |from| [from, too_old])
     }
 }
 

@@ -147,6 +147,12 @@ impl Drills {
             .is_some_and(|last| last.failed.is_some() && !last.replaced && last.bundle == bundle)
     }
 
+    /// Whether the last one failed, on whichever bundle: that another was sent since does not show that it opens.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.failed.is_some())
+    }
+
     /// An operator asks for one.
     pub fn order(&mut self, now: u64) {
         self.ordered = Some(now);

@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::NONE_HELD;
 use super::restore::{asks_for_files, can_help, hangs_on_a_bundle, lacking};
+use crate::cause::Cause;
 use crate::condition::Node;
-use crate::decide::only_waits_for_evidence;
 use crate::ids::VaultId;
 use crate::plan::Known;
 use crate::wanted::Desired;
@@ -23,12 +22,14 @@ pub enum Back {
 }
 
 impl Back {
-    /// While it waits for evidence it has said nothing of the bundle.
+    /// While it waits for evidence it has said nothing of the bundle; and so it is where this program does not know the cause, for on the word of a
+    /// refusal things are made anew.
     #[must_use]
-    pub fn of_refusal(why: &str) -> Option<Self> {
+    pub fn of_refusal(why: &Cause) -> Option<Self> {
         match why {
-            _ if only_waits_for_evidence(why) => None,
-            NONE_HELD => Some(Self::NoneHeld),
+            _ if why.waits_for_evidence() => None,
+            Cause::Other { .. } => None,
+            Cause::NoBundle => Some(Self::NoneHeld),
             _ => Some(Self::Withheld),
         }
     }
@@ -170,7 +171,8 @@ mod tests {
         Known { seen: Seen { dir, shares, key: Key::Absent, ..Seen::default() }, ..Known::default() }
     }
 
-    /// UC-D: a controller that has no evidence yet refuses nothing, and has said nothing of the bundle; one that will not give it says so.
+    /// UC-D, invariant 4: a controller that has no evidence yet refuses nothing, and has said nothing of the bundle; one that will not give it says so.
+    /// What is said in words alone, or by a code of later, is no such word.
     #[test]
     fn what_only_waits_for_evidence_is_no_refusal() {
         for (why, back) in [
@@ -179,9 +181,12 @@ mod tests {
             (Withheld::FromTheFuture.coarse(), None),
             (Withheld::Failed { check: Check::Pcrs, why: String::new() }.coarse(), Some(Back::Withheld)),
             (Withheld::DeviceLost.coarse(), Some(Back::Withheld)),
-            (NONE_HELD, Some(Back::NoneHeld)),
+            (Cause::NoBundle, Some(Back::NoneHeld)),
+            (Cause::Other { code: 99, words: "of a later controller".to_owned() }, None),
+            (Cause::Other { code: 0, words: Cause::NoBundle.to_string() }, None),
+            (Cause::Other { code: 0, words: Cause::DeviceLost.to_string() }, None),
         ] {
-            assert_eq!(Back::of_refusal(why), back, "{why}");
+            assert_eq!(Back::of_refusal(&why), back, "{why:?}");
         }
     }
 

@@ -8,9 +8,11 @@ pub mod drill;
 pub mod history;
 pub mod holding;
 pub mod hope;
+pub mod rescue;
 pub mod restore;
 #[cfg(test)]
 mod tests;
+pub mod worth;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,9 +30,6 @@ pub use codec::{BadBundle, MAX_BUNDLE_BYTES, fitting};
 const LABEL: &[u8; 19] = b"eve-vault escrow v1";
 /// A root, and the tag.
 const SEALED_LEN: usize = 48;
-
-/// What a controller says to a node that asks for a bundle of a generation that it holds none of. A node that hears it waits for none.
-pub const NONE_HELD: &str = "the controller holds no bundle of this generation";
 
 /// Which bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

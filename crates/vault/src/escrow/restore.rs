@@ -55,6 +55,12 @@ pub fn can_help(known: &Known) -> bool {
     known.unseen || seen.is_vault() && seen.mark().is_none_or(|mark| mark == Mark::Made)
 }
 
+/// Whether the key files of a vault are gone whose key is at hand still: they are written anew as that key opened them, before any bundle is asked for.
+#[must_use]
+pub fn is_known_by_heart(known: &Known) -> bool {
+    !known.unseen && known.seen.is_vault() && !known.seen.has_metadata() && known.keys.held.is_some()
+}
+
 /// Whether a vault was made and its directory is away: nothing opens it to tell whether its key files are good, and a bundle may help once the directory
 /// is put back.
 #[must_use]
@@ -67,6 +73,15 @@ pub fn is_away(known: &Known) -> bool {
 #[must_use]
 pub fn hangs_on_a_bundle(known: &Known) -> bool {
     is_away(known) && !known.seen.has_metadata()
+}
+
+/// Whether the bundle is of another disk: vaults of which it has the key files stand here, and each under another key. A vault that was made anew since
+/// is so, too; where all of them are, the shares in the bundle tell, or nothing does.
+pub fn is_of_another_disk(bundle: &Bundle, dir_key: impl Fn(VaultId) -> Option<DirKey>) -> bool {
+    let is_same =
+        |(id, files): (&VaultId, &VaultFiles)| Some(hex::encode(dir_key(*id)?) == files.policy.name);
+    let mut here = bundle.vaults().iter().filter_map(is_same).peekable();
+    here.peek().is_some() && !here.any(|same| same)
 }
 
 /// The vaults whose key files lie whole in neither place, or open by none of the keys that they name, though they were made, and that nobody wants erased: those that a bundle can help.
@@ -236,6 +251,25 @@ mod tests {
             ),
         ] {
             assert_eq!((is_away(&known), hangs_on_a_bundle(&known)), is, "{what}");
+        }
+    }
+
+    /// Invariant 4: default vaults have the same names on each node, and by the keys that their directories stand under a disk is told from another's.
+    #[test]
+    fn a_bundle_of_another_disk_is_known_by_the_directories() {
+        let bundle = with(G, vec![]);
+        let (own, other) = (Some([0xab; 16]), Some([0xcd; 16]));
+        for (config, user, is) in [
+            (own, own, false),
+            (own, other, false),
+            (other, own, false),
+            (other, other, true),
+            (None, other, true),
+            (None, own, false),
+            (None, None, false),
+        ] {
+            let dir_key = |id| if id == CONFIG_VAULT { config } else { user };
+            assert_eq!(is_of_another_disk(&bundle, dir_key), is, "{config:?} {user:?}");
         }
     }
 

@@ -93,7 +93,7 @@ fn a_recorded_section_renews_nothing() {
 /// What is withheld, locked or being removed is not renewed, whatever nonce its section names; and the lease that lasts is left to end.
 #[test]
 fn what_is_not_released_is_not_renewed() {
-    let withheld = Release::Withheld { reason: "lost".to_owned() };
+    let withheld = Release::Withheld { reason: crate::cause::Cause::DeviceLost };
     for refused in [
         Entry { release: withheld, ..entry(Some(60)) },
         Entry { operation: Operation::Lock, ..entry(Some(60)) },

@@ -3,6 +3,7 @@
 //! Pure: rows are read before and written after; times, versions and what other rows say are arguments; words are made where people read.
 //! Invariant: only [`Gone`] has no keys, it is reached through a grace that is over, and nothing leads back from it.
 
+mod anew;
 mod fit;
 mod keys;
 mod moves;
@@ -16,13 +17,15 @@ use crate::defaults::DEFAULT_VAULTS;
 use crate::ids::{Epoch, Name};
 use crate::report::VaultReport;
 use crate::rotation::Epochs;
-use crate::section::MAX_VAULTS;
+use crate::section::{MAX_VAULTS, Presence};
 
 pub use fit::{Fit, Unfit, fits};
 pub use keys::{NodeAt, NotRotated, Rotated, Rotation};
 pub use moves::{Move, NotAdopted, NotRehomed, Orphan, Rehomed, Target, adopted, orphan};
 pub use node::{Bundles, Contact, Disk, ListOf, NotForgotten, NotRecreated};
-pub use wanted::{Applied, AskedVault, Deleted, Deletion, NotApplied, NotOver, applied};
+pub use wanted::{
+    Applied, AskedRemoval, AskedVault, Deleted, Deletion, NotApplied, NotDeleted, NotOver, Writer, applied,
+};
 
 /// Most vaults of a device beside its default ones: a section lists those too.
 pub const MOST_BESIDE_DEFAULTS: usize = MAX_VAULTS - DEFAULT_VAULTS.len();
@@ -67,6 +70,18 @@ pub enum Phase {
     },
     /// Locked and kept, until the operator wants it again or says when it is to go.
     Retained,
+}
+
+impl Phase {
+    /// As a section says it.
+    #[must_use]
+    pub fn presence(self) -> Presence {
+        match self {
+            Self::Wanted => Presence::Active,
+            Self::Grace { .. } => Presence::Removing,
+            Self::Retained => Presence::Retained,
+        }
+    }
 }
 
 /// What of a node's word on a vault decides about it.
@@ -132,6 +147,9 @@ pub enum NotDone {
     /// Of [`applied`].
     #[error("not applied")]
     Applied(#[from] NotApplied),
+    /// Of [`Listed::delete`] and [`Listed::to_remove`].
+    #[error("not deleted")]
+    Deleted(#[from] NotDeleted),
     /// Of [`Listed::rotate`].
     #[error("not rotated")]
     Rotated(#[from] NotRotated),

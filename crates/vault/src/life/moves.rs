@@ -121,6 +121,8 @@ pub struct Move {
     pub in_tpm: bool,
     /// What the new device has under its identity.
     pub target: Target,
+    /// How many vaults the new device has beside its default ones; none for a default vault, which has its room.
+    pub others: Option<usize>,
 }
 
 /// What a device has under the identity of a vault that comes to it.
@@ -172,6 +174,9 @@ pub enum NotRehomed {
     /// The new device has another vault of its name.
     #[error("the name is taken")]
     NameTaken,
+    /// The new device has [`MOST_BESIDE_DEFAULTS`].
+    #[error("no room")]
+    Full,
 }
 
 impl Listed {
@@ -213,6 +218,9 @@ impl Listed {
         }
         if how.target == Target::Used {
             return Err(NotRehomed::MadeThere);
+        }
+        if how.others.is_some_and(|others| others >= MOST_BESIDE_DEFAULTS) {
+            return Err(NotRehomed::Full);
         }
         let vault = Self { recreate: false, said: None, ..self };
         Ok(Rehomed { vault, replaces: how.target == Target::Unused })

@@ -1,13 +1,26 @@
 //! What an operator wants of a vault: that it is there, or not; and the end of its grace.
 
+use std::time::Duration;
+
 use super::{Gone, Listed, MOST_BESIDE_DEFAULTS, Phase};
 use crate::ids::{Name, VaultId};
 use crate::policy::Removal;
 use crate::section::Encryption;
 
-/// What a document asks of a vault.
+/// Who asks for a vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// A document of its own.
+    Document,
+    /// A rule, which gives the same to many devices, and is applied again for others of them.
+    Rule,
+}
+
+/// What is asked of a vault.
 #[derive(Debug, Clone, Copy)]
 pub struct AskedVault<'a> {
+    /// Who asks.
+    pub by: Writer,
     /// The policy that it names.
     pub policy: &'a Name,
     /// The encryption of that.
@@ -23,6 +36,8 @@ pub enum Applied {
     Created(Listed),
     /// It is as written.
     Unchanged,
+    /// It is removed from its device, or being removed, and a rule leaves it so.
+    Left,
     /// It is brought to what is written; one that was removed is kept.
     Changed(Listed),
 }
@@ -38,7 +53,7 @@ pub enum NotApplied {
     Full,
 }
 
-/// Applies a document. `there` is the listed vault of that name; `others` is how many are listed beside the default ones, which counts
+/// Applies a document or a rule. `there` is the listed vault of that name; `others` is how many are listed beside the default ones, which counts
 /// only where none is there.
 ///
 /// # Errors
@@ -49,6 +64,9 @@ pub fn applied(
     wish: AskedVault<'_>,
     others: usize,
 ) -> Result<Applied, NotApplied> {
+    if wish.by == Writer::Rule && there.as_ref().is_some_and(|listed| listed.phase != Phase::Wanted) {
+        return Ok(Applied::Left);
+    }
     if wish.present.is_some_and(|present| present != wish.encryption) {
         return Err(NotApplied::OtherEncryption);
     }
@@ -61,13 +79,46 @@ pub fn applied(
     }
 }
 
+/// How the removal of a vault is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AskedRemoval {
+    /// What its policy says of removal.
+    pub policy: Removal,
+    /// What its operator says in the place of that.
+    pub said: Option<Removal>,
+    /// Its operator said its name twice.
+    pub confirmed: bool,
+}
+
+/// Why a vault is not removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotDeleted {
+    /// It would be erased at once, and can't be kept again: that has to be said twice.
+    #[error("it has no grace, and its name was said once")]
+    NoGrace,
+}
+
+impl AskedRemoval {
+    fn removal(self) -> Result<Removal, NotDeleted> {
+        match self.said.unwrap_or(self.policy) {
+            Removal::DeleteAfter(Duration::ZERO) if !self.confirmed => Err(NotDeleted::NoGrace),
+            removal => Ok(removal),
+        }
+    }
+
+    /// A grace that runs goes on by this: its policy would only begin one.
+    fn leaves_a_grace(self) -> bool {
+        self.said.is_none() && matches!(self.policy, Removal::DeleteAfter(_))
+    }
+}
+
 /// The circumstances of a deletion.
 #[derive(Debug, Clone, Copy)]
 pub struct Deletion {
     /// Unix seconds.
     pub now: u64,
-    /// What its policy says of removal, or its operator in its place.
-    pub removal: Removal,
+    /// How it is asked for.
+    pub asked: AskedRemoval,
     /// The version of the device's next section.
     pub next_version: u64,
     /// The device showed that this database is an older copy: in the newer one the vault may be wanted.
@@ -80,12 +131,12 @@ pub enum Deleted {
     /// A default vault is never deleted: it is under its default policy, with all of its keys, for a key that went out may be in it before
     /// its node says so.
     Default(Listed),
-    /// Its grace runs already, and goes on as it was.
+    /// Its grace runs already, and goes on as it was: no other end was said.
     Already {
         /// When it ends.
         until: u64,
     },
-    /// Its grace begins.
+    /// Its grace begins, or ends at another time than it was to.
     Grace {
         /// The vault.
         vault: Listed,
@@ -132,17 +183,21 @@ pub enum NotOver {
 
 impl Listed {
     /// Deletes it.
-    #[must_use]
-    pub fn delete(self, id: VaultId, how: Deletion) -> Deleted {
-        if id.is_default() {
-            return Deleted::Default(Self { policy: None, phase: Phase::Wanted, ..self });
+    ///
+    /// # Errors
+    /// [`NotDeleted`]: it stays as it is.
+    pub fn delete(self, id: VaultId, how: Deletion) -> Result<Deleted, NotDeleted> {
+        match self.phase {
+            _ if id.is_default() => Ok(Deleted::Default(Self { policy: None, phase: Phase::Wanted, ..self })),
+            Phase::Grace { until } if how.asked.leaves_a_grace() => Ok(Deleted::Already { until }),
+            _ => Ok(self.remove(how, how.asked.removal()?)),
         }
-        let Removal::DeleteAfter(grace) = how.removal else {
+    }
+
+    fn remove(self, how: Deletion, removal: Removal) -> Deleted {
+        let Removal::DeleteAfter(grace) = removal else {
             return Deleted::Retained { vault: Self { phase: Phase::Retained, ..self } };
         };
-        if let Phase::Grace { until } = self.phase {
-            return Deleted::Already { until };
-        }
         let until = how.now.saturating_add(grace.as_secs());
         let vault = Self { phase: Phase::Grace { until }, ..self };
         if how.older {
@@ -156,13 +211,15 @@ impl Listed {
 
     /// One that is taken in only to be removed: its node lists it from now on, locked, and erases it
     /// when its grace is over; under a policy that retains, it is kept.
-    #[must_use]
-    pub fn to_remove(self, now: u64, removal: Removal) -> Self {
-        let phase = match removal {
+    ///
+    /// # Errors
+    /// [`NotDeleted`]: it is not taken in.
+    pub fn to_remove(self, now: u64, asked: AskedRemoval) -> Result<Self, NotDeleted> {
+        let phase = match asked.removal()? {
             Removal::DeleteAfter(grace) => Phase::Grace { until: now.saturating_add(grace.as_secs()) },
             Removal::Retain => Phase::Retained,
         };
-        Self { phase, ..self }
+        Ok(Self { phase, ..self })
     }
 
     /// Ends its grace: from here on it has no keys.

@@ -63,6 +63,33 @@ impl Hold {
     }
 }
 
+/// What is known of the node's own steps without a look at any vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeGlance {
+    /// One may be due: the whole plan says which.
+    PlanIt,
+    /// None is to be taken now; and why what was dropped is not dead yet, where something may have been.
+    Rests(Option<Hold>),
+}
+
+impl NodeGlance {
+    /// Nothing is taken while an errand is out (`asked`), and none soon after one failed.
+    #[must_use]
+    pub fn of(node: &Node, asked: bool) -> Self {
+        let may_be = node.table_lost() || node.past.is_something();
+        if may_be && !node.past.setback && !asked {
+            return Self::PlanIt;
+        }
+        Self::Rests(match node.tpm {
+            TpmSeen::Unknown => Some(Hold::Tpm),
+            TpmSeen::Present { table: TableSeen::Lost, .. } => Some(Hold::Table),
+            _ if !may_be => None,
+            _ if asked => Some(Hold::Asked),
+            _ => Some(Hold::Retry),
+        })
+    }
+}
+
 /// Nothing: all that was dropped is dead, and nothing is left over.
 pub(super) fn hold(
     known: &BTreeMap<VaultId, Known>,
@@ -77,7 +104,7 @@ pub(super) fn hold(
     }
     let past = node.past;
     let stepping = || vaults.iter().any(|(_, _, next)| matches!(next, Next::Do(_)));
-    if !(past.others || past.dropped || past.rescued) {
+    if !past.is_something() {
         None
     } else if past.setback {
         Some(Hold::Retry)
@@ -98,7 +125,7 @@ fn due(next: Upcoming) -> Hold {
 
 fn left_behind(known: &BTreeMap<VaultId, Known>, node: &Node) -> Option<Hold> {
     let of = |is: &dyn Fn(&Known) -> bool| known.iter().find(|(_, known)| is(known)).map(|(id, _)| *id);
-    let closed = matches!(node.tpm, TpmSeen::Present { pcrs: false, .. });
+    let closed = matches!(node.tpm, TpmSeen::Present { pcrs: false, .. }) && !node.past.anew;
     let damaged = || of(&|known| known.keys.has_share(ShareKey::Damaged));
     let lost = || of(&|known| known.seen.shares.all().contains(&Some(Mark::Lost)));
     let pcrs = closed.then_some(Hold::Pcrs);

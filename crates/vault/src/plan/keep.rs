@@ -2,8 +2,8 @@
 
 use super::note::Note;
 use super::space;
-use super::step::{Act, Finished, Op, Step, StepKind, Wait};
-use super::{Next, Settled, View, make, recovery, refit};
+use super::step::{Act, Finished, NoKey, Op, Step, StepKind, Wait};
+use super::{Next, Settled, View, in_the_way, make, recovery, refit, remove};
 use crate::condition::{
     Condition, Dir, Hint, Key, Keys, MetaCopy, MetaPlace, Part, Seen, ShareKey, Stage, Staged, State, TpmSeen,
 };
@@ -15,11 +15,17 @@ pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
     if want.policy.custody.needs_tpm() && view.node.tpm == TpmSeen::Absent && !view.keys.recovered {
         return impossible(view, want);
     }
+    if view.seen.dir == Dir::Covered {
+        return covered(view, want);
+    }
     match Condition::of(&view.facts(), want) {
         Condition::Broken(parts) if keys_may_tell(view, &parts) => try_keys(view, want, parts),
         Condition::Broken(_) if want.recreate => discard(view, want),
         Condition::Broken(parts) if shut(view, want) && locks(view.seen, &parts) => lock(view, want),
-        Condition::Broken(parts) => missing(parts),
+        Condition::Broken(parts) => missing(view, parts),
+        Condition::Whole if want.recreate && want.shut_given_up && is_under_another(view, want) => {
+            discard(view, want)
+        }
         Condition::Whole if shut(view, want) => lock(view, want),
         Condition::Whole => whole(view, want),
         Condition::Foreign => make::foreign(want),
@@ -28,6 +34,18 @@ pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
         }
         Condition::Unmade(stage) => make::next(view, want, stage),
     }
+}
+
+/// While it can't be looked at. That of key files that were gone when it was seen last is not locked: the kernel's key may be the last one.
+pub(super) fn unseen(view: &View<'_>, want: &Want, waits: Next) -> Next {
+    let locks = shut(view, want) && view.seen.has_metadata();
+    if locks { remove::lock(view, waits) } else { waits }
+}
+
+/// It is wrapped under a key that nobody has here: keys that are were tried.
+fn is_under_another(view: &View<'_>, want: &Want) -> bool {
+    let is_shut = view.seen.key == Key::Absent && !view.keys.opens() && view.keys.any() && !untried(view);
+    is_shut && why_closed(view, want).is_under_another()
 }
 
 /// It is to be locked: so it is wanted, or its lease is over.
@@ -77,13 +95,32 @@ fn try_keys(view: &View<'_>, want: &Want, parts: Vec<Part>) -> Next {
     match unwrap(view) {
         Some(act) => Next::Do(act),
         None if want.recreate => Next::Wait(view.setbacks.wait(StepKind::Unwrap)),
-        None => missing(parts),
+        None => missing(view, parts),
     }
 }
 
-fn missing(parts: Vec<Part>) -> Next {
-    let notes = parts.into_iter().map(Note::Missing).collect();
+fn missing(view: &View<'_>, parts: Vec<Part>) -> Next {
+    let still = !locks(view.seen, &parts) && view.seen.key == Key::Present;
+    let open = still.then_some(Note::OpenStill);
+    let unnamed = (view.seen.is_vault() && parts.contains(&Part::Metadata)).then_some(Note::Unnamed);
+    let notes = open.into_iter().chain(parts.into_iter().map(Note::Missing));
+    let notes = notes.chain(unnamed).chain(in_the_way::plain_at_path(view)).collect();
     Next::Settled(Settled { state: State::Missing, notes })
+}
+
+/// A mount over a vault is no loss of it: nothing is mended, made or discarded by what is seen there. It locks all the same, but for the directory
+/// itself, which the mount holds.
+fn covered(view: &View<'_>, want: &Want) -> Next {
+    match view.seen.key {
+        // Without key files the kernel's key may be the last one.
+        Key::Present | Key::Incomplete if shut(view, want) && view.seen.has_metadata() => {
+            match remove::lock(view, Next::noted(State::Failed, Note::Covered)) {
+                Next::Wait(_) => Next::noted(State::LockIncomplete, Note::Covered),
+                next => next,
+            }
+        }
+        _ => Next::noted(State::Failed, Note::Covered),
+    }
 }
 
 /// An impossible custody fails, and takes nothing away from a vault that is open, unless that is to be locked.
@@ -103,11 +140,11 @@ fn locks(seen: &Seen, missing: &[Part]) -> bool {
 }
 
 /// By an operator's order: what is left of a missing vault goes, then it is made anew. The share goes last, for with it
-/// the vault stops counting as made. Another vault that stands at its path is not part of the order.
+/// the vault stops counting as made. Whatever else stands at its path is not part of the order.
 fn discard(view: &View<'_>, want: &Want) -> Next {
     let seen = view.seen;
-    if seen.dir == Dir::OtherVault {
-        return Next::noted(State::Missing, Note::PathTaken);
+    if let Some(note) = in_the_way::of(view.id, seen) {
+        return Next::noted(State::Missing, note);
     }
     if view.node.table_lost() {
         // The node begins another, which is a step of its own.
@@ -118,7 +155,7 @@ fn discard(view: &View<'_>, want: &Want) -> Next {
         Step::Lock
     } else if copies.iter().any(|copy| *copy != MetaCopy::Absent) {
         Step::ForgetMetadata
-    } else if seen.dir != Dir::Absent || seen.staged != Staged::Nothing {
+    } else if seen.dir != Dir::Plain && (seen.dir != Dir::Absent || seen.staged != Staged::Nothing) {
         Step::DeleteDir
     } else if let Some(seal) = seen.share() {
         Step::DropShare(seal)
@@ -265,6 +302,12 @@ pub(super) fn why_closed(view: &View<'_>, want: &Want) -> Wait {
         {
             Wait::OtherKey { under }
         }
+        _ if let (Some(under), Some(newest)) = (under, view.keys.current)
+            && under > newest
+            && finished(view) != Finished::Never =>
+        {
+            Wait::NewerEpoch { under, newest }
+        }
         _ if view.keys.current.is_some() || under.is_none() => {
             Wait::OtherEpoch { under, finished: finished(view) }
         }
@@ -284,12 +327,11 @@ fn finished(view: &View<'_>) -> Finished {
 /// Why the controller's key is not at hand.
 pub(super) fn no_key(want: &Want) -> Wait {
     match &want.released {
-        _ if let Some(lacks) = &want.lacks => {
-            Wait::Withheld(format!("this node's evidence satisfies no policy ({lacks})"))
+        _ if let Some(lacks) = &want.lacks => Wait::Withheld(NoKey::NoPolicyMet(lacks.clone())),
+        Released::Withheld(why) if want.authority != Authority::Checkpoint => {
+            Wait::Withheld(NoKey::Told(why.clone()))
         }
-        Released::Withheld(reason) if want.authority != Authority::Checkpoint => {
-            Wait::Withheld(reason.clone())
-        }
+        Released::NotYet if want.authority != Authority::Checkpoint => Wait::Withheld(NoKey::NotYet),
         _ => Wait::ControllerKey,
     }
 }

@@ -67,7 +67,7 @@ fn make_share(view: &View<'_>, seal: Seal) -> Result<Step, Wait> {
         _ if view.node.can_seal(seal) => Ok(Step::MakeShare { seal, mark: Mark::Begun }),
         TpmSeen::Present { .. } if view.node.table_lost() => Err(Wait::Table),
         TpmSeen::Present { .. } if !view.node.measured => Err(Wait::NotMeasured),
-        TpmSeen::Present { .. } => Err(Wait::Pcrs),
+        TpmSeen::Present { .. } => Err(Wait::SealShut),
         TpmSeen::Unknown | TpmSeen::Absent => Err(Wait::Tpm),
     }
 }

@@ -4,10 +4,12 @@
 //! atomic and safe to repeat, so that after a power cut anywhere the next plan mends what is there.
 
 mod erasing;
+mod in_the_way;
 mod keep;
 mod make;
 mod node;
 mod note;
+mod reach;
 mod record;
 mod recovery;
 mod refit;
@@ -22,12 +24,12 @@ use crate::defaults;
 use crate::ids::VaultId;
 use crate::wanted::{Desired, Wish};
 
-pub use erasing::Hold;
+pub use erasing::{Hold, NodeGlance};
 pub use node::NodeStep;
 pub use note::{Note, RecoveryKept};
 pub use record::RecordDoor;
 pub(crate) use recovery::note as recovery_note;
-pub use step::{Act, Finished, Op, Setbacks, Step, StepKind, Wait};
+pub use step::{Act, Finished, NoKey, Op, Setbacks, Step, StepKind, Wait};
 
 /// What to do next for one vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,10 +88,14 @@ impl<'a> View<'a> {
 /// What to do next for one vault. Pure and cheap.
 #[must_use]
 pub fn next(view: &View<'_>) -> Next {
-    let next = match view.wish {
+    held_back(view, wished(view))
+}
+
+fn wished(view: &View<'_>) -> Next {
+    match view.wish {
         Wish::Keep(want) => keep::next(view, want),
         Wish::Delete => remove::delete(view),
-        Wish::Gone => Next::noted(State::Removed, erasing::note(view.seen)),
+        Wish::Gone => remove::lock_own(view, Next::noted(State::Removed, erasing::note(view.seen))),
         Wish::Orphan => remove::lock_own(view, Next::noted(State::Orphan, Note::Orphan)),
         Wish::Unlisted => remove::lock_own(view, Next::noted(view.seen.state(), Note::Unlisted)),
         Wish::Lock => remove::lock(view, Next::noted(view.seen.state(), Note::LeftAsItIs)),
@@ -98,7 +104,24 @@ pub fn next(view: &View<'_>) -> Next {
             remove::lock_own(view, Next::noted(view.seen.state(), note))
         }
         Wish::Leave => Next::noted(view.seen.state(), Note::LeftAsItIs),
+    }
+}
+
+/// Of a vault that can't be looked at nothing is concluded, but it locks all the same: a lock needs no more than the name of its key. Else
+/// whoever can have its directory not be looked at would keep it open.
+fn unseen(view: &View<'_>) -> Next {
+    let waits = Next::Wait(Wait::Unseen);
+    let next = match view.wish {
+        Wish::Keep(want) => keep::unseen(view, want, waits),
+        Wish::Delete | Wish::Lock => remove::lock(view, waits),
+        Wish::Leave if keep::unlisted_lease_over(view).is_none() => waits,
+        Wish::Gone | Wish::Orphan | Wish::Unlisted | Wish::Leave => remove::lock_own(view, waits),
     };
+    held_back(view, next)
+}
+
+/// What failed a short while ago, or is under way, waits.
+fn held_back(view: &View<'_>, next: Next) -> Next {
     match next {
         Next::Do(act) if view.setbacks.contains(act.step.kind()) => {
             Next::Wait(view.setbacks.wait(act.step.kind()))
@@ -116,7 +139,7 @@ pub struct Known {
     pub keys: Keys,
     /// Steps that failed a short while ago, and one that is under way.
     pub setbacks: Setbacks,
-    /// It was not observed yet, or could not be: nothing is planned by what was seen before.
+    /// It was not observed yet, or could not be: nothing is planned by what was seen before, but that its key leaves the kernel.
     pub unseen: bool,
     /// A bundle in escrow may bring back what it lacks, and the controller was not heard on that: no order makes it anew meanwhile.
     pub hoped: bool,
@@ -156,6 +179,6 @@ pub fn one(desired: &Desired, id: VaultId, known: &Known, node: &Node) -> (Wish,
         want.recreate &= !known.hoped;
     }
     let view = View { id, wish: &wish, seen: &known.seen, keys: &known.keys, node, setbacks: known.setbacks };
-    let next = if known.unseen { Next::Wait(Wait::Unseen) } else { next(&view) };
+    let next = if known.unseen { unseen(&view) } else { next(&view) };
     (wish, next)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Hold, Known};
+use super::{Hold, Known, in_the_way};
 use crate::condition::{Dir, Node};
 use crate::defaults::DEFAULT_VAULTS;
 use crate::ids::VaultId;
@@ -51,7 +51,8 @@ fn begin_table(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node)
     let ordered = |id: VaultId, known: &Known| {
         let wish = desired.wish(id, node, known.seen.is_nothing());
         let anew = matches!(wish, Wish::Keep(want) if want.recreate);
-        anew && !known.unseen && !known.hoped && known.seen.dir != Dir::OtherVault
+        let free = known.seen.dir != Dir::Covered && in_the_way::of(id, &known.seen).is_none();
+        anew && !known.unseen && !known.hoped && free
     };
     if !all.iter().any(|(id, known)| ordered(**id, known)) {
         return None;

@@ -2,6 +2,7 @@
 
 use super::step::Wait;
 use crate::condition::{Others, Part};
+use crate::ids::VaultId;
 use crate::section::{Custody, Encryption, Presence};
 use crate::space::{StorageLimit, Unbounded};
 
@@ -17,6 +18,24 @@ pub enum Note {
     /// Something else is at the vault's path.
     #[error("something else stands at its path; move it away")]
     PathTaken,
+    /// Files that nobody encrypted are, and it is no default vault.
+    #[error(
+        "plain files stand at its path, which are not its own: nothing that is ordered of it goes on there, and they are not deleted; move them away"
+    )]
+    PlainFiles,
+    /// The same, at a default vault's.
+    #[error("plain files stand at its path: an order to make it anew moves them into it, as at a first boot")]
+    PlainGoIn,
+    /// Originals that were moved in, and not looked at once more yet.
+    #[error(
+        "plain files that were moved into it stand at persist/vaults/.new/{_0} still, and are not deleted by an order; take from them what you need, and move them away"
+    )]
+    PlainStaged(VaultId),
+    /// Its key files are gone, and a directory under a policy stands at its path.
+    #[error(
+        "an encrypted directory stands at its path, and key files of no vault name its key: an order to make this vault anew deletes it with what is in it; if it may be another vault's, move it away first"
+    )]
+    Unnamed,
     /// Deleted, and a copy of its share that was taken earlier opens as long as the roots are there that it was sealed under.
     #[error("removed, and being erased: not yet dead")]
     Erasing,
@@ -26,6 +45,16 @@ pub enum Note {
     /// It has another share now, or none.
     #[error("an older share of it is being erased: not yet dead")]
     OlderShare,
+    /// A mount hides it.
+    #[error(
+        "something is mounted over its directory, or over a folder that it lies in, and what is under that is not seen: nothing of it is changed; unmount it (`findmnt` shows it)"
+    )]
+    Covered,
+    /// Its key files are gone, and the kernel has its key.
+    #[error(
+        "it is still open, whatever is wanted of it: the kernel may have the last key of it, and with the next boot that is gone; copy out what is in it"
+    )]
+    OpenStill,
     /// No section says anything about it.
     #[error("no list of vaults from the controller is in force: it is left as it is")]
     LeftAsItIs,

@@ -107,6 +107,7 @@ fn unfinished(view: &View<'_>, want: &Want) -> Option<Note> {
 fn share_away(view: &View<'_>, want: &Want) -> Wait {
     match want.policy.seal {
         Seal::Pcrs if shareless(view, Seal::Pcrs) && !view.node.measured => Wait::NotMeasured,
+        Seal::Pcrs if shareless(view, Seal::Pcrs) => Wait::SealShut,
         Seal::Pcrs => Wait::Pcrs,
         Seal::Tpm => Wait::Tpm,
     }

@@ -8,7 +8,7 @@
 
 use super::note::Note;
 use super::step::{Act, Op, Step, StepKind, Wait};
-use super::{Next, View};
+use super::{Next, View, in_the_way};
 use crate::condition::{Dir, Key, MetaCopy, Staged, State, TpmSeen};
 
 pub(super) fn delete(view: &View<'_>) -> Next {
@@ -16,9 +16,11 @@ pub(super) fn delete(view: &View<'_>) -> Next {
     let copies = [seen.first, seen.second];
     let step = if seen.key == Key::Present {
         Step::Lock
-    } else if matches!(seen.dir, Dir::OtherVault | Dir::Stranger | Dir::Plain) {
+    } else if seen.dir == Dir::Covered {
+        return Next::noted(State::Failed, Note::Covered);
+    } else if let Some(note) = in_the_way::of(view.id, seen) {
         // What stands there is not the vault that nobody lists any more. The metadata, by which this can be told, stays too.
-        return Next::noted(State::Failed, Note::PathTaken);
+        return Next::noted(State::Failed, note);
     } else if copies.iter().any(|copy| *copy != MetaCopy::Absent) {
         Step::ForgetMetadata
     } else if seen.dir != Dir::Absent || seen.staged != Staged::Nothing {

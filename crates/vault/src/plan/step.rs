@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::cause::Cause;
 use crate::condition::{MetaPlace, RecoveryHint};
 use crate::custody::Wrapping;
 use crate::ids::Epoch;
@@ -200,6 +201,20 @@ impl Setbacks {
     }
 }
 
+/// Why the controller's key does not come.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoKey {
+    /// It says so.
+    #[error("{0}")]
+    Told(Cause),
+    /// No section comes to this session: which demand of the policies its evidence does not meet.
+    #[error("this node's evidence satisfies no policy ({0})")]
+    NoPolicyMet(String),
+    /// No list spoke of the vault yet.
+    #[error("the controller has released no key for it yet")]
+    NotYet,
+}
+
 /// What a vault waits for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Wait {
@@ -210,7 +225,7 @@ pub enum Wait {
     Contact,
     /// The controller says no, for now.
     #[error("its key is withheld: {0}")]
-    Withheld(String),
+    Withheld(NoKey),
     /// The controller's key, not released to this session yet.
     #[error("waits for the controller's key")]
     ControllerKey,
@@ -220,6 +235,11 @@ pub enum Wait {
     /// `P_g` can't be read.
     #[error("its share is sealed to a measured boot, and the TPM does not give it in this one")]
     Pcrs,
+    /// The same, and nothing of it is sealed there yet.
+    #[error(
+        "its policy says `seal: pcrs`, and the TPM does not give the secret for that in this boot: approve this boot (`evc reference approve`), and it is bound to this boot by itself; or boot the state that it is bound to, or choose `seal: tpm`"
+    )]
+    SealShut,
     /// Sealed to this boot it would open under any.
     #[error(
         "boot not measured, and its policy says `seal: pcrs`: see that the firmware measures the boot into the TPM's SHA-256 or SHA-384 bank, or choose `seal: tpm`"
@@ -230,6 +250,14 @@ pub enum Wait {
         "the node's share table does not open under this TPM (cleared, exchanged, or the disk was wiped): bring back the TPM or disk that belongs here; if `evc escrow list` has a bundle of this node, approve this boot (`evc reference approve`), and it comes back by itself; only if there is none recreate a default vault to begin a new table: what hung on the old one is lost then"
     )]
     Table,
+    /// It is wrapped under a key that is newer than all that the controller gives.
+    #[error("{}", newer_epoch(*.under, *.newest))]
+    NewerEpoch {
+        /// That of its key files.
+        under: Epoch,
+        /// The newest that the controller gives.
+        newest: Epoch,
+    },
     /// The controller's keys are not those it is wrapped under.
     #[error("{}", other_epoch(*.under, *.finished))]
     OtherEpoch {
@@ -240,7 +268,7 @@ pub enum Wait {
     },
     /// The controller's key of this number is another.
     #[error(
-        "it is wrapped under another key of epoch {under} than the controller gives: that of another controller, or of another copy of its database. What is in it is kept, and opens once that key is back: bring that controller or its database back, or move the vault by its recovery key (`eve vault recover`)"
+        "it is wrapped under another key of epoch {under} than the controller gives: that of another controller, or of another copy of its database. What is in it is kept, and opens once that key is back: bring that controller or its database back, or move the vault by its recovery key (`eve vault recover`). If that is given up: `eve vault recreate` with --despite-other-key makes it anew, empty"
     )]
     OtherKey {
         /// As its metadata says.
@@ -270,6 +298,25 @@ pub enum Wait {
     Unseen,
 }
 
+impl Wait {
+    /// What is known of this boot, and of the one that the TPM's root is bound to, says more.
+    #[must_use]
+    pub fn is_for_pcrs(&self) -> bool {
+        matches!(self, Self::Pcrs | Self::SealShut)
+    }
+
+    /// The vault stands, and the key that it is wrapped under is not among the controller's: another controller's, or of an epoch that is over.
+    #[must_use]
+    pub fn is_under_another(&self) -> bool {
+        matches!(
+            self,
+            Self::OtherKey { .. }
+                | Self::NewerEpoch { .. }
+                | Self::OtherEpoch { finished: Finished::Yes, .. }
+        )
+    }
+}
+
 /// What tells whether a vault was ever finished: only then is there data in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finished {
@@ -281,6 +328,12 @@ pub enum Finished {
     NotKnown,
 }
 
+fn newer_epoch(under: Epoch, newest: Epoch) -> String {
+    format!(
+        "it is wrapped under epoch {under}, and the controller's newest is {newest}: the controller works on an older copy of its database, or is another one than made that key. What is in the vault is kept. Bring the newest database back, and run `evc begin-anew --confirm` on it if another was begun anew since; or move the vault by its recovery key (`eve vault recover`). If that is given up: `eve vault recreate` with --despite-other-key makes it anew, empty"
+    )
+}
+
 fn other_epoch(under: Option<Epoch>, finished: Finished) -> String {
     let under = under.map_or_else(|| "unknown".to_owned(), |epoch| epoch.to_string());
     let shut = format!(
@@ -288,7 +341,7 @@ fn other_epoch(under: Option<Epoch>, finished: Finished) -> String {
     );
     match finished {
         Finished::Yes => format!(
-            "{shut}. What is in it is kept, and opens only if the controller gives that epoch's key again"
+            "{shut}. What is in it is kept, and opens only if the controller gives that epoch's key again. If that is given up: `eve vault recreate` with --despite-other-key makes it anew, empty"
         ),
         Finished::Never => {
             format!("{shut}. It was never finished and nothing is in it: `eve vault recreate` makes it anew")

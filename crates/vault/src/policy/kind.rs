@@ -3,10 +3,11 @@
 
 use serde_saphyr::{Location, Spanned};
 
-use super::raw::{Fields as _, NotBuilt, Raw, RawHead, RawPolicy, RawVault, Text};
-use super::{BadFile, Document, check};
-
-type Checked<T> = Result<T, BadFile>;
+use super::parts::{Checked, later, needed};
+use super::raw::{Fields as _, NotBuilt, Raw, RawHead};
+use super::vault::{RawVault, vault};
+use super::vault_policy::{RawPolicy, policy};
+use super::{BadFile, Document};
 
 /// A kind of document.
 #[derive(Clone, Copy)]
@@ -23,21 +24,22 @@ const KUBERNETES: [&str; 3] = ["apiVersion", "metadata", "spec"];
 /// Checks a document of any kind. With it comes the place of its name.
 pub(super) fn document(raw: Spanned<Raw>) -> Checked<(Document, Location)> {
     let place = raw.referenced;
-    let Raw { head: RawHead { kind, name }, policy, vault, not_built, unknown } = raw.value;
+    let Raw { head: RawHead { kind, name }, policy: of_policy, vault: of_vault, not_built, unknown } =
+        raw.value;
     no_kubernetes(&unknown)?;
     let kind = Kind::of(&needed("kind", kind, place, KINDS)?)?;
     kind.knows(&unknown)?;
     let name = needed("name", name, place, "name it: `name: berlin-lines`")?;
     let document = match kind {
         Kind::Policy => {
-            kind.has_no(vault.first())?;
+            kind.has_no(of_vault.first())?;
             built(&not_built)?;
-            check::policy(&name, policy).map(Document::Policy)
+            policy(&name, of_policy).map(Document::Policy)
         }
         Kind::Vault => {
-            kind.has_no(policy.first())?;
+            kind.has_no(of_policy.first())?;
             built(&not_built)?;
-            check::vault(&name, vault)
+            vault(&name, of_vault)
         }
     };
     Ok((document?, name.referenced))
@@ -106,12 +108,4 @@ fn built(fields: &NotBuilt) -> Checked<()> {
         _ => "leave it out; the size of a vault is not limited",
     };
     Err(later(at, field, advice))
-}
-
-pub(super) fn later(place: Location, what: &str, advice: &str) -> BadFile {
-    BadFile::at(place, format!("`{what}` is not built yet"), advice)
-}
-
-pub(super) fn needed(field: &str, value: Text, place: Location, advice: &str) -> Checked<Spanned<String>> {
-    value.ok_or_else(|| BadFile::at(place, format!("`{field}` is missing"), advice))
 }

@@ -1,17 +1,16 @@
-//! A document as it lies in the file: the fields that are written, each in the group of the kind that has it, with its place. Not checked; `kind`
-//! and `check` do that. The kind may stand after the fields, so they are sorted by their names here, and judged once it is known. What is not
-//! built yet is accepted here only to be named in the refusal.
-
-use std::collections::BTreeMap;
+//! A document as it lies in the file: the fields that are written, each in the group of the kind that has it, with its place. Not checked: `kind`
+//! and the file of each kind do that. The kind may stand after the fields, so they are sorted by their names here, and judged once it is known.
+//! What is not built yet is accepted here only to be named in the refusal.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
+use super::vault::RawVault;
+use super::vault_policy::RawPolicy;
+
 /// A text and where it stands.
 pub(super) type Text = Option<Spanned<String>>;
-/// Devices by their labels.
-pub(super) type RawLabels = BTreeMap<String, Spanned<Option<String>>>;
 
 /// Fields that belong together, none of which need be written.
 pub(super) trait Fields: Default {
@@ -30,13 +29,18 @@ macro_rules! fields {
         $(#[$doc])*
         #[derive(Default)]
         pub(super) struct $group {
-            $(pub(super) $field: Option<Spanned<$of>>),+
+            $(pub(super) $field: Option<serde_saphyr::Spanned<$of>>),+
         }
 
-        impl Fields for $group {
+        impl $crate::policy::raw::Fields for $group {
             const NAMES: &[&str] = &[$(stringify!($field)),+];
 
-            fn take<'de, A: MapAccess<'de>>(&mut self, field: &str, map: &mut A) -> Result<bool, A::Error> {
+            fn take<'de, A: serde::de::MapAccess<'de>>(
+                &mut self,
+                field: &str,
+                map: &mut A,
+            ) -> Result<bool, A::Error> {
+                use $crate::policy::raw::Written;
                 match field {
                     $(stringify!($field) => self.$field = Some(map.next_value::<Written<$of>>()?.0),)+
                     _ => return Ok(false),
@@ -44,35 +48,18 @@ macro_rules! fields {
                 Ok(true)
             }
 
-            fn first(&self) -> Option<(&'static str, Location)> {
+            fn first(&self) -> Option<(&'static str, serde_saphyr::Location)> {
                 let all = [$(self.$field.as_ref().map(|field| (stringify!($field), field.referenced))),+];
                 all.into_iter().flatten().min_by_key(|(_, at)| (at.line(), at.column()))
             }
         }
     };
 }
+pub(super) use fields;
 
 fields! {
-    /// What a document of any kind has.
+    /// The head of a document of any kind.
     RawHead { kind: String, name: String }
-}
-fields! {
-    /// What a VaultPolicy has beside it.
-    RawPolicy {
-        custody: String,
-        seal: String,
-        encryption: String,
-        attest: RawAttest,
-        on_removal: RawRemoval,
-        operation: String,
-        lease: String,
-        recovery: RawRecovery,
-        storage_limit: String,
-    }
-}
-fields! {
-    /// What a Vault has beside it.
-    RawVault { device: String, devices: RawLabels, policy: String }
 }
 fields! {
     /// What no kind has yet.
@@ -126,26 +113,8 @@ impl<'de> Deserialize<'de> for Raw {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawAttest {
-    #[serde(default, deserialize_with = "written")]
-    pub(super) every: Text,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) require: Option<Spanned<Vec<Spanned<String>>>>,
-    #[serde(default, deserialize_with = "written")]
-    pub(super) on_failure: Text,
-}
-
-/// `{ recipients: [age1...] }`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawRecovery {
-    pub(super) recipients: Spanned<Vec<Spanned<String>>>,
-}
-
 /// The value of a key that is written.
-struct Written<T>(Spanned<T>);
+pub(super) struct Written<T>(pub(super) Spanned<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Written<T> {
     /// With none it would be taken for one that is left out, and so for its default, which may be the weaker choice.
@@ -158,38 +127,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Written<T> {
     }
 }
 
-fn written<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<Spanned<T>>, D::Error> {
+pub(super) fn written<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<Spanned<T>>, D::Error> {
     Written::deserialize(from).map(|Written(value)| Some(value))
-}
-
-/// `{ delete_after: 72h }`, or the word `retain`.
-pub(super) enum RawRemoval {
-    Map(RawRemovalMap),
-    Word(String),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawRemovalMap {
-    pub(super) delete_after: Spanned<String>,
-}
-
-impl<'de> Deserialize<'de> for RawRemoval {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct MapOrWord;
-        impl<'de> Visitor<'de> for MapOrWord {
-            type Value = RawRemoval;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("`{ delete_after: 72h }`")
-            }
-            fn visit_str<E>(self, word: &str) -> Result<RawRemoval, E> {
-                Ok(RawRemoval::Word(word.to_owned()))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawRemoval, A::Error> {
-                let read = serde::de::value::MapAccessDeserializer::new(map);
-                RawRemovalMap::deserialize(read).map(RawRemoval::Map)
-            }
-        }
-        from.deserialize_any(MapOrWord)
-    }
 }

@@ -77,18 +77,9 @@ impl Table {
     /// # Errors
     /// [`TableError`]: nothing of it is used.
     pub fn decode(bytes: &[u8], key: &TableKey) -> Result<Self, TableError> {
-        let form = Form::of(bytes).ok_or(TableError::NotATable)?;
-        if !(form.head_len() + MAC_LEN..=MAX_TABLE_BYTES).contains(&bytes.len()) {
-            return Err(TableError::NotATable);
-        }
-        let (body, mac) = bytes.split_at(bytes.len() - MAC_LEN);
+        let (form, body, mac) = parts(bytes).ok_or(TableError::NotATable)?;
         hmac::verify(&mac_key(key), body, mac).map_err(|_| TableError::NotAuthentic)?;
-        let (head, rest) = body.split_at(form.head_len());
-        let table = form.read_head(head)?;
-        let entries_len = usize::from(u16::from_be_bytes(fixed(head, head.len() - 2))) * ENTRY_LEN;
-        let (entries, drops) = rest.split_at_checked(entries_len).ok_or(NOT_COUNTED)?;
-        form.read_drops(drops, table.dropped.others)
-            .and_then(|dropped| Ok(Self { dropped, entries: read_entries(entries)?, ..table }))
+        form.read(body)
     }
 
     fn flags(&self) -> u8 {
@@ -98,6 +89,20 @@ impl Table {
             | flag(self.dropped.others, OTHERS_DROPPED)
             | flag(self.escrowed, ESCROWED)
     }
+}
+
+/// Whether these bytes have the form of a whole table, whoever's it is: nothing is authenticated.
+#[must_use]
+pub fn looks_whole(bytes: &[u8]) -> bool {
+    parts(bytes).is_some_and(|(form, body, _)| form.read(body).is_ok())
+}
+
+/// What is authenticated, and by what.
+fn parts(bytes: &[u8]) -> Option<(Form, &[u8], &[u8])> {
+    let form = Form::of(bytes)?;
+    let is_long = (form.head_len() + MAC_LEN..=MAX_TABLE_BYTES).contains(&bytes.len());
+    let (body, mac) = is_long.then(|| bytes.split_at(bytes.len() - MAC_LEN))?;
+    Some((form, body, mac))
 }
 
 /// Of which vaults a share lies in these bytes, and under which seal, by their own word: nothing is authenticated. Of what is no table, none.
@@ -142,6 +147,15 @@ impl Form {
 
     fn head_len(self) -> usize {
         HEAD_LEN - EDITION_LEN + self.edition_len()
+    }
+
+    fn read(self, body: &[u8]) -> Result<Table, TableError> {
+        let (head, rest) = body.split_at(self.head_len());
+        let table = self.read_head(head)?;
+        let entries_len = usize::from(u16::from_be_bytes(fixed(head, head.len() - 2))) * ENTRY_LEN;
+        let (entries, drops) = rest.split_at_checked(entries_len).ok_or(NOT_COUNTED)?;
+        self.read_drops(drops, table.dropped.others)
+            .and_then(|dropped| Ok(Table { dropped, entries: read_entries(entries)?, ..table }))
     }
 
     /// All but the entries, and the vaults that shares were dropped of.

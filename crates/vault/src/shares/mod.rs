@@ -20,7 +20,7 @@ use crate::roots::Vsk;
 use crate::secret::TpmShare;
 use crate::section::{MAX_VAULTS, Seal};
 
-pub use codec::{MAX_TABLE_BYTES, TableError, named};
+pub use codec::{MAX_TABLE_BYTES, TableError, looks_whole, named};
 pub use next::NextError;
 
 /// Most entries: two for each vault of a section and for the two default ones.

@@ -42,6 +42,15 @@ fn ko1_a_share_opens_under_its_own_root_alone() {
     assert_eq!(open("0".repeat(32).parse().expect("a UUID"), &root(7).vsk()), Err(OpenError::Absent));
 }
 
+/// Invariant 4: a whole table is told from a damaged one without the root that it is of.
+#[test]
+fn a_whole_table_is_known_by_its_form() {
+    let whole = table().encode(&root(7).table_key());
+    assert!(looks_whole(&whole) && Table::decode(&whole, &root(6).table_key()).is_err());
+    assert!((0..whole.len()).all(|cut| !looks_whole(&whole[..cut])), "cut");
+    assert!(!looks_whole(&vec![0; whole.len()]) && !looks_whole(&[&whole[..], &[0]].concat()));
+}
+
 /// KO-1: a share moved to another vault's line, or to another generation's table, does not open.
 #[test]
 fn ko1_a_share_is_bound_to_vault_and_generation() {

@@ -45,6 +45,8 @@ pub struct Desired {
     pub lacks: Option<String>,
     /// Orders of root on the node: make this missing vault anew.
     pub recreate: BTreeSet<VaultId>,
+    /// Of these root gives up what no key at hand opens too.
+    pub shut_given_up: BTreeSet<VaultId>,
 }
 
 impl Desired {
@@ -87,6 +89,7 @@ impl Desired {
         }
         want.lacks.clone_from(&self.lacks);
         want.recreate |= self.recreate.contains(&id);
+        want.shut_given_up = self.shut_given_up.contains(&id);
         want
     }
 
@@ -102,6 +105,8 @@ impl Desired {
         match (live, &self.record) {
             (Some(live), RecordSeen::Read(record)) if record.authorizes(live, id) => Wish::Delete,
             (_, RecordSeen::Read(record)) if nothing && record.removed.contains_key(&id) => Wish::Gone,
+            // No list speaks of it, and there is nothing to keep: the record remembers so many removals and no more.
+            (Some(_), RecordSeen::Read(_)) if nothing => Wish::Gone,
             (None, _) if self.kept_locked(id) => Wish::Lock,
             (None, _) => Wish::Leave,
             (Some(_), RecordSeen::Unreadable) => Wish::Unlisted,

@@ -10,6 +10,7 @@ mod desired;
 mod listing;
 mod record;
 
+use crate::cause::Cause;
 use crate::condition::{Node, TpmSeen};
 use crate::defaults;
 use crate::ids::{Epoch, Name, VaultId};
@@ -43,7 +44,9 @@ pub enum Released {
         last: Epoch,
     },
     /// Nothing now, and why.
-    Withheld(String),
+    Withheld(Cause),
+    /// Nothing yet, of a default vault that no list speaks of.
+    NotYet,
 }
 
 /// A vault that is to be there.
@@ -61,6 +64,8 @@ pub struct Want {
     pub created: bool,
     /// An operator ordered it made anew, empty, if it is missing.
     pub recreate: bool,
+    /// And root on the node gave up what is in it, where it stands and is wrapped under a key that nobody has here.
+    pub shut_given_up: bool,
     /// The controller's keys.
     pub released: Released,
     /// Which demand of the policies the evidence does not meet, so that no section, and no key, comes.
@@ -92,6 +97,7 @@ impl Want {
             standing: entry.standing,
             created: entry.created,
             recreate: entry.recreate && authority == Authority::Live,
+            shut_given_up: false,
             released,
             lacks: None,
             authority,
@@ -102,7 +108,7 @@ impl Want {
     fn of_default(id: VaultId, node: &Node, authority: Authority) -> Self {
         let policy = default_policy(node);
         let needs = policy.custody.needs_controller();
-        let released = if needs { Released::Withheld(NO_CONTACT.to_owned()) } else { Released::NotNeeded };
+        let released = if needs { Released::NotYet } else { Released::NotNeeded };
         Self {
             name: defaults::name(id).unwrap_or_else(|| nameless(id)),
             policy,
@@ -110,6 +116,7 @@ impl Want {
             standing: Presence::Active,
             created: false,
             recreate: false,
+            shut_given_up: false,
             released,
             lacks: None,
             authority,
@@ -117,8 +124,6 @@ impl Want {
         }
     }
 }
-
-const NO_CONTACT: &str = "the controller has released no key for it yet";
 
 /// The policy of default vaults that nobody changed (DF-3) on this node.
 #[must_use]

@@ -1,4 +1,4 @@
-//! The controller's database and what it does with it: glue, over the shipped `life`, `decide`, `challenge` and `ledger`. What the real one keeps
+//! The controller's database and what it does with it: glue, over the shipped `life`, `draft` (with `decide` and `challenge`) and `ledger`. What the real one keeps
 //! in rows is kept in a value here, which can be copied and put back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,25 +6,22 @@ use std::time::Duration;
 
 use attest::SessionKey;
 use vault::belief::{Beside, LockOrders, Said, Signed, SignedAnswer};
-use vault::decide::{
-    Asking, Bar, ChallengeWay, Decision, Ruling, Standing, StandingAt, Subject, TpmPin, Withheld, challenge,
-    decide, lacking,
-};
+use vault::decide::{Asking, Bar, BundleNeeded, ChallengeWay, Ruling, Standing, StandingAt, Subject, TpmPin};
+use vault::draft::{Asked, Draft, DraftDigest, Facts, Line, ToList, Told};
 use vault::ids::{Incarnation, SectionDigest, SectionVersion};
 use vault::ledger::{Ledger, Older};
 use vault::life::{
-    Applied, AskedVault, Contact, Deleted, Deletion, Life, Listed, Phase, Rotated, Rotation, applied,
+    Applied, AskedRemoval, AskedVault, Contact, Deleted, Deletion, Life, Listed, Phase, Rotated, Rotation,
+    Writer, applied,
 };
 use vault::policy::{Attest, Check, Door, Removal, VaultPolicy};
 use vault::rotation::Epochs;
-use vault::section::{
-    Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, SealedKey, Section,
-};
+use vault::section::{Custody, Encryption, Entry, NodePolicy, Release, Seal, SealedKey, Section};
 
-use crate::evidence::Appraised;
 use crate::guards::Guard;
 use crate::state::{USER, digest_of};
 use crate::world::controller::DEVICE;
+use crate::world::evidence::Appraised;
 use crate::world::seams::Word;
 use crate::world::{KEY, ROOT};
 
@@ -37,7 +34,7 @@ pub(crate) struct Controller {
     incarnation: u8,
     past: Vec<Incarnation>,
     version: u64,
-    digest: Option<u64>,
+    digest: Option<DraftDigest>,
     ledger: Ledger,
     pub(crate) older: Option<Older>,
     /// Nothing: it was removed, and forgotten.
@@ -123,8 +120,9 @@ impl Controller {
         let Some(listed) = self.listed().cloned() else { return false };
         let older = self.older.is_some();
         let removal = Removal::DeleteAfter(Duration::from_secs(GRACE_S));
-        let how = Deletion { now: NOW, removal, next_version: self.version + 1, older };
-        let (Deleted::Grace { vault, .. } | Deleted::Held { vault, .. }) = listed.delete(USER, how) else {
+        let asked = AskedRemoval { policy: removal, said: None, confirmed: false };
+        let how = Deletion { now: NOW, asked, next_version: self.version + 1, older };
+        let Ok(Deleted::Grace { vault, .. } | Deleted::Held { vault, .. }) = listed.delete(USER, how) else {
             return false;
         };
         (self.life, self.words) = (Some(Life::Listed(vault)), self.words + 1);
@@ -135,8 +133,9 @@ impl Controller {
     pub(crate) fn retain(&mut self) -> bool {
         let Some(listed) = self.listed().cloned() else { return false };
         let next_version = self.version + 1;
-        let how = Deletion { now: NOW, removal: Removal::Retain, next_version, older: self.older.is_some() };
-        let Deleted::Retained { vault } = listed.delete(USER, how) else { return false };
+        let asked = AskedRemoval { policy: Removal::Retain, said: None, confirmed: false };
+        let how = Deletion { now: NOW, asked, next_version, older: self.older.is_some() };
+        let Ok(Deleted::Retained { vault }) = listed.delete(USER, how) else { return false };
         (self.life, self.words) = (Some(Life::Listed(vault)), self.words + 1);
         true
     }
@@ -169,16 +168,7 @@ impl Controller {
         }
         (self.incarnation, self.version, self.digest) = (fresh, 0, None);
         (self.ledger, self.older) = (Ledger::default(), None);
-        self.life = self.life.take().map(|life| match life {
-            Life::Listed(listed) => Life::Listed(Listed {
-                phase: Phase::Wanted,
-                recreate: false,
-                taken: None,
-                said: None,
-                ..listed
-            }),
-            Life::Gone(gone) => Life::Gone(vault::life::Gone { left: 1, ..gone }),
-        });
+        self.life = self.life.take().map(Life::begun_anew);
     }
 
     /// A report, and a request for configuration. `first`: it is no repetition of an earlier one.
@@ -230,48 +220,19 @@ impl Controller {
         has: Option<u64>,
         (appraised, guard): (&Appraised, Option<Guard>),
     ) -> Option<Reply> {
-        let shown = self.evidence.filter(|_| guard != Some(Guard::Appraisal)).unwrap_or((word.session, true));
-        let evidence =
-            StandingAt { standing: Standing::Quoted(appraised.get(shown.0, shown.1)), at: NOW, renew: false };
-        let barred = (self.lost && guard != Some(Guard::Lost)).then_some(Bar::Lost);
-        let asking = Asking { device: DEVICE, session: word.session, tpm: TpmPin::Present, barred };
-        let decisions: Vec<Decision> = self
-            .listed()
-            .map(|listed| decide(&self.subject(listed), &evidence, &asking, NOW))
-            .into_iter()
-            .collect();
-        let inplace = challenge(&decisions, &evidence, &asking, NOW) == ChallengeWay::InPlace;
-        let lacks = lacking(&decisions).filter(|_| inplace);
-        let entries: Vec<Entry> =
-            self.listed().zip(decisions.first()).map(|(l, d)| self.entry(l, d, guard)).into_iter().collect();
-        let ended = |entry: &Entry| guard == Some(Guard::Grace) && entry.standing == Presence::Removing;
-        let entries: Vec<Entry> = entries.into_iter().filter(|entry| !ended(entry)).collect();
-        let locked =
-            entries.iter().any(|entry| entry.operation == Operation::Lock) && guard != Some(Guard::Orders);
-        let removed = self.removed(guard);
-        let said = match inplace {
-            true => locked.then(|| digest_of(&"orders")),
-            false => Some(digest_of(&(&entries, &removed))),
-        };
-        let astray = !inplace && self.ledger.is_astray() && guard != Some(Guard::Astray);
-        if said.is_some_and(|said| Some(said) != self.digest || astray) {
-            (self.version, self.digest) = (self.version + 1, said);
+        let draft = self.draft(word, appraised, guard);
+        let known = if guard == Some(Guard::Astray) { Ledger::default() } else { self.ledger.clone() };
+        if let Some(digest) = draft.says_more(self.digest, &known) {
+            (self.version, self.digest) = (self.version + 1, Some(digest));
         }
-        if inplace {
-            let orders = locked.then(|| self.orders(word.session));
-            let beside = Beside { orders, lacks: lacks.map(str::to_owned) };
-            return self.reply(word.session, said, (Said::NoSection, beside), has);
+        if draft.challenge == ChallengeWay::InPlace {
+            let orders = !draft.orders.is_empty() && guard != Some(Guard::Orders);
+            let orders = orders.then(|| self.orders(word.session, &draft));
+            let beside = Beside { orders, lacks: draft.lacks.map(str::to_owned) };
+            return self.reply(word.session, draft.digest, (Said::NoSection, beside), has);
         }
-        let section = Section {
-            lease: None,
-            device: DEVICE,
-            device_key: KEY,
-            session: word.session,
-            version: self.place(),
-            follows: self.ledger.head,
-            vaults: entries,
-            removed,
-        };
+        let said = draft.digest;
+        let section = self.section(word.session, draft, guard);
         self.lets_out_what_it_may(&section);
         if has == Some(self.hash(word.session, said, None)) {
             return None;
@@ -281,38 +242,48 @@ impl Controller {
         self.reply(word.session, said, (Said::Section(Box::new(section), digest), Beside::default()), has)
     }
 
-    fn subject<'a>(&'a self, listed: &Listed) -> Subject<'a> {
-        Subject {
+    /// What is decided of the vault, by the shipped functions: a guard that is taken away twists what they are told.
+    fn draft(&self, word: &Word, appraised: &Appraised, guard: Option<Guard>) -> Draft {
+        let shown = self.evidence.filter(|_| guard != Some(Guard::Appraisal)).unwrap_or((word.session, true));
+        let standing = Standing::Quoted(appraised.get(shown.0, shown.1));
+        let barred = (self.lost && guard != Some(Guard::Lost)).then_some(Bar::Lost);
+        let over = |listed: &&Listed| guard != Some(Guard::Grace) || listed.phase == Phase::Wanted;
+        let facts = Facts {
+            listed: self.listed().filter(over).map(|listed| self.to_list(listed)).into_iter().collect(),
+            gone: &self.gone(guard),
+            told: Told::default(),
+            evidence: StandingAt { standing, at: NOW, renew: false },
+            asking: Asking { device: DEVICE, session: word.session, tpm: TpmPin::Present, barred },
+            unopened: &BTreeSet::new(),
+        };
+        Draft::of(&facts, Asked { lease: None, bundle: BundleNeeded::NEVER }, NOW)
+    }
+
+    fn to_list<'a>(&'a self, listed: &Listed) -> ToList<'a> {
+        let subject = Subject {
             vault: USER,
             policy: &self.policy,
             epochs: listed.epochs,
             reported: listed.taken,
-            standing: standing(listed),
-        }
+            standing: listed.phase.presence(),
+        };
+        ToList { subject, name: &self.policy.name, made: listed.made, recreate: listed.recreate }
     }
 
-    fn entry(&self, listed: &Listed, decision: &Decision, guard: Option<Guard>) -> Entry {
-        let behind = listed.epochs.is_behind(listed.taken) && self.policy.node.custody.needs_controller();
-        let operation = match (&decision.ruling, standing(listed)) {
-            (Ruling::Withhold(Withheld::DeviceLost), _) | (_, Presence::Removing | Presence::Retained) => {
-                Operation::Lock
-            }
-            _ => self.policy.operation(behind),
+    fn section(&self, session: SessionKey, draft: Draft, guard: Option<Guard>) -> Section {
+        let sealed = |Line { entry, decision }| match decision.ruling {
+            Ruling::Release(granted) => Entry { release: self.release(granted.epochs(), guard), ..entry },
+            _ => entry,
         };
-        let release = match &decision.ruling {
-            Ruling::NotNeeded => Release::NotNeeded,
-            Ruling::Withhold(why) => Release::Withheld { reason: why.coarse().into() },
-            Ruling::Release(granted) => self.release(granted.epochs(), guard),
-        };
-        Entry {
-            id: USER,
-            name: "berlin".parse().expect("a name"),
-            policy: self.policy.node.clone(),
-            operation,
-            standing: standing(listed),
-            created: listed.made,
-            recreate: listed.recreate,
-            release,
+        Section {
+            lease: draft.lease,
+            device: DEVICE,
+            device_key: KEY,
+            session,
+            version: self.place(),
+            follows: self.ledger.head,
+            vaults: draft.lines.into_iter().map(sealed).collect(),
+            removed: draft.removed,
         }
     }
 
@@ -327,19 +298,19 @@ impl Controller {
         Release::Keys { current: sealed(epochs.current()), last: sealed(last) }
     }
 
-    fn removed(&self, guard: Option<Guard>) -> Vec<vault::ids::VaultId> {
+    fn gone(&self, guard: Option<Guard>) -> Vec<vault::ids::VaultId> {
         let gone = matches!(self.life, Some(Life::Gone(_)));
         let runs = self.listed().is_some_and(|listed| listed.phase != Phase::Wanted);
         (gone || (guard == Some(Guard::Grace) && runs)).then_some(USER).into_iter().collect()
     }
 
-    fn orders(&self, session: SessionKey) -> LockOrders {
+    fn orders(&self, session: SessionKey, draft: &Draft) -> LockOrders {
         LockOrders {
             device: DEVICE,
             device_key: KEY,
             session,
             at: self.place(),
-            vaults: BTreeSet::from([USER]),
+            vaults: draft.orders.iter().copied().collect(),
         }
     }
 
@@ -347,7 +318,7 @@ impl Controller {
     fn reply(
         &self,
         session: SessionKey,
-        said: Option<u64>,
+        said: Option<DraftDigest>,
         (what, beside): (Said, Beside),
         has: Option<u64>,
     ) -> Option<Reply> {
@@ -359,7 +330,7 @@ impl Controller {
     }
 
     /// What a node tells that it has. It covers the section that was sent last: one of the same words that followed another is none that it has.
-    fn hash(&self, session: SessionKey, said: Option<u64>, lacks: Option<&str>) -> u64 {
+    fn hash(&self, session: SessionKey, said: Option<DraftDigest>, lacks: Option<&str>) -> u64 {
         let last = self.ledger.sent.last().map(|sent| sent.digest);
         let last = last.filter(|_| self.without != Some(Guard::LastSent));
         digest_of(&(self.place(), said, session, lacks, last))
@@ -385,15 +356,7 @@ impl Controller {
 fn apply(policy: &VaultPolicy, there: Option<Listed>) -> Result<Applied, vault::life::NotApplied> {
     let encryption = policy.node.encryption;
     let present = there.as_ref().map(|_| encryption);
-    applied(USER, there, AskedVault { policy: &policy.name, encryption, present }, 0)
-}
-
-fn standing(listed: &Listed) -> Presence {
-    match listed.phase {
-        Phase::Wanted => Presence::Active,
-        Phase::Grace { .. } => Presence::Removing,
-        Phase::Retained => Presence::Retained,
-    }
+    applied(USER, there, AskedVault { by: Writer::Document, policy: &policy.name, encryption, present }, 0)
 }
 
 fn section_digest(section: &Section) -> SectionDigest {

@@ -1,10 +1,9 @@
 //! The model check: one node, one controller, and a network that loses, delays, repeats and reorders, with restarts on both sides and with
 //! older disks and databases put back; every state that these can reach, up to a bound on each. The steps are the shipped ones: `belief`,
-//! `plan`, `life`, `decide`, `challenge` and `ledger` decide, and here is only what carries out and what is in between. The node is that of
+//! `plan`, `life`, `draft`, `decide`, `challenge` and `ledger` decide, and here is only what carries out and what is in between. The node is that of
 //! the random worlds (`tests/plan/world`). Never sleeps, draws nothing at random, and looks at no real disk.
 
 mod controller;
-mod evidence;
 mod guards;
 mod search;
 mod state;

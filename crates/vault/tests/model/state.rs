@@ -13,10 +13,10 @@ use vault::policy::Door;
 use vault::section::{Custody, Seal};
 
 use crate::controller::{Controller, Reply};
-use crate::evidence::Appraised;
 use crate::guards::Guard;
 use crate::search::Model;
 use crate::world::World;
+use crate::world::evidence::Appraised;
 use crate::world::seams::{Image, NewLife, Word};
 
 pub(crate) const USER: VaultId = VaultId(uuid::Uuid::from_u128(77));

@@ -26,7 +26,7 @@ fn section() -> impl Strategy<Value = Section> {
         prop::bool::weighted(0.3),
         prop::bool::weighted(0.4),
         prop_oneof![2 => Just(0u8), 1 => 1..=2u8],
-        prop::bool::weighted(0.3),
+        (prop::bool::weighted(0.3), prop::bool::weighted(0.3)),
     );
     (custody, seal, operation, standing, flags, rare).prop_map(
         |(
@@ -35,7 +35,7 @@ fn section() -> impl Strategy<Value = Section> {
             operation,
             standing,
             (listed, rotate, withheld),
-            (recreate, restored, replayed, forgot, careless, leased, recovery, limited),
+            (recreate, restored, replayed, forgot, careless, leased, recovery, (limited, strange)),
         )| {
             Section {
                 listed,
@@ -53,6 +53,7 @@ fn section() -> impl Strategy<Value = Section> {
                 leased,
                 recovery,
                 limited,
+                strange,
             }
         },
     )

@@ -30,7 +30,7 @@ fn control() -> Control {
         lacks: String::new(),
         held_bundle: Some(BundleId { generation: Generation(2), digest: [6; 32] }),
         rescue: None,
-        no_rescue: String::new(),
+        no_rescue: None,
         keeps_bundles: false,
         drill: None,
         send_again: false,
@@ -132,7 +132,7 @@ fn if1_golden_messages_are_read_and_written() {
     assert_eq!(hex::encode(answer().encode()), hex::encode(golden("configresponse-orders")));
 }
 
-fn golden(name: &str) -> Vec<u8> {
+pub(crate) fn golden(name: &str) -> Vec<u8> {
     vector(&format!("extension/{name}.bin"))
 }
 

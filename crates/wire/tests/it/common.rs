@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use attest::SessionKey;
 use uuid::Uuid;
+use vault::cause::Cause;
 use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, SectionDigest, SectionVersion, VaultId};
 use vault::section::{
     Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, SealedKey, Section,
@@ -148,7 +149,7 @@ pub(crate) fn section() -> Section {
         vaults: vec![
             entry(1, Release::NotNeeded),
             entry(2, Release::Keys { current: sealed(8), last: sealed(7) }),
-            entry(3, Release::Withheld { reason: "boot not approved".to_owned() }),
+            entry(3, Release::Withheld { reason: Cause::Pcrs }),
         ],
         removed: vec![vault_id(4), vault_id(5)],
         lease: Some(vault::lease::LeaseNonce([0x1e; 16])),

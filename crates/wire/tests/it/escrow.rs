@@ -8,6 +8,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use rustls::crypto::aws_lc_rs::hpke::DH_KEM_P256_HKDF_SHA256_AES_256 as RUSTLS;
 use rustls::crypto::hpke::{EncapsulatedSecret, Hpke as _, HpkePublicKey};
+use vault::cause::Cause;
 use vault::escrow::drill::DrillNonce;
 use vault::escrow::{Bundle, BundleId};
 use vault::ids::{DeviceId, Generation};
@@ -130,8 +131,7 @@ fn question_and_answer_read_back() {
     assert_eq!(ConfigRequest::decode(&request.encode()), Ok(request));
     let sealed = seal_down(&ours, device(), id(), BYTES).unwrap();
     let drill = Drill { nonce: DrillNonce([9; 32]), bundle: sealed.clone() };
-    for (rescue, no_rescue, drill) in [(Some(sealed), "", None), (None, "PCRs are not approved", Some(drill))]
-    {
+    for (rescue, no_rescue, drill) in [(Some(sealed), None, None), (None, Some(Cause::Pcrs), Some(drill))] {
         let control = Control {
             device: device(),
             session: ours,
@@ -142,7 +142,7 @@ fn question_and_answer_read_back() {
             lacks: String::new(),
             held_bundle: Some(id()),
             rescue,
-            no_rescue: no_rescue.into(),
+            no_rescue,
             keeps_bundles: true,
             send_again: drill.is_some(),
             drill,

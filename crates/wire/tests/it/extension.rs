@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use uuid::Uuid;
+use vault::cause::Cause;
 use vault::ids::{DeviceId, DeviceKey, Epoch, Incarnation, SectionDigest, SectionVersion, VaultId};
 use vault::section::{
     Custody, Encryption, Entry, MAX_VAULTS, NodePolicy, Operation, Presence, Release, Seal, SealedKey,
@@ -14,7 +15,7 @@ use crate::beside::answer;
 use crate::common::{bytes_field, device, entry, number_field, raw_fields, sealed, section, vault_id};
 
 /// Reads a section from its bytes, as it stands in a configuration of `device()`.
-fn read(section: &[u8]) -> Result<Section, DecodeError> {
+pub(crate) fn read(section: &[u8]) -> Result<Section, DecodeError> {
     let id = bytes_field(1, device().to_string().as_bytes());
     let config = [bytes_field(1, &id), bytes_field(50500, section)].concat();
     let answer = [bytes_field(1, &config), bytes_field(2, b"hash")].concat();
@@ -38,7 +39,7 @@ pub(crate) fn inside(field: &[u8]) -> Vec<u8> {
 }
 
 /// A section with one vault, some of whose fields are replaced.
-fn with_vault(replace: &[(u64, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn with_vault(replace: &[(u64, Vec<u8>)]) -> Vec<u8> {
     let one = Section { vaults: vec![entry(1, Release::NotNeeded)], ..section() };
     let fields = raw_fields(&written(one));
     let head = fields[..3].iter().flat_map(|field| field.whole.clone()).collect();
@@ -276,6 +277,14 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     )
 }
 
+fn any_cause() -> impl Strategy<Value = Cause> {
+    let other = (prop_oneof![Just(0), 100.., ..0], "[ -~]{0,80}");
+    prop_oneof![
+        prop::sample::select(&Cause::KNOWN[..]),
+        other.prop_map(|(code, words)| Cause::Other { code, words })
+    ]
+}
+
 fn any_release() -> impl Strategy<Value = Release> {
     let key = |epoch, enc: [u8; 32], half: [u8; 24]| SealedKey {
         epoch: Epoch(epoch),
@@ -284,7 +293,7 @@ fn any_release() -> impl Strategy<Value = Release> {
     };
     prop_oneof![
         Just(Release::NotNeeded),
-        "[ -~]{0,80}".prop_map(|reason| Release::Withheld { reason }),
+        any_cause().prop_map(|reason| Release::Withheld { reason }),
         (1..u64::MAX, any::<[u8; 32]>(), any::<[u8; 24]>()).prop_map(move |(epoch, enc, half)| {
             Release::Keys { current: key(epoch, enc, half), last: key(1 + epoch / 2, enc, half) }
         }),

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // In the tests' helpers as in the tests themselves.
 
 mod beside;
+mod causes;
 mod certs;
 mod common;
 mod decoders;
@@ -15,6 +16,7 @@ mod extension;
 mod fields;
 mod golden_envelopes;
 mod keys;
+mod longest;
 mod release;
 mod reports;
 mod round_trips;

@@ -20,6 +20,8 @@ fn vault_report(state: State, wanted: Operation, error: Option<&str>) -> VaultRe
         last: Some(Outcome { operation: "unlock".to_owned(), error }),
         opened: None,
         storage: None,
+        change_due: false,
+        holds_escrow_up: false,
         detail: vec!["not escrowed".to_owned()],
     }
 }
@@ -82,7 +84,7 @@ fn every_state_is_reported_in_eves_words_and_in_ours() {
     assert_eq!((locked.status, locked.error), (AtRest::Unknown, None));
 }
 
-/// IF-2: by what a vault was opened, and how much of the disk it takes, goes both ways; what a newer node says of it that is not known here costs nothing of the rest.
+/// IF-2: by what a vault was opened, and how much of the disk it takes, and that a change is due goes both ways; what a newer node says of it that is not known here costs nothing of the rest.
 #[test]
 fn what_a_vault_was_opened_by_is_read_as_it_was_written() {
     for by in By::ALL {
@@ -90,6 +92,8 @@ fn what_a_vault_was_opened_by_is_read_as_it_was_written() {
         let report = VaultReport {
             opened: Some(Opened { by }),
             storage: Some(Storage { used: 3 << 20, limit }),
+            change_due: by == By::LocalSeal,
+            holds_escrow_up: by == By::Both,
             ..vault_report(State::Unlocked, Operation::Unlock, None)
         };
         let sent = info(vec![VaultLine::of(report, PcrStatus::Enabled)]);

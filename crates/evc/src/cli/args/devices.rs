@@ -104,7 +104,18 @@ pub(in crate::cli) enum DeviceAct {
     Forget {
         /// Its name then, or UUID.
         name: String,
-        /// The same, once more.
+        /// Its name or UUID, once more.
+        #[arg(long, value_name = "NAME")]
+        confirm: String,
+    },
+    /// The device's TPM has other keys from now on, and you know why: forget the attestation key that is pinned. The next one that it shows is
+    /// pinned in its place, and it must quote as before.
+    #[command(before_help = "Examples:\n  evc device repin edge-1 --confirm edge-1")]
+    Repin {
+        /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(devices))]
+        name: String,
+        /// Its name or UUID, once more.
         #[arg(long, value_name = "NAME")]
         confirm: String,
     },

@@ -47,7 +47,7 @@ pub(in crate::cli) enum EscrowAct {
         /// One bundle, whatever it alone has: the beginning of its SHA-256.
         #[arg(long, value_name = "SHA256")]
         bundle: Option<String>,
-        /// The device, once more.
+        /// The device's name or UUID, once more.
         #[arg(long, value_name = "DEVICE")]
         confirm: String,
     },

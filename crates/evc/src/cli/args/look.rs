@@ -186,6 +186,9 @@ pub(in crate::cli) enum WaitFor {
         #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
         /// Until what: `unlocked`, `locked`, `epoch=N` (the node is at that epoch or a later one) or `gone`.
+        ///
+        /// `gone`: the controller lists it no more, or as one that its node erased, and the node's last report does not tell of it. A vault that
+        /// the device never had, by what the controller knows, is no vault that is gone: that is an error (exit code 4).
         #[arg(long = "for", value_parser = vault_until, value_name = "unlocked|locked|epoch=N|gone")]
         until: VaultUntil,
         #[command(flatten)]
@@ -207,7 +210,7 @@ Examples:
   evc wait vault payments --device edge-1 --for epoch=2 --timeout 30s
   evc wait vault payments --device edge-1 --for gone
 
-Exit codes: 0 it is so; 5 the time is up; `evc --help` has the others.";
+Exit codes: 0 it is so; 4 there is no such device or, for `gone`, there never was such a vault; 5 the time is up; `evc --help` has the others.";
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy, Args)]

@@ -31,7 +31,7 @@ Examples:
 /// What each exit code means, where a script's author looks.
 const CODES: &str = "\
 Exit codes: 0 done; 1 refused or failed; 2 used wrongly; 3 the controller is busy, and the same may succeed soon; 4 what was named
-is not there; 5 `evc wait`: its time is up; 6 `evc diff`: something differs.";
+is not there; 5 `evc wait`: its time is up; 6 `evc diff`: something differs; 7 rows of the database are damaged, and named.";
 
 const EXAMPLE: &str = "\
 A file for `evc apply -f`:
@@ -54,7 +54,7 @@ A file for `evc apply -f`:
   policy: berlin-lines
 
 Exit codes: 0 done; 1 refused or failed; 2 used wrongly; 3 the controller is busy, and the same may succeed soon; 4 what was named
-is not there; 5 `evc wait`: its time is up; 6 `evc diff`: something differs.
+is not there; 5 `evc wait`: its time is up; 6 `evc diff`: something differs; 7 rows of the database are damaged, and named.
 ";
 
 /// The EVE Vault controller and its operator's command line.
@@ -171,8 +171,23 @@ pub(in crate::cli) enum Command {
     /// Say that a database which was put back from a copy is the one that counts. Run it on the stopped controller's machine, with `--data`.
     ///
     /// Nodes that took a newer list of vaults than the copy has then obey this controller again. They delete nothing that it does not
-    /// list, lock what it does not list, and take its keys while their vaults are open.
-    BeginAnew,
+    /// list, lock what it does not list, and take its keys while their vaults are open. A vault that was being removed stays locked, and
+    /// is kept until you say anew what becomes of it.
+    BeginAnew {
+        /// That it is the newest copy there is.
+        #[arg(long)]
+        confirm: bool,
+    },
+    /// List what to go through when the database was put back from a copy, and say that it was gone through.
+    ///
+    /// What operators said after the copy was made is not in it. So `evc serve` releases no key and deletes nothing from such a database until
+    /// you have said what counts anew, and say so with `--checked`, on the stopped controller's machine.
+    #[command(before_help = PUT_BACK)]
+    PutBack {
+        /// It was gone through: release keys again, as the database says now. Run it on the stopped controller's machine, with `--data`.
+        #[arg(long)]
+        checked: bool,
+    },
     #[command(flatten)]
     Asked(Asked),
     /// Wait until the controller answers, or until a device or a vault is as you say.
@@ -194,6 +209,11 @@ pub(in crate::cli) enum Command {
         dir: Option<PathBuf>,
     },
 }
+
+const PUT_BACK: &str = "\
+Examples:
+  evc put-back                                  # what to go through
+  evc put-back --checked --data /var/lib/evc    # it was: release keys again";
 
 const COMPLETIONS: &str = "\
 Examples:

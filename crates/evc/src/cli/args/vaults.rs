@@ -18,10 +18,11 @@ pub(in crate::cli) enum DeleteWhat {
         /// Its device, by name or UUID.
         #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
-        /// After how long its node erases it, like `72h`, whatever `on_removal` of its policy says; a vault that is retained goes by this.
+        /// After how long its node erases it, like `72h`, whatever `on_removal` of its policy says; a vault that is retained, or whose grace
+        /// runs, goes by this.
         #[arg(long, value_name = "DURATION", value_parser = whole_seconds)]
         delete_after: Option<Duration>,
-        /// The vault's name again. Needed where there is no grace (`delete_after: 0s`): then it is erased at once.
+        /// The vault's name or UUID again. Needed where there is no grace (`delete_after: 0s`): then it is erased at once.
         #[arg(long)]
         confirm: Option<String>,
     },
@@ -50,7 +51,7 @@ pub(in crate::cli) enum DeleteWhat {
         /// with it, and are kept for a time (`evc device deleted`).
         #[arg(long)]
         force: bool,
-        /// The device's name again, as it was given. `--force` needs it: nothing under those keys opens until the device is
+        /// The device's name or UUID again. `--force` needs it: nothing under those keys opens until the device is
         /// let in again with `evc onboard add --give-back`.
         #[arg(long)]
         confirm: Option<String>,
@@ -74,6 +75,10 @@ pub(in crate::cli) enum AdoptWhat {
         /// It stays locked, and its node erases it as `on_removal` of the policy says.
         #[arg(long)]
         remove: bool,
+        /// The vault's name or UUID again. `--remove` needs it where the policy has no grace (`delete_after: 0s`): then it is erased
+        /// at once.
+        #[arg(long)]
+        confirm: Option<String>,
     },
 }
 
@@ -106,7 +111,7 @@ pub(in crate::cli) enum RehomeWhat {
         /// The device whose disk it is on now, by name or UUID.
         #[arg(long, add = ArgValueCandidates::new(devices))]
         to: String,
-        /// The vault's name again.
+        /// The vault's name or UUID again.
         #[arg(long)]
         confirm: String,
     },
@@ -146,7 +151,7 @@ pub(in crate::cli) enum RecreateWhat {
         /// Its device, by name or UUID.
         #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
-        /// The name again.
+        /// The vault's name or UUID again.
         #[arg(long)]
         confirm: String,
         /// Recreate although all vaults of the node are missing: its disk was replaced, and what was on it is lost.

@@ -63,6 +63,15 @@ pub enum Barred {
     Pinned {
         /// Of eve-api's `ZCertType`.
         kind: i32,
+        /// The device's name.
+        device: Name,
+    },
+    /// To show the one that an operator had forgotten.
+    TakenOff {
+        /// Of eve-api's `ZCertType`.
+        kind: i32,
+        /// The device's name.
+        device: Name,
     },
     /// To put a bundle in escrow, while it is lost, or may be two: whoever has it would push out those that are there.
     Escrow {

@@ -13,7 +13,7 @@ use crate::store::{Failure, StoreError};
 
 pub use devices::{Barred, Message, NotAdmitted, Stale, Unproved, Which};
 pub(crate) use operators::in_life;
-pub use operators::{BadRequest, Form, InTheWay, LifeRefusal, NoToken, Unknown};
+pub use operators::{AtStake, BadRequest, Form, InTheWay, Irrevocable, LifeRefusal, NoToken, Unknown};
 
 /// A refusal. Its text is its own layer; the cause is logged, never sent.
 #[derive(Debug)]

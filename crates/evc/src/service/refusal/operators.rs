@@ -5,10 +5,11 @@ use vault::ids::{BadName, Generation, Name};
 use vault::labels::BadLabels;
 use vault::ledger::Older;
 use vault::life::{NotDone, Unfit};
+use vault::report::State;
 use wire::cert::CertificateError;
 use wire::courier::CourierError;
 
-use crate::store::{DeviceRow, UnixSeconds};
+use crate::store::{DeviceRow, UnixSeconds, VaultStanding};
 
 use super::Refusal;
 
@@ -287,8 +288,56 @@ pub enum InTheWay {
         /// Why, coarsely.
         why: String,
     },
+    /// A file names one vault twice: its device by its name, and by its identity.
+    VaultTwice {
+        /// The vault.
+        vault: Name,
+        /// The device.
+        device: Name,
+        /// The line of the first one, from 1.
+        line: u64,
+    },
     /// The database is older than a device.
     Older(Older),
+    /// It can't be undone, and what it is done to was not named again.
+    NotConfirmed {
+        /// What is to be named again.
+        name: Name,
+        /// What would be done.
+        act: Irrevocable,
+    },
+}
+
+/// An act that can't be undone, whatever it is done to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Irrevocable {
+    /// A vault is made anew.
+    Recreate,
+    /// A vault leaves its device.
+    Rehome {
+        /// The device.
+        device: Name,
+    },
+    /// Bundles of a device are forgotten.
+    ForgetBundles,
+    /// What is kept of a deleted device is forgotten.
+    ForgetDevice,
+    /// The attestation key that is pinned of a device is forgotten.
+    Repin,
+    /// A device goes with all that it has.
+    DeleteDevice {
+        /// Its vaults.
+        vaults: Vec<AtStake>,
+    },
+}
+
+/// A vault whose keys would go with its device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AtStake {
+    /// Its name.
+    pub name: Name,
+    /// What is known of it; none: its row does not read.
+    pub known: Option<(VaultStanding, Option<State>)>,
 }
 
 /// What stands in the way of something in a vault's life.

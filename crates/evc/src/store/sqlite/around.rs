@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use vault::ids::DeviceId;
 
 use super::transaction::SqliteTx;
-use crate::store::{Around, Devices as _, Evidence as _, PolicyRow, Stored, VaultRow, Vaults as _};
+use crate::store::{Around, Devices as _, EvidenceRows as _, PolicyRow, Stored, VaultRow, Vaults as _};
 
 impl SqliteTx {
     pub(super) async fn all_around(&mut self, device: DeviceId) -> Stored<Around> {

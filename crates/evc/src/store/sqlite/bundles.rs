@@ -10,7 +10,10 @@ use super::read::{
     Columns, FromRow, blob, bytes32, device, from_json, generation, int, json, number, plain, project,
 };
 use super::transaction::SqliteTx;
-use crate::store::{BundleRow, Bundles, HeldBundle, ListedBundle, StoreError, Stored, UnixSeconds};
+use crate::store::{
+    BundleRow, Bundles, HeldBundle, ListedBundle, OrDamaged, RowKind, StoreError, Stored, UnixSeconds,
+    readable,
+};
 
 impl FromRow for HeldBundle {
     const COLUMNS: &'static str = "generation, digest, received_at";
@@ -21,6 +24,7 @@ impl FromRow for HeldBundle {
 }
 
 impl FromRow for ListedBundle {
+    const KIND: RowKind = RowKind::Bundle;
     const COLUMNS: &'static str = "generation, digest, received_at, has, offered";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         let held = HeldBundle::from_row(row)?;
@@ -57,6 +61,10 @@ impl Bundles for SqliteTx {
     }
 
     async fn bundles(&mut self, device: DeviceId) -> Stored<Vec<ListedBundle>> {
+        Ok(readable(self.bundles_listed(device).await?))
+    }
+
+    async fn bundles_listed(&mut self, device: DeviceId) -> Stored<Vec<OrDamaged<ListedBundle>>> {
         self.all("FROM bundles WHERE device = ? ORDER BY number DESC", (blob(device.0),)).await
     }
 

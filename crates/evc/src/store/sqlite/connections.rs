@@ -68,7 +68,8 @@ pub(super) struct Connections {
     file: PathBuf,
     moorings: Arc<Moorings>,
     access: Access,
-    idle: Mutex<Vec<Connection>>,
+    /// At rest; and when their commits are durable, as they were told last.
+    idle: Mutex<Vec<(Connection, Durable)>>,
     most: u32,
     places: Arc<Semaphore>,
     /// The disk failed the last that was to be written.
@@ -92,11 +93,16 @@ impl Connections {
         let place = place.await.map_err(|e| StoreError::Busy(e.into()))?;
         let place = place.map_err(|_| StoreError::Failed("it was closed".into()))?;
         let idle = self.idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.one_more()?,
+        let idle = match idle {
+            Some(idle) => idle,
+            None => (self.one_more()?, Durable::AtOnce),
         };
-        Ok(self.lent(connection, place))
+        Ok(self.lent(idle, place))
+    }
+
+    /// Whether the files are those that were opened, as SQLite alone left them.
+    pub(super) fn hold(&self) -> Stored<()> {
+        self.moorings.hold()
     }
 
     /// Whether the disk failed what was to be written last.
@@ -107,12 +113,16 @@ impl Connections {
     /// Lends one that is open, if one is at rest and nobody waits for it.
     pub(super) fn lend_idle(self: &Arc<Self>) -> Option<Lent> {
         let place = self.places.clone().try_acquire_owned().ok()?;
-        let connection = self.idle().pop()?;
-        Some(self.lent(connection, place))
+        let idle = self.idle().pop()?;
+        Some(self.lent(idle, place))
     }
 
-    fn lent(self: &Arc<Self>, connection: Connection, place: OwnedSemaphorePermit) -> Lent {
-        let (durable, changed) = (Durable::AtOnce, connection.total_changes());
+    fn lent(
+        self: &Arc<Self>,
+        (connection, durable): (Connection, Durable),
+        place: OwnedSemaphorePermit,
+    ) -> Lent {
+        let changed = connection.total_changes();
         Lent { connection: Some(connection), sound: true, durable, changed, of: self.clone(), _place: place }
     }
 
@@ -128,14 +138,18 @@ impl Connections {
     }
 
     /// Whoever has one ends first; nobody is given one any more.
-    pub(super) async fn close(&self) {
+    pub(super) async fn close(&self, keeps_log: bool) {
         let all = self.places.acquire_many(self.most).await;
         self.places.close();
-        apart(|| self.idle().clear());
+        apart(|| {
+            for (connection, _) in self.idle().drain(..) {
+                let _ = keep_log(&connection, keeps_log);
+            }
+        });
         drop(all);
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Durable)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -159,6 +173,14 @@ impl Lent {
         self.connection.as_ref().expect("it is taken by `drop` alone")
     }
 
+    /// What others wrote into the file is not read as ours. What has lost its name is what it was.
+    pub(super) fn refuse_mixture(&self) -> Stored<()> {
+        match self.of.moorings.hold() {
+            Err(StoreError::Overwritten) => Err(StoreError::Overwritten),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes what was written last, where it will be found.
     pub(super) fn commit(&mut self) -> Stored<()> {
         self.of.moorings.hold()?;
@@ -167,8 +189,11 @@ impl Lent {
             // It waits for no disk.
             Durable::WithTheNext => self.run("COMMIT", ())?,
         };
-        // What does not wait for the disk says nothing of it.
-        if self.durable == Durable::AtOnce && self.connection().total_changes() > self.changed {
+        // What does not wait for the disk says nothing of it. Nor is it built upon before the next commit that does, and that one looks again.
+        if self.durable == Durable::WithTheNext {
+            return Ok(());
+        }
+        if self.connection().total_changes() > self.changed {
             self.of.fails.store(false, SeqCst);
         }
         // Whoever took the names away meanwhile may have taken what was just written.
@@ -182,14 +207,17 @@ impl Lent {
         self.note(done.map_err(failed))
     }
 
-    /// Before a transaction begins. What is not durable at once folds no log into the file either: nothing of it waits for the disk. Not by a statement that is kept: SQLite carries this one out when it reads it.
+    /// Before a transaction that writes begins; it stays so until it is told otherwise. What is not durable at once folds no log into the file either: nothing of it waits for the disk. Not by a statement that is kept: SQLite carries this one out when it reads it.
     pub(super) fn be(&mut self, durable: Durable) -> Stored<()> {
         if durable != self.durable {
             let say = match durable {
                 Durable::AtOnce => "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000",
                 Durable::WithTheNext => "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0",
             };
-            self.connection().execute_batch(say).map_err(failed)?;
+            let said = self.connection().execute_batch(say);
+            // Half of it is neither.
+            self.sound &= said.is_ok();
+            said.map_err(failed)?;
             self.durable = durable;
         }
         Ok(())
@@ -197,6 +225,10 @@ impl Lent {
 
     /// Takes note of what an error says of the connection.
     pub(super) fn note<T>(&mut self, done: Stored<T>) -> Stored<T> {
+        // What does not read in a mixture is not to be told as damage.
+        if matches!(done, Err(StoreError::Failed(_) | StoreError::Damaged(_))) {
+            self.refuse_mixture()?;
+        }
         if matches!(done, Err(StoreError::Disk(_))) {
             self.sound = false;
             self.of.fails.store(true, SeqCst);
@@ -204,13 +236,13 @@ impl Lent {
         done
     }
 
-    /// Whether nothing is open on it any more, and the next one's commits are durable at once. A disk that is full may have ended the transaction already.
+    /// Whether nothing is open on it any more. A disk that is full may have ended the transaction already.
     fn comes_to_rest(&mut self) -> bool {
         let in_transaction = |lent: &Self| !lent.connection().is_autocommit();
         if in_transaction(self) {
             let _ = self.run("ROLLBACK", ());
         }
-        self.sound && !in_transaction(self) && self.be(Durable::AtOnce).is_ok()
+        self.sound && !in_transaction(self)
     }
 }
 
@@ -218,9 +250,14 @@ impl Drop for Lent {
     fn drop(&mut self) {
         let comes_back = self.comes_to_rest();
         if let Some(connection) = self.connection.take().filter(|_| comes_back) {
-            self.of.idle().push(connection);
+            self.of.idle().push((connection, self.durable));
         }
     }
+}
+
+/// Whether the last connection that closes leaves the log as it is.
+pub(super) fn keep_log(connection: &Connection, keep: bool) -> Stored<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop).map_err(failed)
 }
 
 /// Sorts the library's errors by who must act.
@@ -291,6 +328,25 @@ mod tests {
             (0, 7),
             "the same connection"
         );
+    }
+
+    /// Invariant 2: what waits for no disk makes nothing that follows it as quick.
+    #[tokio::test]
+    async fn each_transaction_is_as_durable_as_it_asks_whatever_the_one_before_was() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (connections, _) = one(dir.path());
+        use super::Durable::{AtOnce, WithTheNext};
+        for (durable, set) in
+            [(AtOnce, [2, 1000]), (WithTheNext, [1, 0]), (WithTheNext, [1, 0]), (AtOnce, [2, 1000])]
+        {
+            let mut lent = connections.lend().await.expect("lent");
+            lent.be(durable).expect("said");
+            let told = ["synchronous", "wal_autocheckpoint"].map(|pragma| {
+                let number = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+                lent.connection().pragma_query_value(None, pragma, number).expect(pragma)
+            });
+            assert_eq!(told, set, "{durable:?}");
+        }
     }
 
     /// Sealed rows that are deleted leave nothing in the file, and what was committed is on the disk (threats: a stolen disk, a power cut).

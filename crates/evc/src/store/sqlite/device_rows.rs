@@ -8,9 +8,12 @@ use super::read::{
     Columns, FromRow, bytes32, device, from_json, generation, name, number, plain, project, unpacked, uuid,
     word,
 };
-use crate::store::{CertRow, DeviceRow, HeldBundle, OnboardRow, RemovedRow, Stored};
+use crate::store::{
+    CertRow, DeviceRemains, DeviceReport, DeviceRow, HeldBundle, OnboardRow, RemovedRow, RowKind, Stored,
+};
 
 impl FromRow for OnboardRow {
+    const KIND: RowKind = RowKind::Allowance;
     const COLUMNS: &'static str =
         "project, cert_digest, serial, cert_der, name, labels, added_at, device, give_back";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
@@ -29,6 +32,7 @@ impl FromRow for OnboardRow {
 }
 
 impl FromRow for DeviceRow {
+    const KIND: RowKind = RowKind::Device;
     const COLUMNS: &'static str =
         "id, project, name, labels, cert_digest, cert_der, key, serial, let_in_by, tpm, learn,
         registered_at, nullif(max(coalesce(last_seen, -1), coalesce((SELECT at FROM heard WHERE heard.device = devices.id), -1)), -1) AS last_seen,
@@ -68,8 +72,32 @@ impl FromRow for DeviceRow {
     }
 }
 
+impl FromRow for DeviceRemains {
+    const KIND: RowKind = RowKind::Device;
+    const COLUMNS: &'static str =
+        "id, name, project, labels, cert_digest, cert_der, key, serial, lost_at, alarm, report,
+        (held_generation IS NOT NULL OR held_digest IS NOT NULL OR held_at IS NOT NULL
+         OR EXISTS (SELECT 1 FROM bundles WHERE bundles.device = devices.id)) AS has_bundle";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
+        Ok(Self {
+            id: DeviceId(row.read(uuid)?),
+            name: row.read(name).ok(),
+            project: row.read(project).ok(),
+            labels: row.read(from_json).ok(),
+            cert_digest: row.read(bytes32).ok(),
+            cert_der: row.read(plain).ok(),
+            key: row.read(bytes32).ok(),
+            serial: row.read(plain).ok(),
+            lost_at: row.read_some(number).unwrap_or(Some(0)),
+            alarm: row.read_some(plain).unwrap_or_else(|_| Some("an alarm that does not read".into())),
+            node_of: row.told::<DeviceReport>()?.take().and_then(|report| report.accepted_for),
+            has_bundle: row.read(plain)?,
+        })
+    }
+}
+
 /// A session and a number in it; both columns say nothing together.
-fn place(row: &mut Columns<'_>) -> Stored<Option<([u8; 32], u64)>> {
+pub(super) fn place(row: &mut Columns<'_>) -> Stored<Option<([u8; 32], u64)>> {
     let session = row.read_some(bytes32)?;
     let counter = row.read(number)?;
     Ok(session.map(|session| (session, counter)))
@@ -116,7 +144,8 @@ impl FromRow for CertRow {
             kind: row.read(plain)?,
             pem: row.read(plain)?,
             public: row.read_some(plain)?,
-            added_at: row.read(number)?,
+            // Nobody decides by it: what is pinned holds whenever that was.
+            added_at: row.read(|at| Some(number(at).unwrap_or_default()))?,
         })
     }
 }

@@ -4,13 +4,28 @@ use async_trait::async_trait;
 use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Name, Project, SectionDigest};
 use vault::ledger::{Ledger, Older};
+use vault::life::Phase;
 
 use super::read::{Word as _, blob, int, json, packed};
 use super::transaction::SqliteTx;
 use crate::store::{
-    CertRow, DeviceReport, DeviceRow, Devices, Fared, OnboardRow, Page, RemovedRow, SENT_BEFORE, Stored,
-    UnixSeconds,
+    CertRow, DeviceRemains, DeviceReport, DeviceRow, Devices, Fared, OnboardRow, OrDamaged, Page, RemovedRow,
+    SENT_BEFORE, Stored, UnixSeconds, VaultStanding,
 };
+
+impl SqliteTx {
+    async fn retain_removing(&mut self) -> Stored<()> {
+        // By the phase alone, and not row by row: a row that does not read is no reason to stay in the old life.
+        let (standing, delete_at) = VaultStanding::of(Phase::Grace { until: 0 }.begun_anew());
+        for graces in [
+            "UPDATE deleted_vaults SET standing = ?, delete_at = ? WHERE standing = 'removing'",
+            "UPDATE vaults SET standing = ?, delete_at = ? WHERE standing = 'removing'",
+        ] {
+            self.run(graces, (standing.word(), delete_at.map(int))).await?;
+        }
+        Ok(())
+    }
+}
 
 #[async_trait]
 impl Devices for SqliteTx {
@@ -42,14 +57,15 @@ impl Devices for SqliteTx {
         project: &Project,
         after: Option<([u8; 32], &str)>,
         limit: u32,
-    ) -> Stored<Vec<OnboardRow>> {
+    ) -> Stored<Vec<OrDamaged<OnboardRow>>> {
         let (digest, serial) = match &after {
             Some((digest, serial)) => (&digest[..], *serial),
             None => Default::default(),
         };
         let list = "FROM onboarding WHERE project = ? AND (cert_digest, serial) > (?, ?)
                     ORDER BY cert_digest, serial LIMIT ?";
-        self.all(list, (project.as_str(), digest, serial, limit)).await
+        let first = ("onboarding", after.is_none());
+        self.page(first, list, (project.as_str(), digest, serial, limit)).await
     }
 
     async fn name_is_kept(&mut self, project: &Project, name: &Name) -> Stored<bool> {
@@ -116,7 +132,11 @@ impl Devices for SqliteTx {
         self.count("FROM devices WHERE let_in_by = ?", (cert_digest,)).await
     }
 
-    async fn devices_before_keys(&mut self, after: Option<DeviceId>, limit: u32) -> Stored<Vec<DeviceRow>> {
+    async fn devices_before_keys(
+        &mut self,
+        after: Option<DeviceId>,
+        limit: u32,
+    ) -> Stored<Vec<OrDamaged<DeviceRow>>> {
         let after = after.map_or(vec![], |id| blob(id.0).to_vec());
         self.all("FROM devices WHERE key IS NULL AND id > ? ORDER BY id LIMIT ?", (after, limit)).await
     }
@@ -145,9 +165,19 @@ impl Devices for SqliteTx {
         self.change(write, (cert_digest, cert_der, blob(id.0))).await
     }
 
-    async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<DeviceRow>> {
-        let list = "FROM devices WHERE project = ? AND name > ? ORDER BY name LIMIT ?";
-        self.all(list, (project.as_str(), &page.after, page.limit)).await
+    async fn devices(&mut self, project: &Project, page: &Page) -> Stored<Vec<OrDamaged<DeviceRow>>> {
+        self.named("devices", project, page).await
+    }
+
+    async fn remains(&mut self, project: &Project, which: &str) -> Stored<Option<DeviceRemains>> {
+        let by_id = match which.parse::<DeviceId>() {
+            Ok(id) => self.one("FROM devices WHERE id = ?", (blob(id.0),)).await?,
+            Err(_) => None,
+        };
+        match by_id {
+            Some(found) => Ok(Some(found)),
+            None => self.one("FROM devices WHERE project = ? AND name = ?", (project.as_str(), which)).await,
+        }
     }
 
     async fn saw_device(&mut self, id: DeviceId, at: UnixSeconds) -> Stored<()> {
@@ -202,8 +232,10 @@ impl Devices for SqliteTx {
         for SectionDigest(digest) in digests {
             self.run(add, (blob(id.0), digest)).await?;
         }
+        // One that is sent again has a new number, so numbers are not counted.
         let forget = "DELETE FROM sent_before
-                      WHERE device = ?1 AND number <= (SELECT max(number) FROM sent_before WHERE device = ?1) - ?2";
+                      WHERE device = ?1 AND number <= (SELECT number FROM sent_before WHERE device = ?1
+                                                       ORDER BY number DESC LIMIT 1 OFFSET ?2)";
         self.run(forget, (blob(id.0), SENT_BEFORE)).await.map(drop)
     }
 
@@ -221,6 +253,15 @@ impl Devices for SqliteTx {
         self.all("FROM devices WHERE older IS NOT NULL", ()).await
     }
 
+    async fn hold_back(&mut self, held: bool) -> Stored<()> {
+        let mark = json(&Older::PutBack);
+        for table in ["devices", "deleted_devices"] {
+            let how = if held { "older = ?1 WHERE older IS NULL" } else { "older = NULL WHERE older = ?1" };
+            self.run(&format!("UPDATE {table} SET {how}"), (&mark,)).await?;
+        }
+        Ok(())
+    }
+
     async fn number_anew(&mut self) -> Stored<()> {
         let devices =
             "UPDATE devices SET section_version = 0, section_digest = NULL, ledger = ?, older = NULL";
@@ -231,15 +272,19 @@ impl Devices for SqliteTx {
         self.run("DELETE FROM deleted_sent_before", ()).await?;
         let told = "UPDATE deleted_vaults SET reported_epoch = NULL, report = NULL, reported_at = NULL, recreate = 0";
         self.run(told, ()).await?;
-        let kept =
-            "UPDATE deleted_vaults SET standing = 'active', delete_at = NULL WHERE standing = 'removing'";
-        self.run(kept, ()).await?;
         let vaults =
             "UPDATE vaults SET reported_epoch = NULL, report = NULL, reported_at = NULL, recreate = 0,
                         left_version = iif(standing = 'gone', 1, NULL)";
         self.run(vaults, ()).await?;
-        let graces = "UPDATE vaults SET standing = 'active', delete_at = NULL WHERE standing = 'removing'";
-        self.run(graces, ()).await.map(drop)
+        self.retain_removing().await
+    }
+
+    async fn keep_ending(&mut self, now: UnixSeconds) -> Stored<()> {
+        self.retain_removing().await?;
+        // An end beyond the last number would be a fraction.
+        let of_deleted = "UPDATE deleted_devices SET until = iif(until - deleted_at > 9223372036854775807 - ?1, 9223372036854775807,
+                            max(until, ?1 + (until - deleted_at))) WHERE deleted_at BETWEEN 0 AND until";
+        self.run(of_deleted, (int(now),)).await.map(drop)
     }
 
     async fn end_section(&mut self, id: DeviceId) -> Stored<()> {
@@ -288,6 +333,7 @@ impl Devices for SqliteTx {
             "DELETE FROM past_sessions WHERE device = ?",
             "DELETE FROM device_certs WHERE device = ?",
             "DELETE FROM sent_before WHERE device = ?",
+            "DELETE FROM past_vaults WHERE device = ?",
             "DELETE FROM certs_before WHERE device = ?",
             "DELETE FROM bundles WHERE device = ?",
             "DELETE FROM heard WHERE device = ?",
@@ -311,6 +357,11 @@ impl Devices for SqliteTx {
 
     async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>> {
         self.all("FROM device_certs WHERE device = ? ORDER BY kind", (blob(device.0),)).await
+    }
+
+    async fn drop_cert(&mut self, device: DeviceId, kind: i32) -> Stored<()> {
+        let forget = "DELETE FROM device_certs WHERE device = ? AND kind = ?";
+        self.run(forget, (blob(device.0), kind)).await.map(drop)
     }
 
     async fn put_cert(&mut self, row: &CertRow) -> Stored<()> {

@@ -5,7 +5,7 @@ use vault::ids::{DeviceId, Epoch, Project, VaultId};
 
 use super::read::{Columns, FromRow, blob, bytes32, device, epoch, int, number, plain, project, vault};
 use super::transaction::SqliteTx;
-use crate::store::{EpochRow, KeyRow, Keys, ReleaseRow, Stored, TokenRow};
+use crate::store::{EpochRow, KeyRow, KeyRows, OrDamaged, ReleaseRow, Stored, TokenRow, readable};
 
 /// A value of the controller's own.
 struct Value(Vec<u8>);
@@ -78,7 +78,7 @@ impl FromRow for ReleaseRow {
 }
 
 #[async_trait]
-impl Keys for SqliteTx {
+impl KeyRows for SqliteTx {
     async fn meta(&mut self, name: &str) -> Stored<Option<Vec<u8>>> {
         Ok(self.one("FROM meta WHERE name = ?", (name,)).await?.map(|Value(value)| value))
     }
@@ -123,7 +123,7 @@ impl Keys for SqliteTx {
         self.one(find, (blob(device.0), blob(vault.0), int(epoch.0))).await
     }
 
-    async fn epochs_in_use(&mut self, device: DeviceId) -> Stored<Vec<EpochRow>> {
+    async fn epochs_in_use(&mut self, device: DeviceId) -> Stored<Vec<OrDamaged<EpochRow>>> {
         let list = "FROM epochs WHERE device = ? AND EXISTS
              (SELECT 1 FROM vaults WHERE vaults.device = epochs.device AND vaults.id = epochs.vault
                 AND epochs.epoch IN (vaults.current_epoch, vaults.last_epoch))";
@@ -181,7 +181,7 @@ impl Keys for SqliteTx {
         session: &[u8; 32],
     ) -> Stored<Vec<ReleaseRow>> {
         let find = "FROM releases WHERE device = ? AND session = ? AND project = ?";
-        self.all(find, (blob(device.0), session, project.as_str())).await
+        Ok(readable(self.all(find, (blob(device.0), session, project.as_str())).await?))
     }
 
     async fn releases_of(&mut self, device: DeviceId, vault: VaultId) -> Stored<Vec<ReleaseRow>> {

@@ -7,9 +7,10 @@ use vault::policy::VaultRule;
 
 use super::read::{Columns, FromRow, blob, from_json, int, json, name, number, project};
 use super::transaction::SqliteTx;
-use crate::store::{DeviceRow, Page, RuleRow, Rules, Stored, UnixSeconds};
+use crate::store::{DeviceRow, OrDamaged, Page, RowKind, RuleRow, Rules, Stored, UnixSeconds};
 
 impl FromRow for RuleRow {
+    const KIND: RowKind = RowKind::Rule;
     const COLUMNS: &'static str = "project, name, devices, policy, changed_at";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         let project = row.read(project)?;
@@ -31,13 +32,14 @@ impl Rules for SqliteTx {
         project: &Project,
         selector: &Labels,
         page: &Page,
-    ) -> Stored<Vec<DeviceRow>> {
-        let list = "FROM devices WHERE project = ?1 AND name > ?2 AND ?3 <> '{}' AND NOT EXISTS (
+    ) -> Stored<Vec<OrDamaged<DeviceRow>>> {
+        let list = "FROM devices WHERE project = ?1 AND name > ?2 AND ?3 <> '{}' AND (NOT json_valid(labels) OR NOT EXISTS (
                       SELECT 1 FROM json_each(?3) AS wanted WHERE NOT EXISTS (
-                        SELECT 1 FROM json_each(devices.labels) AS label
-                        WHERE label.key = wanted.key AND label.value = wanted.value))
+                        SELECT 1 FROM json_each(iif(json_valid(devices.labels), devices.labels, '{}')) AS label
+                        WHERE label.key = wanted.key AND label.value = wanted.value)))
                     ORDER BY name LIMIT ?4";
-        self.all(list, (project.as_str(), &page.after, json(selector), page.limit)).await
+        let values = (project.as_str(), &page.after, json(selector), page.limit);
+        self.page(("devices", page.after.is_empty()), list, values).await
     }
 
     async fn rule(&mut self, project: &Project, name: &Name) -> Stored<Option<RuleRow>> {
@@ -45,9 +47,8 @@ impl Rules for SqliteTx {
         self.one(find, (project.as_str(), name.as_str())).await
     }
 
-    async fn rules(&mut self, project: &Project, page: &Page) -> Stored<Vec<RuleRow>> {
-        let list = "FROM vault_rules WHERE project = ? AND name > ? ORDER BY name LIMIT ?";
-        self.all(list, (project.as_str(), &page.after, page.limit)).await
+    async fn rules(&mut self, project: &Project, page: &Page) -> Stored<Vec<OrDamaged<RuleRow>>> {
+        self.named("vault_rules", project, page).await
     }
 
     async fn rule_with_policy(&mut self, project: &Project, policy: &Name) -> Stored<Option<RuleRow>> {

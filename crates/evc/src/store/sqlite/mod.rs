@@ -6,6 +6,7 @@
 mod around;
 mod bundles;
 mod connections;
+mod content;
 mod deleted;
 mod device_rows;
 mod devices;
@@ -13,6 +14,7 @@ mod evidence;
 mod keys;
 mod labels;
 mod moorings;
+mod numbering;
 mod others;
 mod paired;
 mod read;
@@ -23,8 +25,8 @@ mod vaults;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,10 +35,10 @@ use rusqlite::Connection;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
 
-use self::connections::{Access, Connections, Durable};
+use self::connections::{Access, Connections, Durable, keep_log};
 use self::moorings::Moorings;
 use self::others::Others;
-use self::paired::Pair;
+use self::paired::{Lay, Numbers, Pair};
 use self::transaction::SqliteTx;
 use super::{Engine, Open, Scope, StoreError, Stored};
 
@@ -55,31 +57,43 @@ pub struct SqliteStore {
     writing: Arc<Connections>,
     /// None where others may write.
     lock: Option<Lock>,
-    /// The number that the file had before it was opened.
-    lay: Option<u32>,
+    /// What the file was before it was opened.
+    lay: Lay,
+    /// Those that it has and may have, and where they are written; once a controller lives from it.
+    numbers: OnceLock<(Disk, tokio::sync::Mutex<Numbers>)>,
     /// Keys were deleted, which the log still has.
     erased: Arc<AtomicBool>,
     moorings: Arc<Moorings>,
     others: Arc<Others>,
+    /// File and log were written down as no pair.
+    parted: AtomicBool,
 }
 
 /// A folder that no other controller works on. Held for its store's life; the kernel lets go of it however that ends.
+/// Two locks: the file's, which each version of this program takes, and the folder's own, for whoever removes the file makes the next one
+/// take another.
 pub struct Lock {
     folder: PathBuf,
-    _file: File,
+    _held: [File; 2],
 }
 
 impl Lock {
     /// # Errors
     /// [`StoreError::InUse`]; [`StoreError::Failed`]: the folder can't be written.
     pub fn of(folder: &Path) -> Stored<Self> {
-        let made = private().open(folder.join(LOCK));
-        let file = made.map_err(|e| StoreError::Failed(e.into()))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), _file: file }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
-            Err(TryLockError::Error(e)) => Err(StoreError::Failed(e.into())),
-        }
+        let own = held(File::open(folder))?;
+        let file = held(private().open(folder.join(LOCK)))?;
+        Ok(Self { folder: folder.to_owned(), _held: [own, file] })
+    }
+}
+
+/// Locked, until it is closed.
+fn held(opened: std::io::Result<File>) -> Stored<File> {
+    let file = opened.map_err(|e| StoreError::Failed(e.into()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
+        Err(TryLockError::Error(e)) => Err(StoreError::Failed(e.into())),
     }
 }
 
@@ -120,9 +134,11 @@ impl SqliteStore {
             reading: connections(Access::Reading, READERS),
             writing: connections(Access::Writing, 1),
             lock,
-            lay: None,
+            lay: Lay::default(),
+            numbers: OnceLock::new(),
             erased: Arc::default(),
             others: Others::of(file),
+            parted: AtomicBool::new(false),
             moorings,
         })
     }
@@ -132,16 +148,19 @@ impl SqliteStore {
     }
 }
 
-/// Makes the file what this version works on. Returns its number of before.
-fn prepare(folder: &Path, file: &Path) -> Stored<Option<u32>> {
+/// Makes the file what this version works on. Returns what it was before.
+fn prepare(folder: &Path, file: &Path) -> Stored<Lay> {
     let pair = Pair::in_folder(folder);
     pair.check()?;
     make_private(file).map_err(|e| StoreError::Failed(e.into()))?;
-    let (had_log, lay) = (pair.has_log(), pair.number().map_err(|e| StoreError::Failed(e.into()))?);
+    let (had_log, number) = (pair.has_log(), pair.number().map_err(|e| StoreError::Failed(e.into()))?);
     let mut connection = Access::Writing.open(file)?;
-    pair.check_sound(had_log, &connection)?;
+    // Until all that it goes into was read.
+    keep_log(&connection, had_log)?;
+    let put_back = pair.is_put_back(&connection)?;
+    pair.check_sound(had_log || put_back, &connection)?;
     tables::bring_up_to_date(&mut connection)?;
-    Ok(lay)
+    Ok(Lay { number, put_back })
 }
 
 /// Folds the log into the file, and leaves nothing of it. Whether that was done.
@@ -198,17 +217,47 @@ impl Engine for SqliteStore {
         self.writes(Durable::WithTheNext).await
     }
 
-    /// Folds the log into the file.
+    /// Folds the log into the file; not into one that others wrote into, nor with a log of theirs: both stay as they are, and are not taken for
+    /// a pair again.
     async fn close(&self) {
-        self.moorings.let_go();
-        self.reading.close().await;
-        self.writing.close().await;
+        let overwritten = self.moorings.are_overwritten();
+        self.moorings.let_go(overwritten);
+        self.reading.close(overwritten).await;
+        self.writing.close(overwritten).await;
+        if overwritten && let Err(error) = self.part().await {
+            tracing::error!(%error, "move evc.db-wal and evc.db-shm away before evc is started again");
+        }
     }
 
     async fn count_opening(&self, disk: &Disk) -> Stored<()> {
         let Some(lock) = &self.lock else { return Ok(()) };
-        let lent = self.writing.lend().await?;
-        apart(|| Pair::in_folder(&lock.folder).number_anew(disk, lent.connection(), self.lay))
+        let mut lent = self.writing.lend().await?;
+        lent.be(Durable::AtOnce)?;
+        let opened = || Pair::in_folder(&lock.folder).number_anew(disk, lent.connection(), self.lay.number);
+        let numbers = apart(opened)?;
+        let _ = self.numbers.set((disk.clone(), numbers.into()));
+        Ok(())
+    }
+
+    /// What is written beside the file names each number that it may have, before it may. Of an act that fails the number stays there: it may be in
+    /// the log all the same.
+    async fn count_act(&self) -> Stored<()> {
+        let (Some(lock), Some((disk, numbers))) = (&self.lock, self.numbers.get()) else { return Ok(()) };
+        let mut numbers = numbers.lock().await;
+        // What is written beside a file that others wrote into stays.
+        self.moorings.hold()?;
+        self.fold_numbers(&mut numbers).await?;
+        let (pair, next) = (Pair::in_folder(&lock.folder), random()?);
+        numbers.add(next);
+        apart(|| pair.write(disk, &numbers, None))?;
+        let counted = self.number(next).await;
+        let newest = if counted.is_ok() { next } else { self.number_now().await? };
+        apart(|| pair.write(disk, &numbers, Some(newest)))?;
+        counted
+    }
+
+    fn was_put_back(&self) -> bool {
+        self.lay.put_back
     }
 
     /// Who has the lock has no other controller beside it.
@@ -225,16 +274,11 @@ impl Engine for SqliteStore {
     }
 
     async fn fold(&self) -> Stored<()> {
+        self.part().await?;
         if !self.erased.swap(false, SeqCst) {
             return Ok(());
         }
-        let folded = match self.writing.lend().await {
-            Ok(mut lent) => {
-                let folded = apart(|| fold(lent.connection()));
-                lent.note(folded)
-            }
-            Err(error) => Err(error),
-        };
+        let folded = self.folded().await;
         // A reader beside may keep it from being folded in whole: the next time, then.
         if !matches!(folded, Ok(true)) {
             self.erased.store(true, SeqCst);

@@ -1,18 +1,21 @@
 //! Whether the names in the folder still lead to the files that are open. A file whose name was removed, or given to another one, is written
 //! and read as before, and nobody will find what is in it: so nothing is committed to it.
+//! The same of a file that others wrote into ([`Content`]).
 //! Device and inode of the names now are held against those when they were opened. One connection, which asks nothing, is open for as long as
 //! the store is: so SQLite removes neither log nor index by itself, and what is gone was removed by others.
-//! No file is opened here by other means than SQLite: when a process closes one, it loses its locks on that file.
+//! No file is opened here by other means than SQLite, but those that stay open for as long as SQLite may have them: when a process closes one, it loses
+//! its locks on that file.
 
 use std::ffi::OsString;
+use std::mem::{Discriminant, discriminant, replace};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-use super::connections::{Access, failed};
+use super::connections::{Access, failed, keep_log};
+use super::content::Content;
 use crate::store::{StoreError, Stored};
 
 /// A file: device and inode.
@@ -23,8 +26,11 @@ pub(super) struct Moorings {
     database: Name,
     /// Its log, and the index of that.
     beside: [Name; 2],
-    told: AtomicBool,
+    /// What is not so, as it was told last.
+    told: Mutex<Option<Discriminant<StoreError>>>,
     holds: Mutex<Option<Connection>>,
+    /// After the connection: it has the files open too.
+    content: Content,
 }
 
 struct Name {
@@ -46,7 +52,8 @@ impl Moorings {
         Ok(Arc::new(Self {
             database: name(""),
             beside: ["-wal", "-shm"].map(name),
-            told: AtomicBool::new(false),
+            content: Content::of(database).map_err(|error| StoreError::Failed(error.into()))?,
+            told: Mutex::default(),
             holds: Mutex::new(Some(holds)),
         }))
     }
@@ -54,15 +61,17 @@ impl Moorings {
     /// Whether each name leads to its file.
     ///
     /// # Errors
-    /// [`StoreError::Exchanged`], [`StoreError::LogRemoved`]: until it does again.
+    /// [`StoreError::Exchanged`], [`StoreError::LogRemoved`]: until it does again. [`StoreError::Overwritten`]: for as long as this is open.
     pub(super) fn hold(&self) -> Stored<()> {
         let held = self.look();
+        let now = held.as_ref().err().map(discriminant);
+        let before = replace(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner), now);
         // Once: who is refused is told each time.
         match &held {
-            Err(error) if !self.told.swap(true, SeqCst) => {
+            Err(error) if now != before => {
                 tracing::error!(%error, file = %self.database.path.display(), "nothing is written until then");
             }
-            Ok(()) if self.told.swap(false, SeqCst) => {
+            Ok(()) if before.is_some() => {
                 tracing::info!(file = %self.database.path.display(), "the database's files are back");
             }
             _ => {}
@@ -77,12 +86,23 @@ impl Moorings {
         if !self.beside.iter().all(Name::leads_there) {
             return Err(StoreError::LogRemoved);
         }
+        if self.content.is_overwritten() {
+            return Err(StoreError::Overwritten);
+        }
         Ok(())
     }
 
-    /// From now on the log goes with the last connection.
-    pub(super) fn let_go(&self) {
-        self.holds.lock().unwrap_or_else(PoisonError::into_inner).take();
+    /// Whether others wrote into the file, or its log, wherever the names lead by now: then the log is not folded into it when it is closed.
+    pub(super) fn are_overwritten(&self) -> bool {
+        self.content.is_overwritten()
+    }
+
+    /// From now on the log goes with the last connection; or stays as it is.
+    pub(super) fn let_go(&self, keeps_log: bool) {
+        let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(holds) = holds.filter(|_| keeps_log) {
+            let _ = keep_log(&holds, true);
+        }
     }
 }
 

@@ -10,10 +10,14 @@ use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Epoch, Generation, Name, Project, VaultId};
 
 use super::connections::failed;
-use crate::store::{NodeWord, ReferenceState, StoreError, Stored, VaultStanding};
+use crate::store::{
+    DamagedRow, NodeWord, OrDamaged, ReferenceState, RowKind, StoreError, Stored, VaultStanding,
+};
 
 /// A type that a row reads back as.
 pub(super) trait FromRow: Sized {
+    /// What it is of.
+    const KIND: RowKind = RowKind::Other;
     /// Its columns, in the order in which [`Self::from_row`] reads them.
     const COLUMNS: &'static str;
     /// # Errors
@@ -48,13 +52,57 @@ impl<'r> Columns<'r> {
         })
     }
 
-    /// What a node said.
+    /// What a node said. Of what is no text it is as if it was not said, as of words that nobody knows.
     pub(super) fn told<T: DeserializeOwned>(&mut self) -> Stored<NodeWord<T>> {
-        self.read_some(plain).map(NodeWord::kept)
+        self.read(|value| Some(plain(value).unwrap_or_default())).map(NodeWord::kept)
     }
 
     fn damaged(&self, column: usize) -> StoreError {
         damaged(self.row.as_ref().column_name(column).unwrap_or("?"))
+    }
+
+    /// What the row is, whose column that was read last does not read.
+    fn damaged_row(&self, kind: RowKind) -> DamagedRow {
+        let (id, name) = match kind {
+            RowKind::Allowance => ("cert_digest", "serial"),
+            RowKind::Bundle => ("digest", "name"),
+            _ => ("id", "name"),
+        };
+        let column = self.row.as_ref().column_name(self.next.saturating_sub(1)).unwrap_or("?").to_owned();
+        DamagedRow { kind, device: self.text("device"), id: self.text(id), name: self.text(name), column }
+    }
+
+    /// What stands in a column, as people write it; nothing: there is no such column, or nothing in it.
+    fn text(&self, column: &str) -> Option<String> {
+        match self.row.get_ref(column).ok()? {
+            ValueRef::Null => None,
+            ValueRef::Integer(number) => Some(number.to_string()),
+            ValueRef::Real(number) => Some(number.to_string()),
+            ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+            ValueRef::Blob(bytes) => {
+                Some(Uuid::from_slice(bytes).map_or_else(|_| hex::encode(bytes), |id| id.to_string()))
+            }
+        }
+    }
+}
+
+/// A row that somebody decides by.
+///
+/// # Errors
+/// [`StoreError::Damaged`], with what row it is.
+pub(super) fn whole<T: FromRow>(row: &Row<'_>) -> Stored<T> {
+    OrDamaged::<T>::from_row(&mut Columns::of(row))?.whole()
+}
+
+/// A row of a list: one that does not read keeps none of the others back.
+impl<T: FromRow> FromRow for OrDamaged<T> {
+    const KIND: RowKind = T::KIND;
+    const COLUMNS: &'static str = T::COLUMNS;
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
+        match T::from_row(row) {
+            Err(StoreError::Damaged(_)) => Ok(Self::Damaged(row.damaged_row(T::KIND))),
+            read => read.map(Self::Whole),
+        }
     }
 }
 
@@ -142,6 +190,16 @@ impl FromRow for Count {
     const COLUMNS: &'static str = "count(*)";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         row.read(number).map(Self)
+    }
+}
+
+/// A project as its column has it, whether it reads or not; nothing after the last.
+pub(super) struct InColumn(pub(super) Option<Vec<u8>>);
+
+impl FromRow for InColumn {
+    const COLUMNS: &'static str = "project";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
+        row.read_some(|value| Some(value.as_bytes().ok()?.to_vec())).map(Self)
     }
 }
 

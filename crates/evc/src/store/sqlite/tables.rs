@@ -47,6 +47,8 @@ const MIGRATIONS: &[Migration] = &migrations![
     83 = "0083_a_deleted_device_comes_back_as_itself",
     84 = "0084_what_each_attestation_reads_packed",
     85 = "0085_when_devices_were_heard",
+    86 = "0086_vaults_that_were",
+    87 = "0087_sessions_counted_by_their_index",
 ];
 
 /// Where builds of before kept their list.

@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use rusqlite::{Params, Rows};
 use tokio::task::coop::consume_budget;
 use tokio::time::{sleep, timeout};
-use vault::ids::DeviceId;
+use vault::ids::{DeviceId, Project};
 
 use super::PATIENCE;
 use super::connections::{Connections, Durable, Lent, failed};
 use super::others::{KeptOut, Others};
-use super::read::{Columns, Count, FromRow, There};
-use crate::store::{Around, Open, StoreError, Stored, Tx};
+use super::read::{Count, FromRow, InColumn, There, whole};
+use crate::store::{Around, Open, OrDamaged, Page, StoreError, Stored, Tx};
 
 /// Between two questions whether another process has written to its end.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -52,6 +52,7 @@ impl Tx for SqliteTx {
 impl SqliteTx {
     /// A view of one moment.
     pub(super) fn reading(mut lent: Lent) -> Stored<Self> {
+        lent.refuse_mixture()?;
         lent.run("BEGIN", ())?;
         Ok(Self { writes: None, lent, erases: false, erased: None })
     }
@@ -67,8 +68,17 @@ impl SqliteTx {
             lent.be(durable)?;
             begin_alone(lent).await
         });
+        connections.hold()?;
         let lent = begun.await.unwrap_or_else(|waited| Err(StoreError::Busy(waited.into())))?;
         Ok(Self { writes: Some(others.kept_out()), lent, erases: false, erased: Some(erased.clone()) })
+    }
+
+    /// Writes the file's number.
+    pub(super) fn number(&mut self, number: u32) -> Stored<()> {
+        // As it is stored, a number with a sign.
+        let signed = i32::from_ne_bytes(number.to_ne_bytes());
+        let written = self.lent.connection().pragma_update(None, "application_id", signed);
+        self.lent.note(written.map_err(failed))
     }
 
     pub(super) async fn run(&mut self, statement: &str, values: impl Params + Send) -> Stored<usize> {
@@ -114,6 +124,50 @@ impl SqliteTx {
         self.look_up::<T, _>(from, values, |rows| std::iter::from_fn(|| next(rows).transpose()).collect())
     }
 
+    /// A page of a list. Before the first come the rows of a table whose project does not read: they would be in no list.
+    pub(super) async fn page<T: FromRow>(
+        &mut self,
+        (table, is_first): (&str, bool),
+        from: &str,
+        values: impl Params + Send,
+    ) -> Stored<Vec<OrDamaged<T>>> {
+        let mut rows = if is_first { self.of_no_project(table).await? } else { Vec::new() };
+        rows.extend(self.all::<OrDamaged<T>>(from, values).await?);
+        Ok(rows)
+    }
+
+    /// A page of those of a project by name.
+    pub(super) async fn named<T: FromRow>(
+        &mut self,
+        table: &str,
+        project: &Project,
+        page: &Page,
+    ) -> Stored<Vec<OrDamaged<T>>> {
+        // A name that is nothing is damage, and no name comes before it.
+        let is_first = page.after.is_empty();
+        let after = if is_first { ">=" } else { ">" };
+        let list = format!("FROM {table} WHERE project = ? AND name {after} ? ORDER BY name LIMIT ?");
+        self.page((table, is_first), &list, (project.as_str(), &page.after, page.limit)).await
+    }
+
+    /// The projects of a table are told by its index: from one to the next.
+    async fn of_no_project<T: FromRow>(&mut self, table: &str) -> Stored<Vec<OrDamaged<T>>> {
+        let projects = format!(
+            "FROM (WITH RECURSIVE known (project) AS (SELECT min(project) FROM {table} UNION ALL
+               SELECT (SELECT min(project) FROM {table} WHERE project > known.project) FROM known WHERE known.project IS NOT NULL)
+             SELECT project FROM known)"
+        );
+        let mut rows = Vec::new();
+        for InColumn(project) in self.all(&projects, ()).await? {
+            if let Some(project) = project.filter(|bytes| !is_project(bytes)) {
+                // What is no text can be compared as bytes alone. It is looked through then.
+                let of = format!("FROM {table} WHERE CAST(project AS BLOB) = ?");
+                rows.extend(self.all::<OrDamaged<T>>(&of, (project,)).await?);
+            }
+        }
+        Ok(rows)
+    }
+
     /// How many rows are there.
     pub(super) async fn count(&mut self, from: &str, values: impl Params + Send) -> Stored<u64> {
         let count = self.one(from, values).await?;
@@ -141,6 +195,10 @@ impl SqliteTx {
     }
 }
 
+fn is_project(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| text.parse::<Project>().is_ok())
+}
+
 /// Another process may be writing: it's asked for until it ended, and no thread waits for it.
 async fn begin_alone(mut lent: Lent) -> Stored<Lent> {
     loop {
@@ -158,5 +216,5 @@ async fn give_way() {
 
 fn next<T: FromRow>(rows: &mut Rows<'_>) -> Stored<Option<T>> {
     let row = rows.next().map_err(failed)?;
-    row.map(|row| T::from_row(&mut Columns::of(row))).transpose()
+    row.map(whole).transpose()
 }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use vault::decide::TpmPin;
+use vault::defaults::DEFAULT_VAULTS;
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::policy::VaultPolicy;
 
@@ -10,9 +11,13 @@ use super::read::{
     vault, word,
 };
 use super::transaction::SqliteTx;
-use crate::store::{Grace, Keys as _, Page, PolicyRow, Stored, UnixSeconds, VaultRow, VaultSaid, Vaults};
+use crate::store::{
+    Grace, KeyRows as _, OrDamaged, PAST_VAULTS, Page, PolicyRow, RowKind, Stored, UnixSeconds, VaultRow,
+    VaultSaid, Vaults,
+};
 
 impl FromRow for PolicyRow {
+    const KIND: RowKind = RowKind::Policy;
     const COLUMNS: &'static str = "project, name, canonical, changed_at";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         let (project, name) = (row.read(project)?, row.read(name)?);
@@ -25,6 +30,7 @@ impl FromRow for PolicyRow {
 }
 
 impl FromRow for VaultRow {
+    const KIND: RowKind = RowKind::Vault;
     const COLUMNS: &'static str =
         "project, device, id, name, policy, standing, delete_at, left_version, created, recreate,
         current_epoch, last_epoch, reported_epoch, report, reported_at, added_at";
@@ -63,9 +69,8 @@ impl Vaults for SqliteTx {
         self.one("FROM policies WHERE project = ? AND name = ?", (project.as_str(), name)).await
     }
 
-    async fn policies(&mut self, project: &Project, page: &Page) -> Stored<Vec<PolicyRow>> {
-        let list = "FROM policies WHERE project = ? AND name > ? ORDER BY name LIMIT ?";
-        self.all(list, (project.as_str(), &page.after, page.limit)).await
+    async fn policies(&mut self, project: &Project, page: &Page) -> Stored<Vec<OrDamaged<PolicyRow>>> {
+        self.named("policies", project, page).await
     }
 
     async fn put_policy(&mut self, row: &PolicyRow) -> Stored<()> {
@@ -99,6 +104,10 @@ impl Vaults for SqliteTx {
         self.all("FROM vaults WHERE device = ? ORDER BY id", (blob(device.0),)).await
     }
 
+    async fn vaults_listed(&mut self, device: DeviceId) -> Stored<Vec<OrDamaged<VaultRow>>> {
+        self.all("FROM vaults WHERE device = ? ORDER BY id", (blob(device.0),)).await
+    }
+
     async fn vault(&mut self, device: DeviceId, id: VaultId) -> Stored<Option<VaultRow>> {
         self.one("FROM vaults WHERE device = ? AND id = ?", (blob(device.0), blob(id.0))).await
     }
@@ -113,10 +122,17 @@ impl Vaults for SqliteTx {
         project: &Project,
         after: Option<(DeviceId, VaultId)>,
         limit: u32,
-    ) -> Stored<Vec<VaultRow>> {
+    ) -> Stored<Vec<OrDamaged<VaultRow>>> {
+        let first = ("vaults", after.is_none());
         let (device, id) = after.map_or((vec![], vec![]), |(d, v)| (blob(d.0).to_vec(), blob(v.0).to_vec()));
         let list = "FROM vaults WHERE project = ? AND (device, id) > (?, ?) ORDER BY device, id LIMIT ?";
-        self.all(list, (project.as_str(), device, id, limit)).await
+        self.page(first, list, (project.as_str(), device, id, limit)).await
+    }
+
+    async fn defaults_under(&mut self, project: &Project, policy: &Name) -> Stored<Vec<VaultRow>> {
+        let under = "FROM vaults WHERE project = ? AND policy = ? AND id IN (?, ?)";
+        let [one, other] = DEFAULT_VAULTS.map(|(id, _)| blob(id.0));
+        self.all(under, (project.as_str(), policy.as_str(), one, other)).await
     }
 
     async fn add_vault(&mut self, row: &VaultRow) -> Stored<()> {
@@ -193,8 +209,21 @@ impl Vaults for SqliteTx {
 
     async fn drop_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()> {
         self.drop_epochs(device, id).await?;
+        let keep = "INSERT OR REPLACE INTO past_vaults (device, id, name, number)
+                    SELECT device, id, name, (SELECT coalesce(max(number), 0) + 1 FROM past_vaults WHERE device = ?1)
+                    FROM vaults WHERE device = ?1 AND id = ?2";
+        self.run(keep, (blob(device.0), blob(id.0))).await?;
+        let oldest = "DELETE FROM past_vaults
+                      WHERE device = ?1 AND number <= (SELECT max(number) FROM past_vaults WHERE device = ?1) - ?2";
+        self.run(oldest, (blob(device.0), PAST_VAULTS)).await?;
         let forget = "DELETE FROM vaults WHERE device = ? AND id = ?";
         self.change(forget, (blob(device.0), blob(id.0))).await
+    }
+
+    async fn was_vault(&mut self, device: DeviceId, which: &Name) -> Stored<bool> {
+        let id = which.as_str().parse::<VaultId>().ok().map(|id| blob(id.0));
+        let was = "FROM past_vaults WHERE device = ?1 AND (name = ?2 OR id = ?3)";
+        self.any(was, (blob(device.0), which.as_str(), id)).await
     }
 
     async fn delay_graces(&mut self, by_s: u64) -> Stored<()> {

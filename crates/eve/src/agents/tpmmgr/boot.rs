@@ -67,7 +67,8 @@ mod tests {
     #[test]
     fn the_pcr_that_moved_is_named_and_never_by_a_file_that_the_tpm_does_not_bear_out() {
         let dir = tempfile::tempdir().expect("a directory");
-        let file = super::super::super::keep::open(&dir.path().join("boot-pcrs")).expect("opens");
+        let file = super::super::super::keep::open(&disk::Disk::linux(), &dir.path().join("boot-pcrs"))
+            .expect("opens");
         let policy = PcrPolicy::of_states(&[values(2)]).expect("a policy");
         assert_eq!(differing(&file, &policy, &values(7)), NONE, "nothing is written yet");
         keep_values(&file, &policy, &values(7)).expect("is passed over");

@@ -34,5 +34,6 @@ fn prove(keys: &Signing, asked: &EvidenceWanted, claims: &[u8]) -> anyhow::Resul
     };
     let [a, b, c, _] = asked.question.pcrs.0.to_le_bytes();
     let selection = PcrSelection::from_bitmap([a, b, c])?;
-    Ok(keys.hardware(|tpm| tpm.quote(&qualifying_data(nonce, &asked.session, claims), selection))?)
+    let qualifying = qualifying_data(nonce, &asked.session, claims);
+    Ok(keys.hardware(|tpm| tpm.quote(asked.session, &qualifying, selection))?)
 }

@@ -1,6 +1,7 @@
 //! The TPM and the name of the endorsement key that this node was installed with. Where that does not match, identity is served
 //! and roots are refused. A connection that hung is opened anew.
 
+use attest::SessionKey;
 use tpm::{
     Digest32, EkName, Generation, Identity, Meaning, NvRoom, PcrPolicy, PcrSelection, PcrValues,
     ReadRootError, Root, RootKind, RootPolicy, SlotSet, Tpm, TpmError,
@@ -13,6 +14,7 @@ use super::boot;
 use super::failure::TpmFailure;
 use super::measured::Measured;
 use super::place::{TpmConfig, failing};
+use super::shown::Shown;
 use crate::bus::BusRoot;
 use crate::bus::messages::{
     Bytes, DefineRoots, Proof, RootSet, RootSlot, Roots, TpmCommands, TpmHealth, TpmIdentity, TpmRefusal,
@@ -30,6 +32,7 @@ pub(crate) struct Hardware {
     told: Repeats,
     /// Whose P was read, and its boot not looked at yet.
     boot_of: Option<SlotSet>,
+    shown: Shown,
 }
 
 impl Hardware {
@@ -60,6 +63,7 @@ impl Hardware {
             failing: None,
             told: Repeats::default(),
             boot_of: None,
+            shown: Shown::default(),
         })
     }
 
@@ -157,12 +161,15 @@ impl Hardware {
         Ok(signature.to_fixed().to_vec())
     }
 
+    /// A quote for this session.
     pub(super) fn quote(
         &mut self,
+        session: SessionKey,
         qualifying: &[u8; 32],
         selection: PcrSelection,
     ) -> Result<Proof, TpmFailure> {
         let quote = self.tpm.quote(qualifying, selection.in_bank(self.measured.bank))?;
+        self.shown.quoted(session, quote.pcr_values.as_ref());
         let values = quote.pcr_values.iter().flat_map(PcrValues::as_slice);
         let pcrs = values.map(|(pcr, value)| (*pcr, Bytes(value.clone()))).collect();
         let bank = self.measured.appraised_as();
@@ -243,12 +250,7 @@ impl Hardware {
                 PcrSelection::from_bitmap([a, b, c])?
             }
         };
-        let selection = selection.in_bank(self.measured.bank);
-        let states = match self.tpm.read_pcrs(selection) {
-            Ok(values) => PcrPolicy::of_states(&[values])?,
-            Err(error) if error.meaning() == Some(Meaning::NoBank) => PcrPolicy::nobody(selection),
-            Err(error) => return Err(error.into()),
-        };
+        let states = self.states(selection, ask.as_shown)?;
         self.tpm.define_and_write(generation, RootPolicy::Tpm, &root(&ask.tpm)?)?;
         self.tpm
             .define_and_write(generation, RootPolicy::Pcrs(&states), &root(&ask.pcrs)?)
@@ -257,8 +259,31 @@ impl Hardware {
         Ok(())
     }
 
-    pub(super) fn room(&mut self) -> Result<TpmRoom, TpmFailure> {
+    /// The PCRs of now, as a policy. These very values are what is held against what was shown: P is bound to no others.
+    fn states(
+        &mut self,
+        selection: PcrSelection,
+        as_shown: Option<SessionKey>,
+    ) -> Result<PcrPolicy, TpmFailure> {
+        let selection = selection.in_bank(self.measured.bank);
+        let values = match self.tpm.read_pcrs(selection) {
+            Ok(values) => values,
+            Err(error) if error.meaning() == Some(Meaning::NoBank) => {
+                return Ok(PcrPolicy::nobody(selection));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if as_shown.is_some_and(|session| !self.shown.has(session, &values)) {
+            return Err(TpmRefusal::NotShown.into());
+        }
+        Ok(PcrPolicy::of_states(&[values])?)
+    }
+
+    pub(super) fn room(&mut self, as_shown: Option<SessionKey>) -> Result<TpmRoom, TpmFailure> {
         self.own()?;
+        if as_shown.is_some() {
+            self.states(PcrSelection::EVE, as_shown)?;
+        }
         let room = self.tpm.nv_room()?;
         Ok(match (room.foreign, room.all()) {
             (0, NvRoom::IN_A_CHANGE..) => TpmRoom::Enough,
@@ -302,7 +327,7 @@ fn root(root: &BusRoot) -> Result<Root, TpmFailure> {
 }
 
 /// Whether this TPM is the one that the node was installed with. A name of it that says otherwise, or nothing, is written anew where the
-/// node's certificate is of a key that this TPM alone has (`certified`): then it is the file that is wrong.
+/// node's certificate is of a key that this TPM alone has (`certified`): then it is the file that is wrong, and no less where it can't be mended.
 fn is_own(file: &Kept, now: &EkName, certified: bool) -> Result<bool, TpmFailure> {
     let expected = pin_of(file, now);
     if !certified || expected.as_ref().is_ok_and(|expected| expected == now) {
@@ -311,7 +336,9 @@ fn is_own(file: &Kept, now: &EkName, certified: bool) -> Result<bool, TpmFailure
     tracing::warn!(
         "config/ek.pub names another TPM, and config/device.cert.pem this one: it is written anew"
     );
-    file.write(line(now).as_bytes()).map_err(TpmFailure::PinFile)?;
+    if let Err(error) = file.write(line(now).as_bytes()) {
+        tracing::warn!(%error, "config/ek.pub is wrong still, and can't be written; this node goes by its certificate");
+    }
     Ok(true)
 }
 
@@ -319,7 +346,8 @@ fn line(name: &EkName) -> String {
     format!("{}\n", hex::encode(name.as_bytes()))
 }
 
-/// The name that was written at first boot; written now if there is none, or if a power cut left only the beginning of it.
+/// The name that was written at first boot; written now if there is none, or if a power cut left only the beginning of it. One that lacks the end
+/// of its line alone is whole: whoever put it there by hand may have left that out, on a disk that can't be written.
 fn pin_of(file: &Kept, now: &EkName) -> Result<EkName, TpmFailure> {
     let written = file.read().map_err(TpmFailure::PinFile)?;
     let line = line(now);
@@ -327,7 +355,7 @@ fn pin_of(file: &Kept, now: &EkName) -> Result<EkName, TpmFailure> {
     let text = written.trim_ascii_end();
     let text = &text[..text.iter().position(|byte| *byte == 0).unwrap_or(text.len())];
     if line.as_bytes().starts_with(text) {
-        if *written != line.as_bytes() {
+        if text != line.trim_end().as_bytes() {
             file.write(line.as_bytes()).map_err(TpmFailure::PinFile)?;
         }
         return Ok(*now);

@@ -36,11 +36,11 @@ pub(in crate::agents) enum Taken {
 
 impl Taken {
     /// What can't be used is told and not died of: nobody reads an agent's end in a log who looks at `eve status`.
-    pub(in crate::agents) fn take(root: &Path) -> Self {
-        Self::try_take(root).unwrap_or_else(|error| Self::Unusable { why: place::unusable(&error) })
+    pub(in crate::agents) fn take(disk: &Disk, root: &Path) -> Self {
+        Self::try_take(disk, root).unwrap_or_else(|error| Self::Unusable { why: place::unusable(&error) })
     }
 
-    fn try_take(root: &Path) -> anyhow::Result<Self> {
+    fn try_take(disk: &Disk, root: &Path) -> anyhow::Result<Self> {
         let configured = match std::fs::read_to_string(paths::tcti(root)) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -49,8 +49,8 @@ impl Taken {
         let pin = paths::ek_pin(root);
         match Tcti::find(configured.as_deref()).context("config/tcti")? {
             Some(tcti) => {
-                let pin = keep::open(&pin).context("config/ek.pub")?;
-                let boot = keep::open(&paths::boot_pcrs(root)).context("config/boot-pcrs")?;
+                let pin = keep::open(disk, &pin).context("config/ek.pub")?;
+                let boot = keep::open(disk, &paths::boot_pcrs(root)).context("config/boot-pcrs")?;
                 let (owner, certified) = (owner_auth(root)?, certified(root));
                 Ok(Self::Tpm { place: TpmConfig { tcti, owner, certified, boot: Arc::new(boot) }, pin })
             }
@@ -62,7 +62,7 @@ impl Taken {
                     "this node was installed with a TPM, and there is none now; bring it back, or name it in config/tcti"
                 )
             }
-            None => Ok(Self::Soft(device_key(&paths::device_key(root))?)),
+            None => Ok(Self::Soft(device_key(disk, &paths::device_key(root), &paths::device_cert(root))?)),
         }
     }
 
@@ -78,7 +78,7 @@ impl Taken {
 
 /// The files that say which TPM this node has, and the device that it has if none does, as they are now.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Files([(FileIdentity, Option<SystemTime>); 5]);
+pub(super) struct Files([(FileIdentity, Option<SystemTime>); 6]);
 
 impl Files {
     pub(super) fn look(root: &Path) -> Self {
@@ -86,6 +86,7 @@ impl Files {
             paths::tcti(root),
             paths::ek_pin(root),
             paths::device_key(root),
+            paths::device_cert(root),
             paths::tpm_owner_auth(root),
             PathBuf::from(tpm::DEFAULT_DEVICE),
         ];
@@ -132,26 +133,42 @@ fn holds_something(path: &Path, name: &'static str) -> anyhow::Result<bool> {
     }
 }
 
-/// The device key of a node without a TPM, made at first. An empty file holds no key that could be lost.
-fn device_key(path: &Path) -> anyhow::Result<FileSigner> {
+/// Why no key is made beside a certificate.
+const CERTIFIED: &str = "config/device.cert.pem is of a device key that is not here, and no other is made beside it: bring config/device.key.pem back; or, if this node has a TPM, name it in config/tcti; or, to make it a new device, remove that certificate, give it another serial number in config/serial, and allow that at the controller";
+
+/// The device key of a node without a TPM, made at first. An empty file holds no key that could be lost. Its certificate was made with it, and of a
+/// node that has one already the key is in a TPM, or lost.
+fn device_key(disk: &Disk, path: &Path, cert: &Path) -> anyhow::Result<FileSigner> {
     if !holds_something(path, "config/device.key.pem")? {
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
-            .ok()
-            .context("making a key")?;
-        let body = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pkcs8.as_ref()));
-        let pem = Zeroizing::new(format!(
-            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-            body.as_str()
-        ));
-        Disk::linux().write(path, pem.as_bytes(), 0o600).context("config/device.key.pem")?;
+        anyhow::ensure!(!holds_something(cert, "config/device.cert.pem")?, CERTIFIED);
+        make_key(disk, path)?;
     }
     let pem = keep::read(&File::open(path).context("config/device.key.pem")?)?;
     FileSigner::from_pem(&pem).context("config/device.key.pem is damaged; restore it, or remove it with config/device.cert.pem to make this a new device")
 }
 
+fn make_key(disk: &Disk, path: &Path) -> anyhow::Result<()> {
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+        .ok()
+        .context("making a key")?;
+    let body = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pkcs8.as_ref()));
+    let pem = Zeroizing::new(format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        body.as_str()
+    ));
+    disk.write(path, pem.as_bytes(), 0o600).context("config/device.key.pem")
+}
+
 #[cfg(test)]
 mod tests {
+    use disk::faulty::{Fault, Faults, Faulty};
+
     use super::*;
+
+    /// That of a node without a certificate.
+    fn of(key: &Path) -> anyhow::Result<FileSigner> {
+        device_key(&Disk::linux(), key, &key.with_file_name("device.cert.pem"))
+    }
 
     /// Seen-by-users 0.6: a password that others may read is refused with what to do; one line of it is taken.
     #[test]
@@ -173,19 +190,50 @@ mod tests {
         assert!(owner_auth(dir.path()).is_err(), "longer than any");
     }
 
+    /// Invariant 5, 6: cut at any operation of its making, a node without a TPM has a key at the next start, and one that was once used stays. A
+    /// full disk is told, and with room the key is made.
+    #[test]
+    fn a_device_key_whose_making_is_cut_is_there_at_the_next_start() {
+        for fault in [Fault::Cut, Fault::Tear, Fault::Lose, Fault::Full] {
+            let cut = |nth: &usize| {
+                let (dir, faults) = (tempfile::tempdir().expect("a directory"), Faults::default());
+                std::fs::create_dir(dir.path().join("config")).expect("makes");
+                std::fs::write(paths::tcti(dir.path()), "none").expect("writes");
+                let disk = Disk::through(Faulty::linux(&faults));
+                let take = || match Taken::take(&disk, dir.path()) {
+                    Taken::Soft(key) => Ok(key.public_key().point().to_vec()),
+                    Taken::Unusable { why } => Err(why),
+                    Taken::Tpm { .. } => panic!("there is none"),
+                };
+                let mut used = None;
+                let met = faults.during(fault, *nth, || used = Some(take()));
+                let told = used.as_ref().and_then(|used| used.as_ref().err());
+                assert_eq!(met && fault == Fault::Full, told.is_some(), "{fault:?} at {nth}: {told:?}");
+                assert!(told.is_none_or(|why| why.contains("config/device.key.pem")), "{told:?}");
+                let next = take().unwrap_or_else(|why| panic!("{fault:?} at {nth}: {why}"));
+                used.and_then(Result::ok)
+                    .iter()
+                    .for_each(|used| assert_eq!(*used, next, "{fault:?} at {nth}"));
+                met
+            };
+            let operations = (0..100).find(|nth| !cut(nth)).expect("it comes to an end");
+            assert!(operations > 0, "{fault:?}: nothing was cut");
+        }
+    }
+
     /// A cut before the first key was whole needs no hand; a key that is damaged is never replaced by another.
     #[test]
     fn an_empty_device_key_is_made_and_a_damaged_one_is_told() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("device.key.pem");
         std::fs::write(&path, "").expect("writes");
-        let made = device_key(&path).expect("makes one").public_key().point().to_vec();
+        let made = of(&path).expect("makes one").public_key().point().to_vec();
         assert_eq!(std::fs::metadata(&path).expect("is there").permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(dir.path()).expect("lists").count(), 1, "nothing beside it");
-        assert_eq!(device_key(&path).expect("reads").public_key().point().to_vec(), made, "the same again");
+        assert_eq!(of(&path).expect("reads").public_key().point().to_vec(), made, "the same again");
         let whole = std::fs::read(&path).expect("reads");
         std::fs::write(&path, &whole[..40]).expect("writes");
-        let words = format!("{:#}", device_key(&path).expect_err("is refused"));
+        let words = format!("{:#}", of(&path).expect_err("is refused"));
         assert!(words.contains("restore it"), "{words}");
         assert_eq!(std::fs::read(&path).expect("reads"), whole[..40], "left as it is");
     }
@@ -196,7 +244,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let config = dir.path().join("config");
         std::fs::create_dir(&config).expect("makes");
-        let words = || match Taken::take(dir.path()) {
+        let words = || match Taken::take(&Disk::linux(), dir.path()) {
             Taken::Unusable { why } => (why, Files::look(dir.path())),
             _ => panic!("it is used"),
         };
@@ -216,7 +264,28 @@ mod tests {
         std::fs::write(config.join("device.key.pem"), "no key").expect("writes");
         assert!(words().0.contains("config/device.key.pem is damaged"), "{}", words().0);
         std::fs::remove_file(config.join("device.key.pem")).expect("there");
-        assert!(matches!(Taken::take(dir.path()), Taken::Soft(_)));
+        assert!(matches!(Taken::take(&Disk::linux(), dir.path()), Taken::Soft(_)));
+    }
+
+    /// Invariant 6: where all files that name the TPM are gone the certificate tells that this device has a key: none is made beside it, and it is
+    /// said what to do. An empty one, as a first boot that was cut leaves it, is none.
+    #[test]
+    fn no_key_is_made_beside_a_certificate() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [key, cert] = [paths::device_key(dir.path()), paths::device_cert(dir.path())];
+        std::fs::create_dir(dir.path().join("config")).expect("makes");
+        std::fs::write(paths::tcti(dir.path()), "none").expect("writes");
+        std::fs::write(&cert, "a certificate").expect("writes");
+        let files = Files::look(dir.path());
+        let Taken::Unusable { why } = Taken::take(&Disk::linux(), dir.path()) else { panic!("it is used") };
+        let told = ["config/device.key.pem back", "config/tcti", "remove that certificate", "mended"];
+        assert!(told.iter().all(|words| why.contains(words)), "{why}");
+        assert!(!key.exists(), "nothing was made");
+        std::fs::write(&cert, "").expect("writes");
+        assert_ne!(Files::look(dir.path()), files, "it is looked at again");
+        assert!(matches!(Taken::take(&Disk::linux(), dir.path()), Taken::Soft(_)));
+        std::fs::write(&cert, "a certificate").expect("writes");
+        assert!(matches!(Taken::take(&Disk::linux(), dir.path()), Taken::Soft(_)), "beside its key");
     }
 
     /// Invariant 6: a key that can't be looked at just now is not one that is absent.
@@ -225,12 +294,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (path, elsewhere) = (dir.path().join("device.key.pem"), dir.path().join("medium/device.key.pem"));
         std::fs::create_dir(dir.path().join("medium")).expect("makes");
-        let first = device_key(&elsewhere).expect("made").public_key().point().to_vec();
+        let first = of(&elsewhere).expect("made").public_key().point().to_vec();
         std::os::unix::fs::symlink(&elsewhere, &path).expect("links");
         std::fs::rename(dir.path().join("medium"), dir.path().join("away")).expect("not mounted now");
-        let words = format!("{:#}", device_key(&path).expect_err("is refused"));
+        let words = format!("{:#}", of(&path).expect_err("is refused"));
         assert!(words.contains("no other key is made"), "{words}");
         std::fs::rename(dir.path().join("away"), dir.path().join("medium")).expect("mounted again");
-        assert_eq!(device_key(&path).expect("reads").public_key().point().to_vec(), first, "the same");
+        assert_eq!(of(&path).expect("reads").public_key().point().to_vec(), first, "the same");
     }
 }

@@ -1,9 +1,11 @@
 //! vaultmgr on the bus: one thread decides, the others only carry what they hear to it. Here alone bus types meet ours.
 
+mod alone;
 mod away;
+mod between;
+mod due;
 mod over_bus;
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
@@ -11,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use disk::Disk;
 use vault::ids::{DeviceKey, VaultId};
 use vault::report::VaultReport;
 use vault::shares::RootPin;
@@ -18,9 +21,8 @@ use vault::wanted::Authority;
 use wire::P256PublicKey;
 
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
-use crate::agents::vaultmgr::belief::orders::{GIVEN_UP, Order};
-use crate::agents::vaultmgr::generation::desk::Desk;
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
+use crate::agents::vaultmgr::belief::orders::Order;
+use crate::agents::vaultmgr::generation::desk::ErrandThread;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::kernel::Kernel;
 use crate::agents::vaultmgr::hands::prepare;
@@ -28,11 +30,14 @@ use crate::agents::vaultmgr::hands::tree::GiveWay;
 use crate::agents::vaultmgr::manager::{Manager, Owner};
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::telling::{Telling, Touched};
+use crate::agents::vaultmgr::vault::jobs::{Jobs, Threads};
 use crate::bus::messages::{
-    AcceptController, EscrowWish, LockVault, OrderError, Ordered, Recover, Recreate, Session, SignedConfig,
+    AcceptController, EscrowWish, LockVault, OrderError, Recover, Recreate, Session, SignedConfig,
     SignedWord, Source, TpmStatus, UnlockVault, VaultStatus, Vaults,
 };
 use crate::bus::{Agent, Bus, Call, Topic};
+use between::{Between, Given, Later};
+use due::Due;
 use over_bus::OverBus;
 
 /// How often kernel and disk are looked at though nothing was heard.
@@ -40,20 +45,17 @@ const LOOK: Duration = Duration::from_secs(10);
 /// How soon roots that could not be read are asked for again.
 const ROOTS_AGAIN: Duration = Duration::from_secs(2);
 
-/// While many vaults are taken, how often it is told how far that is.
-const MEANWHILE: Duration = Duration::from_secs(1);
-
 type Reply<A> = Sender<Result<A, OrderError>>;
-type OurManager = Manager<Kernel, OverBus>;
+type OurManager = Manager<Kernel>;
 /// What is done between two steps.
-type Pause<'a> = dyn FnMut(&mut OurManager, Option<VaultId>) + 'a;
+type Pause<'a> = &'a mut dyn FnMut(&mut OurManager, Option<VaultId>);
 
 /// All that vaultmgr listens to: a closed list.
 enum Input {
     Tpm(TpmStatus),
     Config(SignedConfig),
     Word(SignedWord),
-    Order(Order, Instant, Reply<VaultReport>),
+    Order(Given),
     Accept(RootPin, Reply<VaultStatus>),
     Vaults(Reply<VaultStatus>),
     /// An errand to the TPM is over.
@@ -64,27 +66,72 @@ enum Input {
 ///
 /// # Errors
 /// The persist filesystem or randomness can't be used.
-pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
-    let paths = Paths::new(root);
+pub(crate) fn run(disk: &Disk, root: &Path, bus: &Bus) -> anyhow::Result<()> {
+    let paths = Paths::on(disk.clone(), root);
     let (sender, inputs) = listen(bus)?;
-    let later = away::until_there(bus, &paths, &inputs)?;
+    let mut later = away::until_there(bus, &paths, &inputs)?;
+    // Kept as long as this process lives: nothing of ours is swept or written before.
+    let _alone = alone::until_alone(bus, &paths, &inputs, &mut later)?;
     let kernel = open(&paths)?;
     let row = Agent::Zedagent.row();
     let owner = Owner { uid: row.uid, gid: row.gid };
     // Should nobody listen any more this life is over.
     let back = move || drop(sender.send(Input::Errand));
-    let desk = Desk::apart(paths.clone(), OverBus::new(bus.clone()), back)?;
-    let mut manager = Manager::start(paths, kernel, desk, owner)?;
+    let desk = ErrandThread::start(paths.clone(), OverBus::new(bus.clone()), back)?;
+    let jobs = Jobs::of(Box::new(Threads(Arc::new(GiveWay))));
+    let mut manager = Manager::start(paths, kernel, (Box::new(desk), jobs), owner)?;
     manager.take_up_locks().context(
         "run/eve/locked, which says what root locked here; remove it, and lock again what is to be locked",
     )?;
     manager.take_up_leases()?;
-    manager.jobs.leave_to_threads(Arc::new(GiveWay));
     bus.publish(&session(&manager));
-    let (telling, roots_at, waiting) = (Telling::new(bus.clone()), Instant::now(), Vec::new());
-    let (bus, wish) = (bus.clone(), EscrowWish::default());
-    Loop { manager, inputs, later, telling, bus, wish, tpm: None, roots_at, waiting }.run();
+    let between = Between::new(inputs, later, Telling::new(bus.clone()));
+    Loop::new(manager, between, bus.clone()).run();
     Ok(())
+}
+
+/// The same of a manager that was started, while another thread asks for its vaults; until that ends.
+#[cfg(test)]
+pub(super) fn run_asked(
+    manager: OurManager,
+    bus: Bus,
+    asker: impl FnOnce(&mut dyn FnMut() -> VaultStatus) + Send,
+) {
+    let (sender, inputs) = sync_channel(0);
+    let mut ask = move || {
+        let (reply, answer) = channel();
+        sender.send(Input::Vaults(reply)).expect("it is heard");
+        answer.recv().expect("it is answered").expect("the vaults")
+    };
+    let between = Between::new(inputs, Later::default(), Telling::new(bus.clone()));
+    thread::scope(|scope| {
+        scope.spawn(move || asker(&mut ask));
+        Loop::new(manager, between, bus).run();
+    });
+}
+
+/// Whom it hears, with an order that has come.
+#[cfg(test)]
+pub(super) struct Came(Between);
+
+#[cfg(test)]
+impl Came {
+    /// With where that order is answered.
+    pub(super) fn of(order: Order, bus: Bus) -> (Self, Receiver<Result<VaultReport, OrderError>>) {
+        let ((sender, inputs), (reply, answer)) = (sync_channel(1), channel());
+        sender.send(now(order, reply)).expect("there is room");
+        (Self(Between::new(inputs, Later::default(), Telling::new(bus))), answer)
+    }
+
+    /// Between two steps of a work.
+    pub(super) fn pause(&mut self, manager: &mut OurManager) {
+        self.0.pause(manager, None);
+    }
+
+    /// Carries out another order.
+    pub(super) fn obey(&mut self, manager: &mut OurManager, order: Order) {
+        self.0.obey(manager, (order, Instant::now(), channel().0));
+    }
 }
 
 /// Makes the folders of ours, and opens the filesystem that they lie on. Folders that were there may have been made by a life that was
@@ -93,12 +140,13 @@ pub(crate) fn run(root: &Path, bus: &Bus) -> anyhow::Result<()> {
 /// # Errors
 /// The persist filesystem can't be used.
 pub(crate) fn open(paths: &Paths) -> anyhow::Result<Kernel> {
-    let opened = paths.disk().together(|| prepare::own_folders(paths).map(|()| Kernel::open(paths)));
+    let opened =
+        paths.disk().together(|| prepare::vaults_folder_to_read(paths).map(|()| Kernel::open(paths)));
     Ok(opened.context("syncing the folders on the persist filesystem")???)
 }
 
 /// This life, and what it asks with.
-fn session<C: Crypt, T: Tpmmgr>(manager: &Manager<C, T>) -> Session {
+fn session<C: Crypt>(manager: &Manager<C>) -> Session {
     Session { key: manager.session_key(), lease: manager.lease_nonce() }
 }
 
@@ -118,7 +166,7 @@ fn listen(bus: &Bus) -> std::io::Result<(SyncSender<Input>, Receiver<Input>)> {
 }
 
 fn now(order: Order, reply: Reply<VaultReport>) -> Input {
-    Input::Order(order, Instant::now(), reply)
+    Input::Order((order, Instant::now(), reply))
 }
 
 fn carry<T: Topic>(bus: &Bus, sender: &SyncSender<Input>, input: fn(T) -> Input) -> std::io::Result<()> {
@@ -142,77 +190,51 @@ fn answer<C: Call<Error = OrderError>>(
 
 struct Loop {
     manager: OurManager,
-    inputs: Receiver<Input>,
-    /// What came between two vaults and has to wait for all of them: of each topic the newest.
-    later: Later,
-    telling: Telling,
+    between: Between,
     bus: Bus,
     /// What was said last that is wanted for the escrow.
     wish: EscrowWish,
     tpm: Option<TpmHeard>,
     /// When roots that could not be read are asked for again.
     roots_at: Instant,
-    /// Who waits until a vault is as ordered, and since when.
-    waiting: Vec<Waiting>,
-}
-
-/// An order that goes on by itself.
-struct Waiting {
-    id: VaultId,
-    wanted: Ordered,
-    asked: Instant,
-    reply: Reply<VaultReport>,
-}
-
-#[derive(Default)]
-struct Later {
-    errand: bool,
-    tpm: Option<TpmStatus>,
-    config: Option<SignedConfig>,
-    word: Option<SignedWord>,
-    accept: VecDeque<(RootPin, Reply<VaultStatus>)>,
-}
-
-impl Later {
-    fn take(&mut self) -> Option<Input> {
-        let accept = |(root, reply)| Input::Accept(root, reply);
-        let tpm = self.tpm.take().map(Input::Tpm);
-        let errand = std::mem::take(&mut self.errand).then_some(Input::Errand);
-        errand
-            .or(tpm)
-            .or_else(|| self.accept.pop_front().map(accept))
-            .or_else(|| self.config.take().map(Input::Config))
-            .or_else(|| self.word.take().map(Input::Word))
-    }
+    /// When the manager has something to do of itself.
+    due: Due,
 }
 
 impl Loop {
+    fn new(manager: OurManager, between: Between, bus: Bus) -> Self {
+        let (wish, roots_at, due) = (EscrowWish::default(), Instant::now(), Due::default());
+        Self { manager, between, bus, wish, tpm: None, roots_at, due }
+    }
+
     fn run(mut self) {
         self.settle_all();
         let mut look = Instant::now() + LOOK;
         loop {
-            let mut touched = match self.next(self.pause(look)) {
-                Ok(input) => self.take(input),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.tick();
-                    Touched::All
-                }
+            let patience = self.patience(look);
+            let (mut touched, idle) = match self.between.next(patience) {
+                Ok(input) => (self.take(input), false),
+                Err(RecvTimeoutError::Timeout) => (Touched::Nothing, true),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
+            if self.due.take(Instant::now()) || idle {
+                self.tick();
+                touched = Touched::All;
+            }
             if self.read_roots_again() {
                 touched = Touched::All;
             }
-            self.answer_waiting();
-            let asks = self.manager.tend_leases();
+            self.between.answer_waiting(&self.manager);
+            let asks = self.pausing(|manager, pause| manager.tend_leases_pausing(pause));
             if Instant::now() >= look {
                 self.manager.read_unsteady_root();
-                self.manager.look_for_others();
-                self.settle_all();
+                self.look_for_others();
+                self.look_around();
                 look = Instant::now() + LOOK;
                 touched = Touched::All;
             }
             self.tell_wish();
-            self.telling.tell(&self.manager, &touched);
+            self.between.tell(&self.manager, &touched);
             // After what was accepted is told: zedagent asks at once, and for what follows the section that it knows of.
             if asks {
                 self.bus.publish(&session(&self.manager));
@@ -220,16 +242,10 @@ impl Loop {
         }
     }
 
-    fn next(&mut self, patience: Duration) -> Result<Input, RecvTimeoutError> {
-        match self.later.take() {
-            Some(input) => Ok(input),
-            None => self.inputs.recv_timeout(patience),
-        }
-    }
-
-    fn pause(&self, look: Instant) -> Duration {
+    fn patience(&mut self, look: Instant) -> Duration {
         let roots = self.wants_roots().then_some(self.roots_at);
-        let next = [Some(look), roots, self.manager.again()].into_iter().flatten().min().unwrap_or(look);
+        let due = self.due.by(self.manager.again());
+        let next = [Some(look), roots, due].into_iter().flatten().min().unwrap_or(look);
         next.saturating_duration_since(Instant::now())
     }
 
@@ -240,9 +256,7 @@ impl Loop {
             Input::Config(config) => self.hear_config(&config),
             Input::Word(word) => self.hear_word(&word),
             Input::Accept(root, reply) => drop(reply.send(self.accept(root))),
-            Input::Order(order, asked, reply) => {
-                return obey(&mut self.manager, &mut self.waiting, &order, asked, reply);
-            }
+            Input::Order(given) => return self.between.obey(&mut self.manager, given),
             Input::Vaults(reply) => {
                 drop(reply.send(Ok(self.manager.vault_status())));
                 return Touched::Nothing;
@@ -256,63 +270,31 @@ impl Loop {
         self.pausing(|manager, pause| manager.settle_all_pausing(pause));
     }
 
+    fn look_for_others(&mut self) {
+        self.pausing(|manager, pause| manager.look_for_others_pausing(|manager| pause(manager, None)));
+    }
+
+    /// Takes the next of them, and those that do not rest, as far as they go.
+    fn look_around(&mut self) {
+        self.pausing(|manager, pause| manager.look_around_pausing(pause));
+    }
+
     fn tick(&mut self) {
-        if self.pausing(|manager, pause| manager.tick_pausing(Instant::now(), pause)) {
-            self.settle_all();
-        }
+        self.pausing(|manager, pause| manager.tick_pausing(Instant::now(), pause));
     }
 
     /// Takes up what came of an errand to the TPM.
     fn welcome(&mut self) {
-        if self.manager.welcome() {
+        if self.pausing(|manager, pause| manager.welcome_pausing(pause)) {
             self.roots_at = Instant::now() + ROOTS_AGAIN;
-            self.settle_all();
         }
     }
 
-    /// Works on vaults. Between two of their steps orders are carried out and questions answered, and it is told how far it is: others wait for
-    /// the default ones, and people for the rest.
-    fn pausing<R>(&mut self, work: impl FnOnce(&mut OurManager, &mut Pause<'_>) -> R) -> R {
-        let Self { manager, inputs, later, telling, waiting, .. } = self;
-        let mut told = Instant::now();
-        work(manager, &mut |manager, taken| {
-            while let Ok(input) = inputs.try_recv() {
-                let touched = match input {
-                    Input::Order(order, asked, reply) => obey(manager, waiting, &order, asked, reply),
-                    Input::Vaults(reply) => {
-                        drop(reply.send(Ok(manager.vault_status())));
-                        Touched::Nothing
-                    }
-                    Input::Errand => {
-                        later.errand = true;
-                        Touched::Nothing
-                    }
-                    Input::Tpm(status) => {
-                        later.tpm = Some(status);
-                        Touched::Nothing
-                    }
-                    Input::Config(config) => {
-                        later.config = Some(config);
-                        Touched::Nothing
-                    }
-                    Input::Word(word) => {
-                        later.word = Some(word);
-                        Touched::Nothing
-                    }
-                    Input::Accept(root, reply) => {
-                        later.accept.push_back((root, reply));
-                        Touched::Nothing
-                    }
-                };
-                telling.tell(manager, &touched);
-            }
-            if told.elapsed() >= MEANWHILE {
-                telling.tell(manager, &Touched::All);
-                told = Instant::now();
-            } else if let Some(id) = taken.filter(|id| id.is_default()) {
-                telling.tell_default(manager, id);
-            }
-        })
+    /// Works on vaults.
+    fn pausing<R>(&mut self, work: impl FnOnce(&mut OurManager, Pause<'_>) -> R) -> R {
+        let Self { manager, between, .. } = self;
+        between.begin();
+        work(manager, &mut |manager, taken| between.pause(manager, taken))
     }
 
     fn hear_tpm(&mut self, status: &TpmStatus) {
@@ -330,22 +312,6 @@ impl Loop {
         if heard == TpmHeard::Failing {
             self.manager.note_failing(&status.words());
         }
-    }
-
-    /// Answers those whose vault came to rest, and those who have waited for long.
-    fn answer_waiting(&mut self) {
-        let manager = &self.manager;
-        let become_of = |waiting: &Waiting| match waiting.wanted {
-            Ordered::MadeAnew => manager.made_anew(waiting.id),
-            Ordered::Open | Ordered::Locked => manager.opened(waiting.id),
-        };
-        self.waiting.retain(|waiting| match become_of(waiting) {
-            Err(OrderError::UnderWay { .. }) if waiting.asked.elapsed() < GIVEN_UP => true,
-            answer => {
-                drop(waiting.reply.send(answer));
-                false
-            }
-        });
     }
 
     fn accept(&mut self, root: RootPin) -> Result<VaultStatus, OrderError> {
@@ -397,30 +363,6 @@ impl Loop {
         self.roots_at = Instant::now() + ROOTS_AGAIN;
         self.settle_all();
     }
-}
-
-/// Carries an order out, and says of which vaults something may be new by that.
-fn obey<C: Crypt, T: Tpmmgr>(
-    manager: &mut Manager<C, T>,
-    waiting: &mut Vec<Waiting>,
-    order: &Order,
-    asked: Instant,
-    reply: Reply<VaultReport>,
-) -> Touched {
-    let goes_on = match order {
-        Order::Recreate(id, ..) => Some((*id, Ordered::MadeAnew)),
-        Order::Unlock(id) => Some((*id, Ordered::Open)),
-        Order::Lock(_) | Order::Recover(..) => None,
-    };
-    let (answer, touched) = manager.obey_telling(order, asked.elapsed());
-    match (answer, goes_on) {
-        (Err(OrderError::UnderWay { .. }), Some((id, wanted))) => {
-            waiting.push(Waiting { id, wanted, asked, reply });
-        }
-        // Whoever asked may have given up.
-        (answer, _) => drop(reply.send(answer)),
-    }
-    touched
 }
 
 /// The device key's name, if it is a P-256 key.

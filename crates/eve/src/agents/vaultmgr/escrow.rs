@@ -9,7 +9,7 @@ mod rescue;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vault::belief::{Signed, Voice};
+use vault::belief::{About, Signed, Voice};
 use vault::condition::{Escrow, Upcoming};
 use vault::escrow::drill::DrillAnswer;
 use vault::escrow::holding::{Holding, KeeperSays};
@@ -24,7 +24,6 @@ use wire::escrow::{NotSealed, SealedBundle, UploadPlace, seal_up};
 use self::files::LeftOut;
 pub(crate) use self::rescue::RescueError;
 use crate::agents::vaultmgr::belief::config::{self, NotVerified};
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::ShareStore;
 use crate::agents::vaultmgr::generation::upcoming::Files;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
@@ -58,6 +57,8 @@ pub(super) struct EscrowMemory {
     /// Key files as they lie on the disk, of vaults that no key opened in this life, where they are others than `files`, or nothing is known of what is in
     /// escrow. Nothing: several lie there, and which are in force is not known.
     untold: BTreeMap<VaultId, Option<VaultFiles>>,
+    /// Vaults whose key files no key will tell of: nothing waits for them.
+    shut: BTreeSet<VaultId>,
     /// Vaults that no bundle takes, and why.
     left_out: BTreeMap<VaultId, LeftOut>,
     /// The last that was sealed; of use while it is what [`Holding`] says is.
@@ -68,6 +69,8 @@ pub(super) struct EscrowMemory {
     drilled: Option<DrillAnswer>,
     /// What was said last of the bundle that was asked back.
     back: Option<Back>,
+    /// The last that came is of another disk.
+    pub(super) elsewhere: bool,
 }
 
 impl EscrowMemory {
@@ -90,7 +93,7 @@ impl EscrowMemory {
     }
 }
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     /// What is in escrow, for plans.
     pub(super) fn escrowed(&self) -> Escrow {
         self.escrow.holding.standing(self.shares.as_ref().is_some_and(ShareStore::is_escrowed))
@@ -133,7 +136,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             self.rescue((control.device, rescue), root, voice);
         }
         if voice != Voice::Another {
-            self.tell_of_refusal(&control.no_rescue);
+            control.no_rescue.iter().for_each(|why| self.tell_of_refusal(why));
         }
         // Also where the pin came back just now.
         if self.belief.voice(root) == Voice::Pinned {
@@ -160,12 +163,22 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             self.notes.log(words);
         }
         // What was said of it was said of what was lacking then.
-        self.escrow.back = self.escrow.back.filter(|_| self.asks_back());
+        if !self.asks_back() {
+            self.settle_back();
+        }
         let shares = self.shares.as_ref().filter(|_| self.asks_back());
         EscrowWish {
             upload: self.escrow.holding.to_send().and_then(|id| self.sealed(id)).cloned(),
             held: self.escrow.holding.held(),
             rescue: shares.and_then(ShareStore::root_keys).map(|keys| keys.generation),
+        }
+    }
+
+    /// Nothing is asked back: what was said of that is over, but that the root which came back is still to be bound.
+    fn settle_back(&mut self) {
+        self.escrow.back = None;
+        if !self.node().past.rescued {
+            self.notes.settle(About::Escrow);
         }
     }
 
@@ -179,6 +192,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             // One that is made now would take the place of one that has what they lack.
             return Ok(());
         }
+        self.note_shut();
         let (Some(keeper), Some(device)) = (self.escrow.holding.keeper().cloned(), self.escrow.device_key)
         else {
             return Ok(());
@@ -212,9 +226,14 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             let bytes = bundle.encode();
             (Bundle::id_of(bundle.generation(), &bytes), bytes)
         };
-        let own = with_id(&shares.bundle(device, files.clone())?);
+        let own = shares.bundle(device, files.clone()).as_ref().map(with_id);
         let next = shares.upcoming_bundle(device, files).as_ref().map(with_id);
-        Some((own.0, next.unwrap_or(own)))
+        match (own, next) {
+            (Some(own), next) => Some((own.0, next.unwrap_or(own))),
+            // Nothing is held that could be better.
+            (None, Some(next)) if self.node().past.anew => Some((next.0, next)),
+            (None, _) => None,
+        }
     }
 
     fn seal(&mut self, keeper: &Keeper, id: BundleId, bytes: &[u8]) -> Result<EscrowUpload, NotSealed> {

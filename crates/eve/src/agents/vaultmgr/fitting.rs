@@ -123,6 +123,8 @@ mod tests {
             last: Some(Outcome { operation: "change-key".into(), error: Some("é".repeat(1000)) }),
             opened: None,
             storage: None,
+            change_due: false,
+            holds_escrow_up: false,
             detail: lines.to_vec(),
         }
     }

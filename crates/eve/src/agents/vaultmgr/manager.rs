@@ -10,14 +10,13 @@ use vault::defaults;
 use vault::escrow::hope::Hopeless;
 use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::lease::Leases;
-use vault::plan::{Act, Hold, Known, Next, RecordDoor, Step, Wait, one};
+use vault::plan::{Act, Hold, Known, Next, RecordDoor, Step, one};
 use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
 use crate::agents::vaultmgr::belief::ring::Ring;
 use crate::agents::vaultmgr::escrow;
 use crate::agents::vaultmgr::generation::desk::Desk;
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::{self, ShareStore, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::durable;
@@ -29,7 +28,6 @@ use crate::agents::vaultmgr::vault::execute::Ran;
 use crate::agents::vaultmgr::vault::in_step::IN_STEP;
 use crate::agents::vaultmgr::vault::jobs::Jobs;
 use crate::agents::vaultmgr::vault::naming::Naming;
-use crate::agents::vaultmgr::vault::observe;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
 
 /// More steps than any vault needs from any state: beyond it something outside undoes what is done, and the step counts as failed.
@@ -44,11 +42,11 @@ pub(crate) struct Owner {
 }
 
 /// All that vaultmgr knows.
-pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
+pub(crate) struct Manager<C: Crypt> {
     pub(super) paths: Paths,
     pub(super) crypt: C,
     /// Where the TPM is asked.
-    pub(super) desk: Desk<T>,
+    pub(super) desk: Box<dyn Desk>,
     pub(super) zedagent: Owner,
     pub(super) session: SessionSecret,
     pub(super) root_pem: Vec<u8>,
@@ -71,21 +69,30 @@ pub(crate) struct Manager<C: Crypt, T: Tpmmgr> {
     pub(super) leases: Leases,
     pub(super) slots: BTreeMap<VaultId, VaultMemory<C::Protector>>,
     /// Which of them name which key.
-    naming: Naming,
+    pub(super) naming: Naming,
+    /// The last of those that rest that was looked at in turn.
+    pub(super) looked_at: Option<VaultId>,
     pub(super) notes: Notes,
     /// What the escrow does not bring back.
     pub(super) hopeless: Hopeless,
     pub(crate) jobs: Jobs,
+    /// A lock waits, while several are made in step.
+    pub(super) hurried: bool,
     /// How often something was learned that more than one vault may depend on.
     pub(super) learned: u64,
 }
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     /// Starts a life: a session, and all vaults that are on the disk.
     ///
     /// # Errors
     /// No randomness.
-    pub(crate) fn start(paths: Paths, crypt: C, desk: Desk<T>, zedagent: Owner) -> Result<Self, SharesError> {
+    pub(crate) fn start(
+        paths: Paths,
+        crypt: C,
+        (desk, jobs): (Box<dyn Desk>, Jobs),
+        zedagent: Owner,
+    ) -> Result<Self, SharesError> {
         let session = SessionSecret::init(shares::random)?;
         Ok(Self {
             crypt,
@@ -107,9 +114,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             leases: Leases::default(),
             slots: BTreeMap::new(),
             naming: Naming::default(),
+            looked_at: None,
             notes: Notes::default(),
             hopeless: Hopeless::default(),
-            jobs: Jobs::default(),
+            jobs,
+            hurried: false,
             learned: 0,
         })
     }
@@ -127,21 +136,27 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// The node's facts, as plans see them.
     pub(crate) fn node(&self) -> Node {
         let node = shares::node(self.shares.as_ref(), self.tpm_absent, self.measured, self.is_set_back());
-        let past = Past { next: self.upcoming(node.past.next), ..node.past };
+        let anew = self.begins_pcrs_anew(&node);
+        let past = Past { next: self.upcoming(node.past.next), anew, ..node.past };
         Node { past, escrow: self.escrowed(), since_boot: self.crypt.since_boot(), ..node }
     }
 
-    /// Takes every vault as far as it goes. The Config Vault first: the record in it decides about the rest.
-    #[cfg(test)]
-    pub(crate) fn settle_all(&mut self) {
-        self.settle_all_pausing(|_, _| ());
+    /// Takes every vault as far as it goes, with a pause after each step, and after each vault, in which orders may be carried out. What is to be
+    /// locked is locked first; then comes the Config Vault: the record in it decides about the rest.
+    pub(crate) fn settle_all_pausing(&mut self, pause: impl FnMut(&mut Self, Option<VaultId>)) {
+        let all = self.everything();
+        self.settle_each_pausing(&all, pause);
     }
 
-    /// Takes every vault as far as it goes, with a pause after each step, and after each vault, in which orders may be carried out. The Config Vault
-    /// first: the record in it decides about the rest.
-    pub(crate) fn settle_all_pausing(&mut self, mut pause: impl FnMut(&mut Self, Option<VaultId>)) {
-        self.settle_node();
-        for group in self.everything().chunks(IN_STEP) {
+    /// The same of these, in this order.
+    pub(super) fn settle_each_pausing(
+        &mut self,
+        each: &[VaultId],
+        mut pause: impl FnMut(&mut Self, Option<VaultId>),
+    ) {
+        self.shut(each);
+        self.settle_node(|manager| pause(manager, None));
+        for group in each.chunks(IN_STEP) {
             self.make_in_step(group, |manager| pause(manager, None));
             for id in group {
                 self.settle_pausing(*id, |manager| pause(manager, None));
@@ -149,7 +164,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             }
         }
         // By now it is known what was dropped.
-        self.settle_node();
+        self.settle_node(|manager| pause(manager, None));
     }
 
     /// When something that failed is to be tried again.
@@ -163,12 +178,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             .min()
     }
 
-    /// Takes the vaults whose pause is over, or whose long work is, as far as they go. Says whether all are to be settled now.
-    pub(crate) fn tick_pausing(
-        &mut self,
-        now: Instant,
-        mut pause: impl FnMut(&mut Self, Option<VaultId>),
-    ) -> bool {
+    /// Takes the vaults whose pause is over, or whose long work is, as far as they go; and then all, where a section that waited for the record
+    /// counts now: it speaks of all.
+    pub(crate) fn tick_pausing(&mut self, now: Instant, mut pause: impl FnMut(&mut Self, Option<VaultId>)) {
+        self.take_up_holders(now);
         self.reap(|manager| pause(manager, None));
         let due: Vec<VaultId> =
             self.slots.iter_mut().filter_map(|(id, slot)| slot.due(now).then_some(*id)).collect();
@@ -177,17 +190,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             self.settle_pausing(id, |manager| pause(manager, None));
         }
         self.node_due(now);
-        self.settle_node();
-        // A section that waited for the record counts now, and speaks of all.
-        waited && !self.belief.waits_for_record()
-    }
-
-    /// The same, without a pause.
-    #[cfg(test)]
-    pub(crate) fn tick(&mut self, now: Instant) {
-        self.welcome();
-        if self.tick_pausing(now, |_, _| ()) {
-            self.settle_all();
+        self.settle_node(|manager| pause(manager, None));
+        if waited && !self.belief.waits_for_record() {
+            self.settle_all_pausing(pause);
         }
     }
 
@@ -199,14 +204,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         defaults::first(listed.chain(self.slots.keys().copied()).chain(here).chain(shares))
     }
 
-    /// Plans, steps and observes one vault until it rests.
-    pub(crate) fn settle(&mut self, id: VaultId) {
-        self.settle_pausing(id, |_| ());
-    }
-
-    /// The same, with a pause after each step: an order to lock another vault waits for no more than one.
+    /// Plans, steps and observes one vault until it rests, with a pause after each step: an order to lock another vault waits for no more than one.
     pub(super) fn settle_pausing(&mut self, id: VaultId, mut pause: impl FnMut(&mut Self)) {
         self.look(id);
+        self.write_by_heart(id);
         let mut steps = 0;
         loop {
             match self.ask(id).1 {
@@ -276,59 +277,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// The plan for one vault.
     pub(super) fn ask(&self, id: VaultId) -> (Wish, Next) {
         let (wish, next) = one(self.belief.desired(), id, &self.known(id), &self.node());
-        match next {
-            // What is held of a disk that went still locks, and nothing else is done by its paths; when it is back it goes on.
-            Next::Do(act) if act.step != Step::Lock && self.crypt.is_away() => {
-                (wish, Next::Wait(Wait::Retry(act.step.kind())))
-            }
-            Next::Do(act) if self.is_held_up(act.step) => (wish, Next::Wait(Wait::Tpm)),
-            next => (wish, next),
-        }
-    }
-
-    /// Whether a step changes the share table while that has to stay as it is.
-    fn is_held_up(&self, step: Step) -> bool {
-        let changes = matches!(step, Step::MakeShare { .. } | Step::MarkMade | Step::DropShare(_));
-        changes && self.shares.as_ref().is_some_and(ShareStore::is_lent)
-    }
-
-    /// Observes: everything the first time, and after it failed; then what changes from outside.
-    pub(super) fn look(&mut self, id: VaultId) {
-        let Some(slot) = self.slots.get(&id).filter(|slot| !slot.unseen) else { return self.look_again(id) };
-        let sight = observe::glance(&self.crypt, &self.paths, id, slot.sight());
-        self.seen(id, sight);
-    }
-
-    /// Observes everything anew, metadata too.
-    pub(super) fn look_again(&mut self, id: VaultId) {
-        self.escrow.note_changed(id);
-        let known = self.slots.get(&id).and_then(VaultMemory::key);
-        let sight = observe::observe(&self.crypt, &self.paths, id, known);
-        self.seen(id, sight);
-    }
-
-    /// Looks anew at the metadata of all vaults, if anybody wrote where the fscrypt tool does. For what others add is told at once.
-    pub(crate) fn look_for_others(&mut self) {
-        if self.crypt.stirred() {
-            let all: Vec<VaultId> = self.slots.keys().copied().collect();
-            all.into_iter().for_each(|id| self.look_again(id));
-        }
-    }
-
-    fn seen(
-        &mut self,
-        id: VaultId,
-        sight: Result<observe::Sight, crate::agents::vaultmgr::hands::crypt::CryptError>,
-    ) {
-        let slot = self.slots.entry(id).or_default();
-        slot.unseen = sight.is_err();
-        match sight {
-            Ok(sight) => slot.see(id, sight, &mut self.naming),
-            Err(error) => {
-                slot.facts = vec![crate::agents::vaultmgr::chain(&error)];
-                tracing::warn!(vault = %id, error = %crate::agents::vaultmgr::chain(&error), "can't be observed");
-            }
-        }
+        let table_lent = || self.shares.as_ref().is_some_and(ShareStore::is_lent);
+        (wish, next.within_reach(|| self.crypt.is_away(), table_lent))
     }
 
     /// A vault came to rest: what is open keeps its protector's key at hand, what is not forgets it. Returns whether the record was
@@ -348,6 +298,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         if state != State::LockIncomplete {
             slot.facts.clear();
+            slot.held_by_none();
         }
         let before = (self.record_open, self.belief.waits_for_record());
         if id == CONFIG_VAULT {

@@ -1,10 +1,10 @@
 //! vaultmgr: the one agent that touches the encryption of vault directories (IF-6). It verifies the signed configuration for
 //! itself, plans by `vault::plan`, does a step, observes, and plans again. Words are of docs/GLOSSARY.md: custody, epoch, made, missing.
-//! It keeps no state file of its own but the record of accepted sections; it never speaks to the network, and no secret goes
-//! into a log, a status or a file.
+//! It keeps the record of accepted sections and the share table, and of this boot what root locked and when leases end; it never speaks to
+//! the network, and no secret goes into a log, a status or a file unsealed.
 //!
-//! `agent` is the bus, `manager` the loop, and there are four rooms: `belief` (what comes in), `generation` (the TPM's roots and
-//! the share table), `vault` (one vault observed, a function per step, long jobs), `hands` (the kernel, key files, users' files).
+//! `agent` is the bus, `manager` the loop, and there are rooms: `belief` (what comes in), `generation` (the TPM's roots and
+//! the share table), `vault` (one vault observed, a function per step, long jobs), `hands` (the kernel, key files, users' files), `escrow`.
 //! A vault that can't be observed is not planned and is told as failed; so is one whose steps do not come to rest.
 
 mod agent;

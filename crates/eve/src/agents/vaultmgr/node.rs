@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use vault::belief::{About, Heard};
-use vault::condition::{TableSeen, TpmSeen};
 use vault::ids::VaultId;
-use vault::plan::{Hold, Known, NodeStep, plan};
+use vault::plan::{Hold, Known, NodeGlance, NodeStep, plan};
 use vault::shares::Dropped;
 
 use crate::agents::vaultmgr::generation::errands::Errand;
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
@@ -37,7 +35,7 @@ impl Pause {
     }
 }
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     /// Whether a step of the node's own failed a short while ago.
     pub(super) fn is_set_back(&self) -> bool {
         self.node_again().is_some()
@@ -63,38 +61,51 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    /// Takes the steps of the node's own, until none is due, or an errand is out. What fails is said in the node's notes, and in the status of
-    /// each vault that waits for it.
-    pub(super) fn settle_node(&mut self) {
+    /// Takes the steps of the node's own, until none is due, or an errand is out, with a pause after each, and after each vault that is looked at for it.
+    /// What fails is said in the node's notes, and in the status of each vault that waits for it.
+    pub(super) fn settle_node(&mut self, mut pause: impl FnMut(&mut Self)) {
         if self.crypt.is_away() {
             return;
         }
+        if self.shares.as_ref().is_some_and(ShareStore::is_overtaken) {
+            self.send(Errand::Roots);
+        }
         for _ in 0..MAX_STEPS {
-            let Some(step) = self.node_step() else { break };
+            let Some(step) = self.node_step(&mut pause) else { break };
             self.act_for_node(&step);
+            pause(self);
         }
         self.tell_hold();
     }
 
     /// Costs a look at every vault, so only where there may be one.
-    fn node_step(&mut self) -> Option<NodeStep> {
-        let past = self.node().past;
-        let may_be = self.node().table_lost() || past.dropped || past.others || past.rescued;
-        if !may_be || self.is_set_back() || self.desk.is_out() {
-            self.hold = match self.node().tpm {
-                TpmSeen::Unknown => Some(Hold::Tpm),
-                TpmSeen::Present { table: TableSeen::Lost, .. } => Some(Hold::Table),
-                _ if self.desk.is_out() => may_be.then_some(Hold::Asked),
-                _ => may_be.then_some(Hold::Retry),
-            };
+    fn node_step(&mut self, mut pause: impl FnMut(&mut Self)) -> Option<NodeStep> {
+        if self.rests_or_waits() {
+            return None;
+        }
+        for id in self.everything() {
+            self.look(id);
+            pause(self);
+        }
+        // What came between may have taken a step.
+        if self.rests_or_waits() {
             return None;
         }
         let all = self.everything();
-        all.iter().for_each(|id| self.look(*id));
         let known: BTreeMap<VaultId, Known> = all.into_iter().map(|id| (id, self.known(id))).collect();
         let plan = plan(self.belief.desired(), &known, &self.node());
         self.hold = plan.hold;
         plan.node
+    }
+
+    /// Whether no step is to be taken now; why what is dropped is not dead yet is known then.
+    fn rests_or_waits(&mut self) -> bool {
+        if self.crypt.is_away() {
+            return true;
+        }
+        let NodeGlance::Rests(hold) = NodeGlance::of(&self.node(), self.desk.is_out()) else { return false };
+        self.hold = hold;
+        true
     }
 
     fn act_for_node(&mut self, step: &NodeStep) {
@@ -117,7 +128,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 shares.prepare()?;
                 None
             }
-            NodeStep::NextGeneration => Some(Errand::Change(shares.next_generation(&self.paths)?)),
+            NodeStep::NextGeneration => {
+                let session = self.session.session_key();
+                Some(Errand::Change(shares.next_generation(&self.paths, session)?))
+            }
         })
     }
 

@@ -14,10 +14,11 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
+    /// For who asks where something lies, and writes nothing.
     pub(crate) fn new(root: &Path) -> Self {
         Self::on(Disk::linux(), root)
     }
-    /// On another disk than the machine's own.
+    /// With the disk that is written to.
     pub(crate) fn on(disk: Disk, root: &Path) -> Self {
         Self { root: root.to_owned(), disk }
     }

@@ -12,14 +12,13 @@ use vault::section::Seal;
 use vault::wanted::Head;
 
 use crate::agents::vaultmgr::fitting::{fitted, whole};
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::ShareStore;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
 use crate::bus::messages::VaultStatus;
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     /// The newest section that was accepted, now or in an earlier life.
     pub(crate) fn accepted(&self) -> Option<SectionVersion> {
         self.belief.accepted()
@@ -32,7 +31,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 
     /// What holds for the whole node: why a configuration was refused, why the TPM is waited for.
     pub(crate) fn notes(&self) -> Vec<String> {
-        self.notes.lines().into_iter().chain(self.crypt.residue().map(str::to_owned)).collect()
+        let residue = self.crypt.residue().map(str::to_owned);
+        self.notes.lines().into_iter().chain(self.crypt.unusable()).chain(residue).collect()
     }
 
     /// The public half of this life's session.
@@ -103,7 +103,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         } else {
             report.detail.extend(facts.into_iter().chain(left))
         }
+        report.detail.extend(self.crypt.unwiped(id));
         report.detail.extend(self.left_out_of_escrow(id));
+        report.holds_escrow_up = self.holds_escrow_up(id);
         whole(self.with_progress(report))
     }
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use vault::ids::VaultId;
 
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::bus::messages::{VaultChange, VaultStatus};
@@ -37,7 +36,7 @@ impl Telling {
     }
 
     /// Publishes what is new.
-    pub(super) fn tell<C: Crypt, T: Tpmmgr>(&mut self, manager: &Manager<C, T>, touched: &Touched) {
+    pub(super) fn tell<C: Crypt>(&mut self, manager: &Manager<C>, touched: &Touched) {
         match touched {
             Touched::Nothing => {}
             Touched::Some(ids) if self.ever && self.knows(ids) => self.tell_change(change(manager, ids)),
@@ -47,7 +46,7 @@ impl Telling {
 
     /// Publishes what is new of a default vault before all are taken: others wait for it. That alone, so that whoever passes on what is
     /// told need do so once; but all while no section was known, for zedagent waits for that.
-    pub(super) fn tell_default<C: Crypt, T: Tpmmgr>(&mut self, manager: &Manager<C, T>, id: VaultId) {
+    pub(super) fn tell_default<C: Crypt>(&mut self, manager: &Manager<C>, id: VaultId) {
         let touched = if self.knows_a_section() { Touched::Some(vec![id]) } else { Touched::All };
         self.tell(manager, &touched);
     }
@@ -88,7 +87,7 @@ impl Telling {
 }
 
 /// How these are now.
-pub(super) fn change<C: Crypt, T: Tpmmgr>(manager: &Manager<C, T>, ids: &[VaultId]) -> VaultChange {
+pub(super) fn change<C: Crypt>(manager: &Manager<C>, ids: &[VaultId]) -> VaultChange {
     let (vaults, seals) = manager.told_of(ids.iter().copied());
     // Where nothing is known of one's seal, that is told too.
     let seals = ids.iter().map(|id| (*id, seals.get(id).copied())).collect();

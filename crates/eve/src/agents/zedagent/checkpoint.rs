@@ -33,7 +33,7 @@ impl Zedagent<'_> {
             load(&folder).filter(|_| !said).iter().for_each(|signed| self.bus.publish(signed));
         }
         let Some(signed) = self.unsaved.take() else { return Ok(()) };
-        if let Err(error) = save(&folder, &signed) {
+        if let Err(error) = save(&self.disk, &folder, &signed) {
             tracing::warn!(%error, "the checkpoint was not written");
             self.unsaved = Some(signed);
         }
@@ -97,8 +97,46 @@ fn bounded(path: &Path) -> Option<Vec<u8>> {
     (bytes.len() as u64 <= MAX_ANSWER).then_some(bytes)
 }
 
-fn save(folder: &Path, signed: &SignedConfig) -> Result<(), disk::Error> {
-    let folder = Disk::linux().folder(folder)?;
+fn save(disk: &Disk, folder: &Path, signed: &SignedConfig) -> Result<(), disk::Error> {
+    let folder = disk.folder(folder)?;
     folder.write("controllercerts", &signed.certs.0, 0o600)?;
     folder.write("lastconfig", &signed.envelope.0, 0o600)
+}
+
+#[cfg(test)]
+mod tests {
+    use disk::faulty::{Fault, Faults, Faulty};
+
+    use super::*;
+
+    fn said(answer: u8) -> SignedConfig {
+        let (envelope, certs) = (Bytes(vec![answer; 300]), Bytes(vec![answer; 200]));
+        SignedConfig { source: Source::Checkpoint, envelope, certs }
+    }
+
+    /// DF-1, invariant 5: cut at any operation, the checkpoint has the answer before or the new one, whole, and the new one never without the
+    /// certificates that came with it. A full disk is told, and keeps no less.
+    #[test]
+    fn a_checkpoint_that_is_cut_has_one_answer_or_the_other() {
+        for fault in [Fault::Cut, Fault::Tear, Fault::Lose, Fault::Full] {
+            let cut = |nth: &usize| {
+                let (dir, faults) = (tempfile::tempdir().expect("a directory"), Faults::default());
+                let disk = Disk::through(Faulty::linux(&faults));
+                save(&disk, dir.path(), &said(1)).expect("saves");
+                let mut ended = Ok(());
+                let met = faults.during(fault, *nth, || ended = save(&disk, dir.path(), &said(2)));
+                assert_eq!(met && fault == Fault::Full, ended.is_err(), "{fault:?} at {nth}: {ended:?}");
+                let kept = load(dir.path()).expect("an answer");
+                let whole = |of: fn(SignedConfig) -> Bytes| [1, 2].map(|n| of(said(n)) == of(kept.clone()));
+                let (envelope, certs) = (whole(|it| it.envelope), whole(|it| it.certs));
+                assert!(certs[1] || envelope[0] && certs[0], "{fault:?} at {nth}: {kept:?}");
+                assert!(envelope.contains(&true), "{fault:?} at {nth}: {kept:?}");
+                save(&disk, dir.path(), &said(2)).expect("saves");
+                assert_eq!(load(dir.path()), Some(said(2)), "{fault:?} at {nth}");
+                met
+            };
+            let operations = (0..100).find(|nth| !cut(nth)).expect("it comes to an end");
+            assert!(operations > 1, "{fault:?}: nothing was cut");
+        }
+    }
 }

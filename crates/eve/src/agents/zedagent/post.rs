@@ -17,7 +17,7 @@ use super::Zedagent;
 use crate::agents::certs::issued;
 use crate::agents::failed::Failed;
 use crate::agents::signer::BusSigner;
-use crate::bus::messages::{Bytes, Evidence, Proof, TpmIdentity, TpmStatus};
+use crate::bus::messages::{Agents, Bytes, Evidence, Proof, TpmIdentity, TpmStatus};
 use crate::http::{LineError, Refusal, now_unix_s};
 
 /// Since the machine was started, in microseconds, asleep or not: what numbers this node's reports. It goes on over lives of zedagent,
@@ -97,6 +97,10 @@ impl Zedagent<'_> {
             }
             _ => format!("refused: {:?}", verdict.code),
         };
+        // It has no key of this device any more: an operator had it forget the one that it had.
+        if verdict.code == QuoteCode::NoCertFound {
+            self.identity.iter_mut().for_each(|identity| identity.uploaded = false);
+        }
         (self.status.attested, self.status.attestation) = (false, Some(refused));
         Ok(true)
     }
@@ -181,7 +185,15 @@ impl Zedagent<'_> {
             }
             _ => None,
         };
-        self.vaults.notes.iter().cloned().chain(tpm).chain(self.status.note()).collect()
+        let silent = self.silent.iter().cloned();
+        self.vaults.notes.iter().cloned().chain(tpm).chain(self.status.note()).chain(silent).collect()
+    }
+
+    /// What is new of those that do not answer is told at once: they may be ended before the next report.
+    pub(super) fn hear_agents(&mut self, agents: &Agents) {
+        let silent = agents.notes();
+        self.vaults_due |= silent != self.silent;
+        self.silent = silent;
     }
 }
 

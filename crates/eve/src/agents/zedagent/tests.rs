@@ -58,7 +58,7 @@ fn node() -> (tempfile::TempDir, Bus) {
 /// Onboarded, in a session.
 fn zedagent<'a>(bus: &'a Bus, root: &Path) -> Zedagent<'a> {
     let options = Options { poll: Duration::from_secs(60), unlisted: crate::sandbox::Unlisted::Refused };
-    let mut zedagent = Zedagent::new(bus, root, options, BeforeWalls::look(root));
+    let mut zedagent = Zedagent::new(bus, (&Disk::linux(), root), options, BeforeWalls::look(root));
     let (signing, ecdh) = (golden("controller-signing.cert.pem"), golden("controller-ecdh.cert.pem"));
     let certs = wire::certs::encode_list(&signing, &[&golden("intermediate-ca.cert.pem")], &[&ecdh]);
     // Any certificate will do for a device's.
@@ -161,7 +161,7 @@ fn carried(session: SessionKey, gives_back: bool) -> CarriedAnswer {
         lacks: String::new(),
         held_bundle: None,
         rescue: gives_back.then_some(bundle),
-        no_rescue: String::new(),
+        no_rescue: None,
         keeps_bundles: true,
         drill: None,
         send_again: false,
@@ -237,4 +237,27 @@ fn a_few_changes_are_posted_at_once_and_a_flood_is_held_back() {
     assert_eq!(info_wait(full, true), INFO_WINDOW - Duration::from_millis(100), "so many did");
     assert_eq!(info_wait(posted(INFO_BURST, 10_000), true), Duration::ZERO, "the first of them is long ago");
     assert_eq!(info_wait(full, false), INFO_EVERY - Duration::from_millis(1));
+}
+
+/// TH-3: what is new of an agent that does not answer goes to the controller at once; that one was started does not.
+#[test]
+fn a_silent_agent_is_reported_at_once() {
+    use crate::bus::messages::{AgentLine, Agents};
+    let (dir, bus) = node();
+    let mut zedagent = zedagent(&bus, dir.path());
+    zedagent.vaults_due = false;
+    let agents = |restarts, silent_since_unix_s| {
+        let agent = crate::bus::Agent::Vaultmgr;
+        Event::Agents(Agents(vec![AgentLine { agent, pid: Some(1), restarts, silent_since_unix_s }]))
+    };
+    zedagent.hear(agents(0, None));
+    zedagent.hear(agents(1, None));
+    assert!(!zedagent.vaults_due, "no news");
+    zedagent.hear(agents(1, Some(86_400)));
+    assert!(std::mem::take(&mut zedagent.vaults_due));
+    let notes = zedagent.info_of(DEVICE).expect("told").node.expect("a report").notes;
+    let note = "vaultmgr does not answer since 1970-01-02T00:00:00Z: meanwhile no vault is locked";
+    assert!(notes.iter().any(|told| told.starts_with(note)), "{notes:?}");
+    zedagent.hear(agents(2, None));
+    assert!(zedagent.vaults_due, "it answers again");
 }

@@ -7,11 +7,25 @@ use wire::escrow::UploadPlace;
 
 use super::Bytes;
 
-/// Why the device is not onboarded yet (client): for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How far the device is with its onboarding (client): for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Onboarding {
     /// What the last try said, and what to do; empty when it succeeded.
     pub words: String,
+    /// The controller said that it does not know the device. Otherwise nobody knows yet whether it does: it may have registered long ago.
+    pub unknown: bool,
+}
+
+impl Onboarding {
+    /// Why it is not known which device this is, of one that did not succeed.
+    #[must_use]
+    pub fn why_not(&self) -> String {
+        let Self { words, unknown } = self;
+        if *unknown {
+            return format!("not onboarded yet: {words}");
+        }
+        format!("the controller has not said yet whether it knows this device: {words}")
+    }
 }
 
 /// Who the device is (client).

@@ -72,7 +72,6 @@ pub enum CourierRefusal {
         "this file is older than what the controller of this node said last (section {file}, and {accepted} was accepted): bring another one, written by `evc export`"
     )]
     Older {
-        /// Its number.
         file: u64,
         /// The number that was accepted.
         accepted: u64,
@@ -91,10 +90,7 @@ pub enum CourierRefusal {
     #[error(
         "{agent} has not said yet what is needed for it (its key, or its session): see `eve status`, and give the order again"
     )]
-    NotYet {
-        /// Which agent.
-        agent: crate::bus::Agent,
-    },
+    NotYet { agent: crate::bus::Agent },
     /// The device's certificate.
     #[error(
         "config/device.cert.pem is no certificate of this node's key: a node registers by a line, before it is served by a courier; see `eve status`"
@@ -102,10 +98,7 @@ pub enum CourierRefusal {
     NotRegistered,
     /// It could not be made.
     #[error("the agent zedagent can't make the file ({why}): see `eve status`, and give the order again")]
-    NotMade {
-        /// What failed.
-        why: String,
-    },
+    NotMade { why: String },
     /// Its life is over, or another one asked.
     #[error("the agent zedagent ends, or was asked again meanwhile; give the order again")]
     Ending,

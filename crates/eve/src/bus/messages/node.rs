@@ -1,5 +1,7 @@
 //! The node itself: its processes, its network, its TPM.
 
+use std::time::{Duration, SystemTime};
+
 use serde::{Deserialize, Serialize};
 
 use super::Bytes;
@@ -18,7 +20,37 @@ pub struct AgentLine {
     pub pid: Option<u32>,
     /// How often it was started anew after it died.
     pub restarts: u32,
+    /// Since when it runs and does not turn, in seconds of Unix time.
+    pub silent_since_unix_s: Option<u64>,
 }
+
+impl Agents {
+    /// Of those that do not answer, for people.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        self.0.iter().filter_map(AgentLine::note).collect()
+    }
+}
+
+impl AgentLine {
+    /// Since when it does not answer: RFC 3339.
+    #[must_use]
+    pub fn silent_since(&self) -> Option<String> {
+        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.silent_since_unix_s?))?;
+        Some(humantime::format_rfc3339_seconds(at).to_string())
+    }
+
+    fn note(&self) -> Option<String> {
+        let (agent, since) = (self.agent, self.silent_since()?);
+        let meanwhile = if agent == Agent::Vaultmgr { NO_LOCKS } else { "" };
+        Some(format!("{agent} does not answer since {since}{meanwhile}; {ENDED_SOON}"))
+    }
+}
+
+/// What vaultmgr's silence means.
+const NO_LOCKS: &str = ": meanwhile no vault is locked, by an order or by the end of its lease";
+/// What becomes of an agent that does not answer, and what to do where that does not help.
+const ENDED_SOON: &str = "eve ends it by force within 3 minutes, and starts it again; if this stays, it hangs in the kernel: see the kernel's log, then boot the node anew";
 
 /// Addresses and location (nim).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,14 +95,10 @@ pub enum TpmStatus {
     Ready {
         /// PCRs 0 and 4 do not stand at their reset value.
         measured: bool,
-        /// What it is.
         identity: Box<TpmIdentity>,
     },
     /// It is configured or was there, and can't be used; why, and what to do.
-    Failing {
-        /// The words.
-        why: String,
-    },
+    Failing { why: String },
 }
 
 /// Said of a TPM whose endorsement key is this node's, and whose device key is another.

@@ -19,6 +19,12 @@ pub enum OrderError {
         /// What is, and what to do.
         words: String,
     },
+    /// Another vaultmgr has them.
+    #[error("nothing was done: {words}")]
+    NotAlone {
+        /// Who, and what to do.
+        words: String,
+    },
     /// No such vault.
     #[error("no vault {0} is known on this node; see `eve vault list`")]
     Unknown(VaultId),
@@ -57,23 +63,28 @@ pub enum OrderError {
     #[error(
         "the recovery key of vault {name} opens its protector, and not the vault: {why}; put its key files back from a backup, and give the order again"
     )]
-    NotRecovered {
-        /// Its name.
-        name: Name,
-        /// What failed.
-        why: String,
-    },
+    NotRecovered { name: Name, why: String },
     /// The name does not match.
     #[error("this is not the name of vault {0}; see `eve vault list`, and type its name")]
     OtherName(Name),
     /// There is nothing to mend.
     #[error("vault {0} is not missing: nothing was done; delete it at the controller to have it empty")]
     NotMissing(Name),
+    /// It stands, and a key that is not here opens it.
+    #[error(
+        "nothing was done: vault {0} is there, under the key of another controller, or of an epoch that is over; bring that key back, or open the vault by its recovery key (`eve vault recover`); only if what is in it is given up: eve vault recreate {0} --despite-other-key"
+    )]
+    UnderAnotherKey(Name),
     /// It may come back by itself.
     #[error(
         "nothing was done: vault {0} may come back from escrow by itself, when this node reaches its controller; if `evc escrow list` has a bundle of this node, approve this boot (`evc reference approve`); only if the data is lost or given up, that of other vaults under a lost share table too: eve vault recreate {0} --despite-escrow"
     )]
     InEscrow(Name),
+    /// What is on the disk may be of another TPM than this one.
+    #[error(
+        "nothing was done: none of this TPM's roots opens the share table in persist/vaults/.shares, and it may be whole, so this TPM, or what config/tcti and config/device.cert.pem name, may be another node's; bring what belongs to this disk back, and vault {0} opens by itself; only if that TPM is gone for good, or its secrets are, and with them the data: eve vault recreate {0} --despite-escrow"
+    )]
+    OtherTpm(Name),
     /// It holds for this life of vaultmgr only.
     #[error(
         "done; but run/eve/locked can't be written ({why}), so that it is forgotten when vaultmgr restarts: make room there and give the order again"
@@ -84,14 +95,10 @@ pub enum OrderError {
     },
     /// It takes long; nobody need wait for it.
     #[error("it is under way and goes on by itself: {progress}; see `eve vault list`")]
-    UnderWay {
-        /// How far it is.
-        progress: String,
-    },
+    UnderWay { progress: String },
     /// It was tried.
     #[error("vault {name} is not {wanted}: {why}; see `eve vault list`")]
     NotDone {
-        /// Its name.
         name: Name,
         /// What it was to be.
         wanted: Ordered,

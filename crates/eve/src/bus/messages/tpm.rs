@@ -1,5 +1,6 @@
 //! What tpmmgr is asked.
 
+use attest::SessionKey;
 use serde::{Deserialize, Serialize};
 use vault::ids::Generation;
 use wire::control::PcrMask;
@@ -21,6 +22,11 @@ pub enum TpmRefusal {
     /// A payload that would pass for evidence.
     #[error("evidence is signed by tpmmgr alone, and not at an agent's request: run the agents of one `eve`")]
     Evidence,
+    /// Nobody approved the PCRs of now.
+    #[error(
+        "PCRs of the TPM are others than this node's evidence showed first in vaultmgr's session, or it showed none since tpmmgr started, so no secret is bound to them. If none was shown, it is done by itself after the next evidence, if the controller approves what that shows. If they were extended since, later evidence of the session does not help: boot the node, and let nothing extend PCRs that seal (`eve status` names them) once it runs; or, if the next boot will have the PCRs of now, start `eve run` anew, whose vaultmgr has another session"
+    )]
+    NotShown,
     /// The TPM, or the key in a file, did not do it.
     #[error("the TPM, or the key in config/, did not do it: see `eve status`")]
     Failed {
@@ -114,6 +120,8 @@ pub struct DefineRoots {
     pub pcrs: BusRoot,
     /// Which PCRs, in their present state, guard `P_g`; none: EVE's sealing set.
     pub selection: Option<PcrMask>,
+    /// Their present state has to be the one that all evidence of this session's showed.
+    pub as_shown: Option<SessionKey>,
 }
 
 /// tpmmgr: undefine a generation's roots.
@@ -123,9 +131,12 @@ pub struct UndefineRoots {
     pub generation: Generation,
 }
 
-/// tpmmgr: whether roots of another generation fit beside those that are there.
+/// tpmmgr: whether roots of another generation fit beside those that are there, and may be bound to the PCRs of now.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct RoomForRoots;
+pub struct RoomForRoots {
+    /// As in [`DefineRoots`].
+    pub as_shown: Option<SessionKey>,
+}
 
 /// What of all NV indices of two generations is there, or would fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,10 +151,7 @@ pub enum TpmRoom {
         wanted: u32,
     },
     /// So many of them are another system's.
-    Taken {
-        /// How many.
-        foreign: u32,
-    },
+    Taken { foreign: u32 },
 }
 
 /// tpmmgr: how the TPM is.

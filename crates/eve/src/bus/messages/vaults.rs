@@ -125,6 +125,8 @@ pub enum Hope {
     Kept,
     /// Root gives it up.
     GivenUp,
+    /// So it is, and so is what stands there under a key that nobody has here.
+    ShutGivenUp,
 }
 
 /// vaultmgr: the status of every vault.
@@ -152,6 +154,8 @@ mod tests {
                 last: None,
                 opened,
                 storage: None,
+                change_due: false,
+                holds_escrow_up: false,
                 detail: vec!["locked".to_owned()],
             };
             let status = VaultStatus { vaults: vec![report], ..VaultStatus::default() };

@@ -94,6 +94,8 @@ fn named(name: &str) -> VaultReport {
         last: None,
         opened: None,
         storage: None,
+        change_due: false,
+        holds_escrow_up: false,
         detail: Vec::new(),
     }
 }

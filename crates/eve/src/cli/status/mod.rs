@@ -38,8 +38,9 @@ const HEALTH: Duration = Duration::from_secs(5);
 #[derive(Debug, Serialize)]
 struct Status {
     device: Option<String>,
-    /// Why it is not onboarded; empty when it is.
-    onboarding: String,
+    /// Why it is not known which device this is; empty when it is.
+    #[serde(serialize_with = "words_of")]
+    onboarding: Onboarding,
     tpm: String,
     /// What the TPM says of itself; none while there is none that answers.
     tpm_health: Option<TpmHealth>,
@@ -64,6 +65,8 @@ struct AgentStatus {
     agent: Agent,
     pid: Option<u32>,
     restarts: u32,
+    /// RFC 3339; none: it answers, or does not run.
+    silent_since: Option<String>,
     walls: Option<Walls>,
     #[serde(skip)]
     note: Option<String>,
@@ -79,6 +82,14 @@ fn with_time<S: Serializer>(controller: &Option<ControllerStatus>, out: S) -> Re
         fields.insert("last_answer".to_owned(), at.into());
     }
     said.serialize(out)
+}
+
+fn words_of<S: Serializer>(onboarding: &Onboarding, out: S) -> Result<S::Ok, S::Error> {
+    onboarding.words.serialize(out)
+}
+
+fn starting() -> Onboarding {
+    Onboarding { words: "starting".to_owned(), unknown: false }
 }
 
 pub(super) fn show(root: &Path, bus: &Bus, output: Output) -> anyhow::Result<()> {
@@ -101,6 +112,7 @@ pub(super) fn show(root: &Path, bus: &Bus, output: Output) -> anyhow::Result<()>
 /// How far the node is, for who waits for it.
 pub(super) fn readiness(bus: &Bus) -> Readiness {
     let (agents, onboarding) = (glance::<Agents>(bus), glance::<Onboarding>(bus));
+    let onboarded = glance::<Onboarded>(bus);
     let (controller, vaults) = (glance::<ControllerStatus>(bus), glance::<VaultStatus>(bus));
     match heard(agents) {
         Ok(_) => {}
@@ -108,9 +120,12 @@ pub(super) fn readiness(bus: &Bus) -> Readiness {
         Err(Silence::Yet) => return Readiness::NotYet(NOT_RUNNING.to_owned()),
         Err(Silence::Full) => return Readiness::NotYet(NO_PLACE.to_owned()),
     }
+    let device = seen(onboarded).map(|onboarded| onboarded.device.to_string());
     let (onboarding, controller, vaults) = (seen(onboarding), seen(controller), seen(vaults));
     let not_yet = match (onboarding, controller, vaults) {
-        (Some(Onboarding { words, .. }), _, _) if !words.is_empty() => format!("not onboarded yet: {words}"),
+        (Some(onboarding), _, _) if !onboarding.words.is_empty() => {
+            text::device_words(device.as_deref(), &onboarding)
+        }
         (_, Some(controller), _) if !controller.attested => {
             let asked = controller_words(Some(&controller), false);
             format!("controller {asked}; attestation {}", attestation_words(Some(&controller)))
@@ -147,6 +162,7 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     let (controller, vaults) = (seen(controller), seen(vaults));
     let tpm = seen(tpm);
     let tpm_health = tpm.as_ref().and_then(|tpm| health(bus, tpm));
+    let silent = agents.notes();
     let agents: Vec<AgentStatus> = agents.0.iter().map(agent_status).collect();
     let disk_away = vaults.as_ref().is_some_and(|vaults| vaults.disk_away);
     let generation = vaults.as_ref().and_then(|vaults| vaults.generation).map(|generation| generation.0);
@@ -156,12 +172,16 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     let walls = agents.iter().filter_map(|agent| agent.note.clone()).chain(landlock_note());
     Ok(Status {
         device: seen(onboarded).map(|onboarded| onboarded.device.to_string()),
-        onboarding: seen(onboarding).map_or("starting".to_owned(), |onboarding| onboarding.words),
+        onboarding: seen(onboarding).unwrap_or_else(starting),
         tpm_fails: tpm.as_ref().is_some_and(|tpm| fails(tpm, tpm_health.as_ref())),
         tpm: tpm.map_or("starting".to_owned(), |tpm| tpm_words(&tpm, tpm_health.as_ref())),
         tpm_health,
         session: seen(session).map(|session| hex::encode(session.key.0)),
-        notes: told.chain(controller.as_ref().and_then(ControllerStatus::note)).chain(walls).collect(),
+        notes: told
+            .chain(controller.as_ref().and_then(ControllerStatus::note))
+            .chain(silent)
+            .chain(walls)
+            .collect(),
         agents,
         controller,
         addresses: addresses(&seen(network).unwrap_or_default()),
@@ -222,6 +242,7 @@ fn agent_status(line: &AgentLine) -> AgentStatus {
         agent: line.agent,
         pid: line.pid,
         restarts: line.restarts,
+        silent_since: line.silent_since(),
         walls: told.as_deref().map(walls),
         note: told.as_deref().and_then(|told| memory_note(line.agent, told)),
     }
@@ -249,7 +270,7 @@ mod tests {
     fn status(controller: Option<ControllerStatus>, vaults: Option<Vec<VaultReport>>) -> Status {
         Status {
             device: None,
-            onboarding: String::new(),
+            onboarding: Onboarding::default(),
             tpm: String::new(),
             tpm_health: None,
             tpm_fails: false,

@@ -2,12 +2,13 @@
 
 use super::process::Walls;
 use super::{AgentStatus, Status};
-use crate::bus::messages::{ControllerStatus, TpmHealth};
+use crate::bus::messages::{ControllerStatus, Onboarding, TpmHealth};
 use crate::cli::table::{self, fact as line};
 
 pub(super) fn text(status: &Status) -> String {
     let controller = status.controller.as_ref();
-    let mut text = line("device", &device_words(status)) + &line("tpm", &status.tpm);
+    let mut text = line("device", &device_words(status.device.as_deref(), &status.onboarding))
+        + &line("tpm", &status.tpm);
     match &status.tpm_health {
         Some(health) => text += &line("tpm health", &health_words(health)),
         None if status.tpm_fails => text += &line("tpm health", "does not answer"),
@@ -26,11 +27,11 @@ pub(super) fn text(status: &Status) -> String {
     }
 }
 
-fn device_words(status: &Status) -> String {
-    match (&status.device, status.onboarding.as_str()) {
-        (Some(device), "") => device.clone(),
+pub(super) fn device_words(device: Option<&str>, onboarding: &Onboarding) -> String {
+    match (device, onboarding.words.as_str()) {
+        (Some(device), "") => device.to_owned(),
         (Some(device), words) => format!("{device}, to be registered anew: {words}"),
-        (None, words) => format!("not onboarded yet: {words}"),
+        (None, _) => onboarding.why_not(),
     }
 }
 
@@ -67,4 +68,25 @@ fn health_words(health: &TpmHealth) -> String {
         figure(health.lockout_counter),
         figure(health.sessions_free),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen-by-users: a device that registered, and whose controller does not answer since its boot, is not called one that never did.
+    #[test]
+    fn who_was_not_asked_for_is_not_told_as_unknown() {
+        let told = |device, words: &str, unknown| {
+            device_words(device, &Onboarding { words: words.to_owned(), unknown })
+        };
+        let silent = told(None, "c:1 does not answer", false);
+        assert!(!silent.contains("not onboarded") && silent.contains("c:1 does not answer"), "{silent}");
+        assert_eq!(told(None, "its serial may not", true), "not onboarded yet: its serial may not");
+        assert_eq!(
+            told(Some("d"), "its serial may not", true),
+            "d, to be registered anew: its serial may not"
+        );
+        assert_eq!(told(Some("d"), "", false), "d");
+    }
 }

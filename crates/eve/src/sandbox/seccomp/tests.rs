@@ -163,11 +163,15 @@ fn tpmmgr_speaks_tcp_and_connects_where_landlock_looks() {
 fn only_vaultmgr_changes_keys_and_nobody_types_into_a_terminal() {
     const ADD_KEY: u64 = 0xc050_6617;
     const GET_POLICY: u64 = 0xc009_6616;
+    /// What a loop device is made of: told, and set.
+    const LOOP: [u64; 2] = [0x4c05, 0x4c04];
     for agent in Agent::STARTED {
         let ioctl = |number| verdict(agent, libc::SYS_ioctl, &[3, number]);
         assert_eq!(ioctl(ADD_KEY) == Allowed, agent == Agent::Vaultmgr, "{agent}");
         assert_eq!(ioctl(ADD_KEY | 1 << 32) == Allowed, agent == Agent::Vaultmgr, "{agent}: the kernel cuts");
         assert_eq!(ioctl(GET_POLICY) == Allowed, agent == Agent::Vaultmgr, "{agent}");
+        assert_eq!(ioctl(LOOP[0]) == Allowed, agent == Agent::Vaultmgr, "{agent}");
+        assert_eq!(ioctl(LOOP[1]), REFUSED, "{agent}: it only asks");
         assert_eq!(ioctl(libc::TIOCSTI), REFUSED, "{agent}");
     }
 }

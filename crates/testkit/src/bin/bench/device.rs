@@ -10,6 +10,8 @@ use rcgen::{CertificateParams, KeyPair};
 use testkit::Evc;
 use ureq::Agent;
 use ureq::tls::{Certificate as UreqCertificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector as _, DefaultConnector};
 use vault::ids::DeviceId;
 use vault::wanted::Head;
 use wire::attest::{
@@ -26,7 +28,12 @@ use wire::{Certificate, FileSigner, TrustedCerts, Validity, certs};
 #[path = "../../../../vault/src/decide/tests/fake_tpm.rs"]
 mod fake_tpm;
 
+// As a node sends its requests.
+#[path = "../../../../eve/src/http/whole.rs"]
+mod whole;
+
 use fake_tpm::FakeTpm;
+use whole::InOnePiece;
 
 const MEDIA: &str = "application/x-proto-binary";
 
@@ -218,5 +225,7 @@ fn agent(root: &[u8]) -> Result<Agent> {
     let tls = tls.unversioned_rustls_crypto_provider(provider).build();
     let config = Agent::config_builder().tls_config(tls).http_status_as_error(false).proxy(None);
     let config = config.max_idle_connections_per_host(32).max_idle_connections(32);
-    Ok(config.timeout_global(Some(std::time::Duration::from_secs(30))).build().into())
+    let config = config.timeout_global(Some(std::time::Duration::from_secs(30))).build();
+    let connector = DefaultConnector::default().chain(InOnePiece);
+    Ok(Agent::with_parts(config, connector, DefaultResolver::default()))
 }

@@ -32,6 +32,8 @@ pub(crate) struct Fleet {
     devices: Vec<Device>,
     vaults: usize,
     next: usize,
+    /// Attested since they last polled.
+    fresh: Vec<usize>,
     /// New sessions of each device since its alarm was last settled; none where the build has no such alarm.
     lives: Option<HashMap<usize, usize>>,
 }
@@ -52,8 +54,9 @@ impl Fleet {
         }
         let has_alarm = evc.run(&["device", "settle", "--help"]).is_ok();
         let lives = has_alarm.then(HashMap::new);
-        let mut fleet = Self { evc, line, devices: registered, vaults, next: 0, lives };
+        let mut fleet = Self { evc, line, devices: registered, vaults, next: 0, fresh: Vec::new(), lives };
         fleet.all_attest()?;
+        fleet.all_poll()?;
         Ok(fleet)
     }
 
@@ -64,7 +67,7 @@ impl Fleet {
     }
 
     /// Every device polls once: what the controller keeps of each, it keeps then.
-    pub(crate) fn all_poll(&mut self) -> Result<()> {
+    fn all_poll(&mut self) -> Result<()> {
         let line = &self.line;
         let poll = |one: &mut Device| nothing_new(one, line, &one.poll_body()?);
         by_hands(&mut self.devices, |devices| devices.iter_mut().try_for_each(poll))
@@ -77,7 +80,7 @@ impl Fleet {
         (from..self.next).map(|n| n * STRIDE % self.devices.len()).collect()
     }
 
-    /// The controller's processor time for one unchanged poll, of so many.
+    /// The controller's processor time for one unchanged poll, of so many; each device has polled since it attested.
     pub(crate) fn poll(&mut self, polls: usize) -> Result<Duration> {
         let turn = self.turn(polls);
         let bodies = turn.iter().map(|n| self.devices[*n].poll_body()).collect::<Result<Vec<_>>>()?;
@@ -93,10 +96,25 @@ impl Fleet {
         let turn = self.turn(rounds);
         self.settle(&turn)?;
         let before = self.cpu_time()?;
-        for n in turn {
-            attest(&mut self.devices[n], &self.line, self.vaults)?;
+        for n in &turn {
+            attest(&mut self.devices[*n], &self.line, self.vaults)?;
         }
-        Ok((self.cpu_time()? - before) / u32::try_from(rounds)?)
+        let each = (self.cpu_time()? - before) / u32::try_from(rounds)?;
+        self.fresh.extend(turn);
+        Ok(each)
+    }
+
+    /// The same for the first poll after an attestation, by which a device tells that it accepted its section: of all that did not poll since.
+    pub(crate) fn first_polls(&mut self) -> Result<Duration> {
+        let mut fresh = std::mem::take(&mut self.fresh);
+        fresh.sort_unstable();
+        fresh.dedup();
+        let bodies = fresh.iter().map(|n| self.devices[*n].poll_body()).collect::<Result<Vec<_>>>()?;
+        let before = self.cpu_time()?;
+        for (n, body) in fresh.iter().zip(&bodies) {
+            nothing_new(&self.devices[*n], &self.line, body)?;
+        }
+        Ok((self.cpu_time()? - before) / u32::try_from(fresh.len().max(1))?)
     }
 
     /// Settles the alarm of those that would have too many sessions with these: what is measured is a node's life, and not a flood of them.

@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use super::fake_tpm::FakeTpm;
 
 /// What the reference values say of the quote.
-pub(super) enum References {
+pub(crate) enum References {
     Passed,
     Failed,
     NotChecked,
@@ -15,12 +15,12 @@ pub(super) enum References {
     NotMeasured,
 }
 
-pub(super) fn appraisal(session: SessionKey, references: References) -> Appraisal {
+pub(crate) fn appraisal(session: SessionKey, references: References) -> Appraisal {
     made(&FakeTpm::new(), session, references, None)
 }
 
 /// A quote whose TPM counted fewer resets than at the quote before it.
-pub(super) fn rolled_back(session: SessionKey) -> Appraisal {
+pub(crate) fn rolled_back(session: SessionKey) -> Appraisal {
     let mut tpm = FakeTpm::new();
     let before = tpm.quote(&[0; 32], &session, b"", &pcrs(1)).0;
     tpm.reset_count -= 1;
@@ -28,7 +28,7 @@ pub(super) fn rolled_back(session: SessionKey) -> Appraisal {
 }
 
 /// A quote whose TPM lost a hundred days of its clock in a power cut.
-pub(super) fn after_a_power_cut(session: SessionKey) -> Appraisal {
+pub(crate) fn after_a_power_cut(session: SessionKey) -> Appraisal {
     let mut tpm = FakeTpm::new();
     tpm.clock_ms = 100 * 86_400_000;
     let before = tpm.quote(&[0; 32], &session, b"", &pcrs(1)).0;
@@ -67,7 +67,7 @@ fn pcrs(value: u8) -> PcrValues {
     PcrValues::from([(0, [value; 32].into()), (1, [9; 32].into())])
 }
 
-pub(super) fn device_session(session: SessionKey) -> DeviceSession {
+pub(crate) fn device_session(session: SessionKey) -> DeviceSession {
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
     let signature =
         key.sign(&SystemRandom::new(), &evidence_message(&[7; 32], &session, b"")).expect("signed");

@@ -109,6 +109,7 @@ fn what_failed_is_asked_again_on_what_is_sent_in_its_place() {
     assert_eq!(due(&drills, 2), Some(20));
     assert!(drills.sent(30) && !drills.sent(31), "said once");
     assert!(!drills.is_failing(id(1)), "the same bytes, sent again");
+    assert!(drills.has_failed(), "and not tried yet");
     assert_eq!(due(&drills, 1), Some(20));
     drills.fail(id(1), "again".into(), 40);
     assert!(drills.is_failing(id(1)));

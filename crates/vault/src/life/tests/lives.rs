@@ -11,8 +11,8 @@ use crate::condition::State;
 use crate::ids::{CONFIG_VAULT, Epoch, Incarnation, SectionVersion, VaultId};
 use crate::life::ListOf;
 use crate::life::{
-    Applied, AskedVault, Bundles, Contact, Deleted, Deletion, Disk, Gone, Life, Listed, Move, Rotated,
-    Rotation, Target, applied,
+    Applied, AskedRemoval, AskedVault, Bundles, Contact, Deleted, Deletion, Disk, Gone, Life, Listed, Move,
+    NotDeleted, Phase, Rotated, Rotation, Target, Writer, applied,
 };
 use crate::policy::Removal;
 use crate::section::{Custody, Encryption};
@@ -21,10 +21,16 @@ const HERE: Incarnation = Incarnation([1; 16]);
 
 #[derive(Debug, Clone)]
 enum Act {
-    Apply(bool),
+    Apply {
+        by: Writer,
+        other: bool,
+    },
     Delete {
         /// None: it is retained.
         grace_s: Option<u64>,
+        /// In the place of what the policy says.
+        said: bool,
+        confirmed: bool,
     },
     Pass(u64),
     EndGrace,
@@ -40,13 +46,16 @@ enum Act {
     Rehome {
         lost: bool,
     },
+    BeginAnew,
 }
 
 fn act() -> impl Strategy<Value = Act> {
     let states = [State::Waiting, State::Locked, State::Unlocked, State::Missing, State::Removed];
     prop_oneof![
-        any::<bool>().prop_map(Act::Apply),
-        prop::option::weighted(0.8, 0..100_u64).prop_map(|grace_s| Act::Delete { grace_s }),
+        (prop::sample::select(vec![Writer::Document, Writer::Rule]), any::<bool>())
+            .prop_map(|(by, other)| Act::Apply { by, other }),
+        (prop::option::weighted(0.8, prop_oneof![Just(0), 0..100_u64]), any::<bool>(), any::<bool>())
+            .prop_map(|(grace_s, said, confirmed)| Act::Delete { grace_s, said, confirmed }),
         (0..80_u64).prop_map(Act::Pass),
         Just(Act::EndGrace),
         prop::bool::weighted(0.2).prop_map(|force| Act::Rotate { force }),
@@ -54,6 +63,7 @@ fn act() -> impl Strategy<Value = Act> {
         Just(Act::Contact),
         prop::sample::select(states.to_vec()).prop_map(Act::Report),
         any::<bool>().prop_map(|lost| Act::Rehome { lost }),
+        Just(Act::BeginAnew),
     ]
 }
 
@@ -103,8 +113,8 @@ impl World {
 
     fn listed(&mut self, vault: Listed, act: &Act) {
         match *act {
-            Act::Apply(other) => self.apply(vault, other),
-            Act::Delete { grace_s } => self.delete(vault, grace_s),
+            Act::Apply { by, other } => self.apply(vault, by, other),
+            Act::Delete { grace_s, said, confirmed } => self.delete(vault, grace_s, (said, confirmed)),
             Act::Pass(seconds) => self.now += seconds,
             Act::EndGrace => {
                 if let Ok(gone) = vault.end_grace(self.now, self.version + 1) {
@@ -129,31 +139,43 @@ impl World {
                 self.life = Some(Life::Listed(vault));
             }
             Act::Rehome { lost } => self.rehome(vault, lost),
+            Act::BeginAnew => self.begin_anew(vault),
         }
     }
 
-    fn apply(&mut self, vault: Listed, other: bool) {
+    fn apply(&mut self, vault: Listed, by: Writer, other: bool) {
         let policy = name(if other { "q" } else { "p" });
         let encryption = Encryption::Aes256Xts;
-        let wish = AskedVault { policy: &policy, encryption, present: Some(encryption) };
+        let wanted = vault.phase == Phase::Wanted;
+        let wish = AskedVault { by, policy: &policy, encryption, present: Some(encryption) };
         match applied(self.id, Some(vault), wish, 0).expect("nothing is in the way") {
             Applied::Created(_) => panic!("it was there"),
             Applied::Unchanged => {}
+            Applied::Left => assert!(!wanted && by == Writer::Rule, "a document counts"),
             Applied::Changed(vault) => {
+                assert!(wanted || by == Writer::Document, "a rule kept what was removed");
                 self.promised = None;
                 self.life = Some(Life::Listed(vault));
             }
         }
     }
 
-    fn delete(&mut self, vault: Listed, grace_s: Option<u64>) {
+    fn delete(&mut self, vault: Listed, grace_s: Option<u64>, (said, confirmed): (bool, bool)) {
         let end = grace_s.map(|grace_s| self.now + grace_s);
         let removal = grace_s.map_or(Removal::Retain, |s| Removal::DeleteAfter(Duration::from_secs(s)));
-        let how = Deletion { now: self.now, removal, next_version: self.version + 1, older: false };
-        match vault.delete(self.id, how) {
+        let asked = AskedRemoval { policy: removal, said: said.then_some(removal), confirmed };
+        let how = Deletion { now: self.now, asked, next_version: self.version + 1, older: false };
+        let became = match vault.delete(self.id, how) {
+            Ok(became) => became,
+            Err(NotDeleted::NoGrace) => {
+                return assert!(!confirmed && grace_s == Some(0), "refused for nothing");
+            }
+        };
+        match became {
             Deleted::Default(vault) => self.life = Some(Life::Listed(vault)),
             Deleted::Already { until } => {
-                assert_eq!(Some(until), self.promised, "a second word moves no end")
+                assert!(!said, "an end that was said counts");
+                assert_eq!(Some(until), self.promised, "else a second word moves no end")
             }
             Deleted::Grace { vault, .. } | Deleted::Held { vault, .. } => {
                 self.promised = end;
@@ -164,6 +186,7 @@ impl World {
                 self.life = Some(Life::Listed(vault));
             }
             Deleted::AtOnce { vault, .. } => {
+                assert!(confirmed, "erased at once by a word that was said once");
                 self.promised = end;
                 self.leave(vault);
             }
@@ -192,6 +215,7 @@ impl World {
             lost,
             custody: Custody::Controller,
             in_tpm: false,
+            others: Some(0),
             target: Target::Free,
         };
         if let Ok(moved) = vault.rehome(how) {
@@ -199,6 +223,14 @@ impl World {
             self.said = None;
             self.life = Some(Life::Listed(moved.vault));
         }
+    }
+
+    fn begin_anew(&mut self, vault: Listed) {
+        let wanted = vault.phase == Phase::Wanted;
+        let Life::Listed(vault) = Life::Listed(vault).begun_anew() else { panic!("its keys are gone") };
+        assert_eq!(vault.phase == Phase::Wanted, wanted, "opened, or locked, by no word of an operator's");
+        (self.promised, self.said, self.accepted, self.version) = (None, None, None, 1);
+        self.life = Some(Life::Listed(vault));
     }
 
     fn gone(&mut self, gone: Gone, act: &Act) {

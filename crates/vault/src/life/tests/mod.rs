@@ -48,6 +48,8 @@ fn report(state: State, epoch: Option<u64>) -> VaultReport {
         last: None,
         opened: None,
         storage: None,
+        change_due: false,
+        holds_escrow_up: false,
         detail: vec![],
     }
 }

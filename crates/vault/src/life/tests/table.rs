@@ -8,10 +8,10 @@ use crate::decide::TpmPin;
 use crate::ids::{CONFIG_VAULT, Epoch, Incarnation, SectionVersion};
 use crate::life::ListOf;
 use crate::life::{
-    Applied, AskedVault, Bundles, Contact, Deleted, Deletion, Disk, Fit, Gone, Life, Listed,
-    MOST_BESIDE_DEFAULTS, Move, NodeAt, NotAdopted, NotApplied, NotForgotten, NotOver, NotRecreated,
-    NotRehomed, NotRotated, Orphan, Phase, Rehomed, ReportedState, Rotated, Rotation, Target, Unfit, adopted,
-    applied, fits, orphan,
+    Applied, AskedRemoval, AskedVault, Bundles, Contact, Deleted, Deletion, Disk, Fit, Gone, Life, Listed,
+    MOST_BESIDE_DEFAULTS, Move, NodeAt, NotAdopted, NotApplied, NotDeleted, NotForgotten, NotOver,
+    NotRecreated, NotRehomed, NotRotated, Orphan, Phase, Rehomed, ReportedState, Rotated, Rotation, Target,
+    Unfit, Writer, adopted, applied, fits, orphan,
 };
 use crate::policy::Removal;
 use crate::policy::{Check, VaultPolicy};
@@ -25,7 +25,7 @@ const PLAIN: Rotation = Rotation { force: false, expect_epoch: None };
 #[test]
 fn an_applied_vault_is_created_changed_or_kept_again() {
     let (p, q) = (name("p"), name("q"));
-    let wish = |policy, encryption, present| AskedVault { policy, encryption, present };
+    let wish = |policy, encryption, present| AskedVault { by: Writer::Document, policy, encryption, present };
     let kept_again = Listed { phase: Phase::Wanted, ..in_grace() };
     let under_q = Listed { policy: Some(q.clone()), ..made() };
     let full = MOST_BESIDE_DEFAULTS;
@@ -67,56 +67,146 @@ fn an_applied_vault_is_created_changed_or_kept_again() {
     }
 }
 
+/// A rule gives the same to many devices. What was removed from one of them stays so when the rule is applied again, for others or with another policy.
+#[test]
+fn a_rule_keeps_no_vault_that_is_being_removed() {
+    let (p, q) = (name("p"), name("q"));
+    let retained = Listed { phase: Phase::Retained, ..made() };
+    for policy in [&p, &q] {
+        for encryption in [XTS, OTHER] {
+            let by_rule = AskedVault { by: Writer::Rule, policy, encryption, present: Some(XTS) };
+            for there in [in_grace(), retained.clone()] {
+                assert_eq!(applied(user(), Some(there), by_rule, 0), Ok(Applied::Left), "{policy}");
+            }
+        }
+    }
+    let by_rule = |policy| AskedVault { by: Writer::Rule, policy, encryption: XTS, present: Some(XTS) };
+    assert_eq!(applied(user(), Some(made()), by_rule(&p), 0), Ok(Applied::Unchanged));
+    let under_q = Listed { policy: Some(q.clone()), ..made() };
+    assert_eq!(
+        applied(user(), Some(made()), by_rule(&q), 0),
+        Ok(Applied::Changed(under_q)),
+        "one that is wanted"
+    );
+}
+
+/// A removal by what the policy says.
+fn by_policy(policy: Removal) -> Deletion {
+    let asked = AskedRemoval { policy, said: None, confirmed: false };
+    Deletion { now: NOW, asked, next_version: 8, older: false }
+}
+
+/// The same by an operator's word in its place.
+fn by_word(said: Removal) -> Deletion {
+    let asked = AskedRemoval { policy: Removal::Retain, said: Some(said), confirmed: false };
+    Deletion { asked, ..by_policy(said) }
+}
+
+/// The same, with the vault's name said twice.
+fn confirmed(how: Deletion) -> Deletion {
+    Deletion { asked: AskedRemoval { confirmed: true, ..how.asked }, ..how }
+}
+
+fn after(seconds: u64) -> Removal {
+    Removal::DeleteAfter(Duration::from_secs(seconds))
+}
+
 #[test]
 fn a_deleted_vault_has_its_grace_and_a_default_one_none_of_it() {
-    let order = |grace_s| {
-        let removal = Removal::DeleteAfter(Duration::from_secs(grace_s));
-        Deletion { now: NOW, removal, next_version: 8, older: false }
-    };
     let until = NOW + 60;
     let restored = Listed { policy: None, ..made() };
-    let gone = Gone { left: 8, used: true };
+    let later = Listed { phase: Phase::Grace { until: NOW + 90 }, ..made() };
     let rows = [
-        ("a grace begins", user(), made(), 60, Deleted::Grace { vault: in_grace(), until }),
-        ("none is given", user(), made(), 0, Deleted::AtOnce { vault: gone, until: NOW }),
-        ("it runs on as it was", user(), in_grace(), 0, Deleted::Already { until }),
-        ("a default vault stays", CONFIG_VAULT, made(), 0, Deleted::Default(restored)),
+        ("a grace begins", user(), made(), by_policy(after(60)), Deleted::Grace { vault: in_grace(), until }),
+        ("it runs on as it was", user(), in_grace(), by_policy(after(90)), Deleted::Already { until }),
+        (
+            "also where its policy has none by now",
+            user(),
+            in_grace(),
+            by_policy(after(0)),
+            Deleted::Already { until },
+        ),
+        (
+            "to another end that is said",
+            user(),
+            in_grace(),
+            by_word(after(90)),
+            Deleted::Grace { vault: later, until: NOW + 90 },
+        ),
+        ("a default vault stays", CONFIG_VAULT, made(), by_policy(after(0)), Deleted::Default(restored)),
     ];
-    for (what, id, vault, grace_s, expected) in rows {
-        assert_eq!(vault.delete(id, order(grace_s)), expected, "{what}");
+    for (what, id, vault, how, expected) in rows {
+        assert_eq!(vault.delete(id, how), Ok(expected), "{what}");
     }
-    for (vault, grace_s, expected) in [
-        (made(), 60, Deleted::Held { vault: in_grace(), until }),
-        (in_grace(), 0, Deleted::Already { until }),
+    for (vault, how, expected) in [
+        (made(), by_policy(after(60)), Deleted::Held { vault: in_grace(), until }),
+        (in_grace(), by_policy(after(0)), Deleted::Already { until }),
     ] {
-        assert_eq!(vault.delete(user(), Deletion { older: true, ..order(grace_s) }), expected);
+        assert_eq!(vault.delete(user(), Deletion { older: true, ..how }), Ok(expected));
     }
-    let at_once = made().delete(user(), Deletion { older: true, ..order(0) });
-    assert!(matches!(at_once, Deleted::Held { until: NOW, .. }), "no key goes: {at_once:?}");
-    let endless = made().delete(user(), order(u64::MAX));
-    assert!(matches!(endless, Deleted::Grace { until: u64::MAX, .. }), "{endless:?}");
+    let at_once = made().delete(user(), Deletion { older: true, ..confirmed(by_policy(after(0))) });
+    assert!(matches!(at_once, Ok(Deleted::Held { until: NOW, .. })), "no key goes: {at_once:?}");
+    let endless = made().delete(user(), by_policy(after(u64::MAX)));
+    assert!(matches!(endless, Ok(Deleted::Grace { until: u64::MAX, .. })), "{endless:?}");
+}
+
+/// What can't be kept again goes by a word that was said twice, whoever says so and however it comes.
+#[test]
+fn no_vault_is_erased_at_once_by_a_word_that_was_said_once() {
+    let gone = Deleted::AtOnce { vault: Gone { left: 8, used: true }, until: NOW };
+    for (what, vault, how) in [
+        ("by its policy", made(), by_policy(after(0))),
+        ("by an operator's word", made(), by_word(after(0))),
+        ("while its grace runs", in_grace(), by_word(after(0))),
+        ("that is retained", Listed { phase: Phase::Retained, ..made() }, by_word(after(0))),
+    ] {
+        assert_eq!(vault.clone().delete(user(), how), Err(NotDeleted::NoGrace), "{what}");
+        assert_eq!(vault.delete(user(), confirmed(how)), Ok(gone.clone()), "{what}, said twice");
+        let taken_in = made().to_remove(NOW, how.asked);
+        assert_eq!(taken_in, Err(NotDeleted::NoGrace), "taken in only for that");
+        let ends = Listed { phase: Phase::Grace { until: NOW }, ..made() };
+        assert_eq!(made().to_remove(NOW, confirmed(how).asked), Ok(ends), "taken in, said twice");
+    }
+    assert_eq!(made().to_remove(NOW, by_policy(after(60)).asked), Ok(in_grace()));
 }
 
 /// KO-7: what is retained has its keys without an end, is used again as it was, and goes only by a time that somebody said.
 #[test]
 fn ko7_a_retained_vault_stays_until_it_is_applied_or_given_a_time() {
-    let how = |removal| Deletion { now: NOW, removal, next_version: 8, older: false };
-    let after = |seconds| Removal::DeleteAfter(Duration::from_secs(seconds));
     let retained = Listed { phase: Phase::Retained, ..made() };
-    let kept = Deleted::Retained { vault: retained.clone() };
-    assert_eq!(made().delete(user(), how(Removal::Retain)), kept);
-    assert_eq!(retained.clone().delete(user(), how(Removal::Retain)), kept, "said again");
+    let kept = Ok(Deleted::Retained { vault: retained.clone() });
+    assert_eq!(made().delete(user(), by_policy(Removal::Retain)), kept);
+    assert_eq!(retained.clone().delete(user(), by_policy(Removal::Retain)), kept, "said again");
     assert_eq!(retained.end_grace(u64::MAX, 8), Err(NotOver::Retained));
     let until = NOW + 60;
-    let ends = Deleted::Grace { vault: in_grace(), until };
-    assert_eq!(retained.clone().delete(user(), how(after(60))), ends, "with a time of its own");
-    assert_eq!(in_grace().delete(user(), how(Removal::Retain)), kept, "also one whose grace runs");
+    let ends = Ok(Deleted::Grace { vault: in_grace(), until });
+    assert_eq!(retained.clone().delete(user(), by_word(after(60))), ends, "with a time of its own");
+    assert_eq!(in_grace().delete(user(), by_policy(Removal::Retain)), kept, "also one whose grace runs");
     let p = name("p");
-    let wish = AskedVault { policy: &p, encryption: XTS, present: Some(XTS) };
+    let wish = AskedVault { by: Writer::Document, policy: &p, encryption: XTS, present: Some(XTS) };
     let again = applied(user(), Some(retained), wish, 0);
     assert_eq!(again, Ok(Applied::Changed(Listed { policy: Some(p.clone()), ..made() })));
-    let default = made().delete(CONFIG_VAULT, how(Removal::Retain));
-    assert!(matches!(default, Deleted::Default(_)), "{default:?}");
+    let default = made().delete(CONFIG_VAULT, by_policy(Removal::Retain));
+    assert!(matches!(default, Ok(Deleted::Default(_))), "{default:?}");
+}
+
+/// What an operator removed is neither erased nor opened in a new life of the database: it waits for his word. No order and no word of the node's
+/// goes on in it.
+#[test]
+fn what_was_being_removed_is_retained_in_a_new_life() {
+    let fresh = |vault: Listed| Listed { recreate: false, taken: None, said: None, ..vault };
+    for (what, phase, expected) in [
+        ("wanted", Phase::Wanted, Phase::Wanted),
+        ("its grace runs", Phase::Grace { until: NOW + 60 }, Phase::Retained),
+        ("its grace is over", Phase::Grace { until: 0 }, Phase::Retained),
+        ("retained", Phase::Retained, Phase::Retained),
+    ] {
+        let before = Listed { phase, recreate: true, ..made() };
+        let after = Life::Listed(before.clone()).begun_anew();
+        assert_eq!(after, Life::Listed(Listed { phase: expected, ..fresh(before) }), "{what}");
+    }
+    let gone = Life::Gone(Gone { left: 8, used: true });
+    assert_eq!(gone.begun_anew(), Life::Gone(Gone { left: 1, used: true }));
 }
 
 #[test]
@@ -329,6 +419,7 @@ fn a_vault_is_moved_from_a_lost_device_with_its_keys_and_over_nothing_that_was_m
         custody: Custody::Controller,
         in_tpm: false,
         target: Target::Free,
+        others: Some(MOST_BESIDE_DEFAULTS - 1),
     };
     let vault = Listed { said: None, ..missing() };
     let moved = |replaces| Ok(Rehomed { vault: vault.clone(), replaces });
@@ -342,6 +433,8 @@ fn a_vault_is_moved_from_a_lost_device_with_its_keys_and_over_nothing_that_was_m
         (ordered(), Move { custody: Custody::Tpm, ..fits }, Err(NotRehomed::KeyInTpm)),
         (ordered(), Move { custody: Custody::TpmAndController, ..fits }, Err(NotRehomed::KeyInTpm)),
         (ordered(), Move { in_tpm: true, ..fits }, Err(NotRehomed::KeyInTpm)),
+        (ordered(), Move { others: Some(MOST_BESIDE_DEFAULTS), ..fits }, Err(NotRehomed::Full)),
+        (ordered(), Move { others: None, ..fits }, moved(false)),
         (in_grace(), fits, Err(NotRehomed::Removing)),
     ];
     for (vault, how, expected) in rows {

@@ -56,6 +56,27 @@ fn if5_absence_alone_never_deletes() {
     }
 }
 
+/// Invariant 3: where nothing is left of a vault that no list speaks of it is not told as kept: the record remembers so many removals and no more. That a list is
+/// in force, and the record known, is needed.
+#[test]
+fn what_nothing_is_left_of_is_not_told_as_kept() {
+    let listing = Some(listing(Authority::Live, version(1, 8), false));
+    let read = RecordSeen::Read(Record {
+        accepted: accepted(version(1, 7)),
+        listed: BTreeMap::new(),
+        removed: BTreeMap::new(),
+        former: BTreeMap::new(),
+    });
+    for (listing, record, expected) in [
+        (listing.clone(), read.clone(), Wish::Gone),
+        (listing, RecordSeen::Unreadable, Wish::Unlisted),
+        (None, read, Wish::Leave),
+    ] {
+        let desired = Desired { listing, record, ..Desired::default() };
+        assert_eq!(desired.wish(USER, &NODE, true), expected);
+    }
+}
+
 /// seen-by-users 0.10: what a live section does not list is locked at once, also while the record can't be read; erasing waits.
 #[test]
 fn if5_an_unlisted_vault_is_locked_though_the_record_is_unreadable() {
@@ -170,7 +191,7 @@ fn an_order_of_the_controllers_needs_no_section() {
     let none = Keys::default();
     let next = ask(USER, &Wish::Keep(waits), &made(Custody::Controller, 3), &none, &NODE);
     let Next::Wait(Wait::Withheld(why)) = next else { panic!("{next:?}") };
-    assert_eq!(why, "this node's evidence satisfies no policy (PCRs)");
+    assert_eq!(why.to_string(), "this node's evidence satisfies no policy (PCRs)");
 }
 
 /// Root on the node may hold a vault locked; it can't lift the controller's lock.

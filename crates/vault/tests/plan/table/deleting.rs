@@ -48,26 +48,87 @@ fn if5_a_deletion_waits_for_files_held_open() {
 #[test]
 fn what_is_not_the_vault_is_not_deleted_in_its_place() {
     let locked = made(Custody::Tpm, 0);
-    for dir in [Dir::OtherVault, Dir::Stranger, Dir::Plain] {
+    for (dir, note) in
+        [(Dir::OtherVault, Note::PathTaken), (Dir::Stranger, Note::PathTaken), (Dir::Plain, Note::PlainFiles)]
+    {
         let next = delete(Seen { dir, ..locked }, &NODE, Setbacks::default());
         let Next::Settled(settled) = next else { panic!("{dir:?}: {next:?}") };
-        assert_eq!((settled.state, settled.notes), (State::Failed, vec![Note::PathTaken]), "{dir:?}");
+        assert_eq!((settled.state, settled.notes), (State::Failed, vec![note]), "{dir:?}");
         let open = delete(Seen { dir, key: Key::Present, ..locked }, &NODE, Setbacks::default());
         assert_eq!(step(&open), Some(Step::Lock), "{dir:?}");
     }
     assert_eq!(step(&delete(locked, &NODE, Setbacks::default())), Some(Step::ForgetMetadata));
 }
 
-/// The same under an order to make a vault anew: the other vault is not part of the order.
+/// Invariant 4: the same under an order to make a vault anew. What stands in its place is not part of the order, with key files of its own or
+/// without, and is named; moved away, the order goes on.
 #[test]
-fn an_order_to_make_anew_takes_no_other_vault() {
+fn an_order_to_make_anew_takes_nothing_that_stands_in_its_place() {
     let order = Want { recreate: true, ..want(Custody::Tpm) };
-    let swapped = Seen { dir: Dir::OtherVault, ..made(Custody::Tpm, 0) };
-    let next = keep(order.clone(), swapped, keys());
-    let Next::Settled(settled) = next else { panic!("{next:?}") };
-    assert_eq!((settled.state, settled.notes), (State::Missing, vec![Note::PathTaken]));
-    let away = Seen { dir: Dir::Absent, ..swapped };
-    assert_eq!(step(&keep(order, away, keys())), Some(Step::ForgetMetadata));
+    let whole = made(Custody::Tpm, 0);
+    let bare = Seen { first: MetaCopy::Absent, second: MetaCopy::Absent, ..whole };
+    for seen in [whole, bare] {
+        for (dir, note) in [
+            (Dir::OtherVault, Note::PathTaken),
+            (Dir::Stranger, Note::PathTaken),
+            (Dir::Plain, Note::PlainFiles),
+        ] {
+            let next = keep(order.clone(), Seen { dir, ..seen }, keys());
+            let Next::Settled(settled) = next else { panic!("{dir:?}: {next:?}") };
+            assert_eq!((settled.state, settled.notes), (State::Missing, vec![note]), "{dir:?}");
+        }
+        let away = keep(order.clone(), Seen { dir: Dir::Absent, ..seen }, keys());
+        assert!(matches!(step(&away), Some(Step::ForgetMetadata | Step::DropShare(_))), "{away:?}");
+    }
+}
+
+/// DF-5: plain files at the path of a default vault that is missing are moved into the one that is made anew, as at a first boot. Nothing on
+/// the way removes them, and those that an earlier move left beside it stop the order.
+#[test]
+fn df5_a_default_vault_that_is_made_anew_takes_plain_files_in() {
+    let order = Wish::Keep(Want { recreate: true, ..want(Custody::Tpm) });
+    let anew = |seen: Seen| ask(IMAGE_VAULT, &order, &seen, &held(TPM), &NODE);
+    let whole = Seen { dir: Dir::Plain, ..made(Custody::Tpm, 0) };
+    let bare = Seen { first: MetaCopy::Absent, second: MetaCopy::Absent, ..whole };
+    let begun = Seen { shares: share(Mark::Begun), ..whole };
+    for (seen, expected) in [
+        (whole, Step::ForgetMetadata),
+        (bare, Step::DropShare(Seal::Tpm)),
+        (Seen { staged: Staged::Copy, ..bare }, Step::DropShare(Seal::Tpm)),
+        (Seen { key: Key::Present, ..begun }, Step::MoveIn(AES)),
+    ] {
+        assert_eq!(step(&anew(seen)), Some(expected), "{seen:?}");
+    }
+    for dir in [Dir::Absent, Dir::Empty, Dir::Plain, Dir::Vault(AES)] {
+        let next = anew(Seen { dir, staged: Staged::Plain, ..bare });
+        let Next::Settled(settled) = next else { panic!("{dir:?}: {next:?}") };
+        assert_eq!(settled.notes, [Note::PlainStaged(IMAGE_VAULT)], "{dir:?}");
+    }
+}
+
+/// Before an order the status says what stands at the path: plain files, or a directory that no key files speak of. Such a one goes by the order,
+/// for its own key files may be what is gone.
+#[test]
+fn what_an_order_would_meet_at_the_path_is_said_before() {
+    let bare = Seen { first: MetaCopy::Absent, second: MetaCopy::Damaged, ..made(Custody::Tpm, 0) };
+    let notes = |id, dir| {
+        let next = ask(id, &Wish::Keep(want(Custody::Tpm)), &Seen { dir, ..bare }, &keys(), &NODE);
+        let Next::Settled(settled) = next else { panic!("{dir:?}: {next:?}") };
+        settled.notes
+    };
+    for (id, dir, note) in [
+        (USER, Dir::Plain, Note::PlainFiles),
+        (IMAGE_VAULT, Dir::Plain, Note::PlainGoIn),
+        (USER, Dir::Vault(AES), Note::Unnamed),
+    ] {
+        assert_eq!(notes(id, dir).last(), Some(&note), "{dir:?}");
+    }
+    let others = [Note::Missing(Part::Path), Note::Missing(Part::Metadata)];
+    assert_eq!(notes(USER, Dir::OtherVault), others);
+    let order = Want { recreate: true, ..want(Custody::Tpm) };
+    let gone = Seen { second: MetaCopy::Absent, ..bare };
+    assert_eq!(step(&keep(order, gone, keys())), Some(Step::DeleteDir));
+    assert_eq!(step(&delete(gone, &NODE, Setbacks::default())), Some(Step::DeleteDir));
 }
 
 /// IF-5, TH-6: a deletion does not end before the TPM is heard: its share would stay in a table that nobody could look into.

@@ -42,6 +42,36 @@ fn th6_a_generation_ends_when_something_was_dropped_and_all_opens() {
     assert_eq!(held_by(&all_open(), past(Past { setback: true, ..DROPPED })), Hold::Retry);
 }
 
+/// TH-6: without a look at any vault it is known that no step is due, and why; what says so agrees with the whole plan. Where one may be due nothing is
+/// concluded.
+#[test]
+fn what_is_known_at_a_glance_is_what_the_plan_says() {
+    let tpm = |table| TpmSeen::Present { table, pcrs: true };
+    let (open, lost) = (tpm(TableSeen::Open), tpm(TableSeen::Lost));
+    let set_back = Past { setback: true, ..DROPPED };
+    for (tpm, past, asked, expected) in [
+        (open, Past::NOTHING, false, NodeGlance::Rests(None)),
+        (open, Past::NOTHING, true, NodeGlance::Rests(None)),
+        (open, DROPPED, false, NodeGlance::PlanIt),
+        (open, Past { others: true, ..Past::NOTHING }, false, NodeGlance::PlanIt),
+        (open, set_back, false, NodeGlance::Rests(Some(Hold::Retry))),
+        (open, set_back, true, NodeGlance::Rests(Some(Hold::Asked))),
+        (open, DROPPED, true, NodeGlance::Rests(Some(Hold::Asked))),
+        (lost, Past::NOTHING, false, NodeGlance::PlanIt),
+        (lost, Past { setback: true, ..Past::NOTHING }, false, NodeGlance::Rests(Some(Hold::Table))),
+        (lost, Past::NOTHING, true, NodeGlance::Rests(Some(Hold::Table))),
+        (TpmSeen::Unknown, Past::NOTHING, false, NodeGlance::Rests(Some(Hold::Tpm))),
+        (TpmSeen::Absent, Past::NOTHING, false, NodeGlance::Rests(None)),
+    ] {
+        let node = Node { tpm, past, ..NODE };
+        let glance = NodeGlance::of(&node, asked);
+        assert_eq!(glance, expected, "{tpm:?} {past:?} {asked}");
+        if let (NodeGlance::Rests(hold), false) = (glance, asked) {
+            assert_eq!(planned(&all_open(), node), (None, hold), "{tpm:?} {past:?}");
+        }
+    }
+}
+
 /// Invariant 4: what does not open is not left behind, and neither is what may be brought back.
 #[test]
 fn a_generation_does_not_end_while_a_share_would_be_left_behind() {

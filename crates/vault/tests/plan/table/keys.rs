@@ -24,6 +24,12 @@ fn vc6_an_open_vault_takes_the_newest_epoch() {
     }
     let old = Keys { none_fits: true, ..keys() };
     let two_behind = keep(want(Custody::TpmAndController), made(Custody::TpmAndController, 1), old);
+    let newer = keep(want(Custody::Controller), made(Custody::Controller, 9), old);
+    assert_eq!(
+        newer,
+        Next::Wait(Wait::NewerEpoch { under: Epoch(9), newest: Epoch(3) }),
+        "attack F4: of an older copy"
+    );
     assert_eq!(two_behind, Next::Wait(Wait::OtherEpoch { under: Some(Epoch(1)), finished: Finished::Yes }));
 }
 
@@ -41,17 +47,16 @@ fn ko1_a_share_out_of_reach_is_waited_for() {
 /// A withheld vault is left as it is: open stays open, locked stays locked, nothing is re-keyed.
 #[test]
 fn withheld_changes_nothing() {
-    let withheld =
-        Want { released: Released::Withheld("PCR 4".to_owned()), ..want(Custody::TpmAndController) };
+    let withheld = Want { released: Released::Withheld(Cause::Pcrs), ..want(Custody::TpmAndController) };
     let without = Keys { current: None, last: None, ..keys() };
     let refused = Keys { none_fits: true, ..without };
     let locked = keep(withheld.clone(), made(Custody::TpmAndController, 3), refused);
-    assert_eq!(locked, Next::Wait(Wait::Withheld("PCR 4".to_owned())));
+    assert_eq!(locked, Next::Wait(Wait::Withheld(NoKey::Told(Cause::Pcrs))));
     let open = Seen { key: Key::Present, ..made(Custody::TpmAndController, 3) };
     let protector = Keys { held: held(both(3)).held, ..without };
     let Next::Settled(settled) = keep(withheld, open, protector) else { panic!("not settled") };
     assert_eq!(settled.state, State::Unlocked);
-    assert_eq!(settled.notes, [Note::Waits(Wait::Withheld("PCR 4".to_owned()))]);
+    assert_eq!(settled.notes, [Note::Waits(Wait::Withheld(NoKey::Told(Cause::Pcrs)))]);
 }
 
 /// VC-6: a vault that is kept locked still takes a newer epoch, without being opened.

@@ -12,8 +12,6 @@ fn a_made_vault_that_lacks_a_part_is_missing() {
     let no_dir = Seen { dir: Dir::Absent, ..whole };
     for (seen, keys, parts, first_step) in [
         (no_dir, keys(), vec![Part::Directory], Step::ForgetMetadata),
-        (Seen { dir: Dir::Plain, ..whole }, keys(), vec![Part::Directory], Step::ForgetMetadata),
-        (Seen { dir: Dir::Stranger, ..whole }, keys(), vec![Part::Path], Step::ForgetMetadata),
         (no_metadata, keys(), vec![Part::Metadata], Step::ForgetMetadata),
         (Seen { key: Key::Present, ..no_metadata }, keys(), vec![Part::Metadata], Step::Lock),
         (
@@ -43,6 +41,24 @@ fn a_made_vault_that_lacks_a_part_is_missing() {
         step(&ordered),
         Some(Step::MakeMetadata { wrapping: Wrapping::Controller(Epoch(3)), encryption: AES })
     );
+}
+
+/// DF-3: a node without a TPM has no list in force before its Config Vault is open. That the key is the right one tells all the same: the mark in the
+/// name, or a protector that it opens. Of another key of that number nothing is known.
+#[test]
+fn damage_is_proved_by_the_right_key_whoever_gave_it() {
+    let (right, other) = (EpochMark([7; 16]), EpochMark([8; 16]));
+    let copy = |mark| MetaCopy::Good(Hint::Key(Epoch(3), mark));
+    let seen = |mark| Seen { first: copy(mark), second: copy(mark), ..made(Custody::Controller, 3) };
+    let tried = Keys { none_fits: true, marks: [Some(right), None], ..keys() };
+    let kept = || Want { authority: Authority::Checkpoint, ..want(Custody::Controller) };
+    assert_eq!(missing(&keep(kept(), seen(right), tried)), [Part::KeyFiles]);
+    assert_eq!(missing(&keep(kept(), seen(other), tried)), []);
+    assert_eq!(
+        missing(&keep(kept(), seen(other), Keys { leads_to_damage: true, ..tried })),
+        [Part::KeyFiles]
+    );
+    assert_eq!(missing(&keep(kept(), seen(right), Keys { none_fits: false, ..tried })), [], "not tried yet");
 }
 
 /// A name is a hint, and one flipped bit makes `e0` of `e1`: no share is missed by it, and nothing discarded, before the keys at hand were
@@ -124,6 +140,16 @@ fn th1_a_lost_share_table_is_missing_not_new() {
     let hoped = Known { hoped: true, ..Known::default() };
     let with = |id| known.clone().into_iter().chain([(id, hoped.clone())]).collect();
     assert_eq!(plan(&ordered, &with(CONFIG_VAULT), &TABLE_LOST).node, None, "never while it may come back");
+    for (dir, staged) in [
+        (Dir::OtherVault, Staged::Nothing),
+        (Dir::Stranger, Staged::Nothing),
+        (Dir::Covered, Staged::Nothing),
+        (Dir::Absent, Staged::Plain),
+    ] {
+        let stopped = Known { seen: Seen { dir, staged, ..Seen::default() }, ..Known::default() };
+        let known = known.clone().into_iter().chain([(CONFIG_VAULT, stopped)]).collect();
+        assert_eq!(plan(&ordered, &known, &TABLE_LOST).node, None, "the order stops at it: {dir:?}");
+    }
     assert_eq!(plan(&ordered, &known, &NODE).node, None, "never in place of one that is open");
     let user = ask(USER, &Wish::Keep(want(Custody::Tpm)), &Seen::default(), &Keys::default(), &TABLE_LOST);
     assert_eq!(user, Next::Wait(Wait::Table));
@@ -170,7 +196,75 @@ fn vc2_a_moved_directory_does_not_escape_a_lock() {
         assert_eq!(step(&keep(order.clone(), locked, keys())), None, "{dir:?}");
     }
     let no_metadata = Seen { first: MetaCopy::Damaged, second: MetaCopy::Absent, ..whole };
-    assert_eq!(step(&keep(order, no_metadata, keys())), None);
+    let stays = keep(order, no_metadata, keys());
+    assert_eq!(step(&stays), None);
+    // That it could not be locked is said, and first.
+    assert!(matches!(&stays, Next::Settled(said) if said.notes[0] == Note::OpenStill), "{stays:?}");
+}
+
+/// 0b.3, invariant 4: a mount over a vault is no loss of it. It is not called missing, nothing of it is discarded by any order, of root's or the controller's, or
+/// deleted, and it locks.
+#[test]
+fn nothing_is_concluded_of_a_vault_that_a_mount_hides() {
+    let hidden = Seen { dir: Dir::Covered, ..made(Custody::Tpm, 0) };
+    let bare = Seen { first: MetaCopy::Absent, second: MetaCopy::Absent, ..hidden };
+    for seen in [hidden, bare, Seen { key: Key::Present, ..hidden }] {
+        for (recreate, shut_given_up) in [(false, false), (true, false), (true, true)] {
+            let wish = Want { recreate, shut_given_up, ..want(Custody::Tpm) };
+            let next = keep(wish, seen, keys());
+            assert_eq!(
+                next,
+                Next::Settled(vault::plan::Settled { state: State::Failed, notes: vec![Note::Covered] }),
+                "{seen:?}"
+            );
+        }
+    }
+    let deleted = ask(USER, &Wish::Delete, &hidden, &keys(), &NODE);
+    assert_eq!(
+        deleted,
+        Next::Settled(vault::plan::Settled { state: State::Failed, notes: vec![Note::Covered] })
+    );
+    let order = Want { operation: Operation::Lock, ..want(Custody::Tpm) };
+    let open = Seen { key: Key::Present, ..hidden };
+    assert_eq!(step(&keep(order.clone(), open, keys())), Some(Step::Lock));
+    // The mount itself holds the directory: that is said, with what to do.
+    let (held, wish) = (Seen { key: Key::Incomplete, ..hidden }, Wish::Keep(order.clone()));
+    let mut setbacks = Setbacks::default();
+    setbacks.insert(StepKind::Lock);
+    let view = View { id: USER, wish: &wish, seen: &held, keys: &keys(), node: &NODE, setbacks };
+    let notes = vec![Note::Covered];
+    assert_eq!(next(&view), Next::Settled(vault::plan::Settled { state: State::LockIncomplete, notes }));
+    // It was not made yet, and is not taken for made.
+    let begun = Seen { shares: share(Mark::Begun), ..open };
+    assert_eq!(step(&keep(order, begun, keys())), Some(Step::Lock));
+}
+
+/// VC-2, KO-3: a vault that can't be looked at is locked by whatever wants it locked: the name of its key is enough. Nothing else is done to it. With
+/// its key files gone when it was seen last, the kernel's key may be the last one, and stays.
+#[test]
+fn vc2_a_vault_that_can_t_be_looked_at_locks() {
+    let open = Seen { key: Key::Present, ..made(Custody::Tpm, 0) };
+    let known = |seen| Known { seen, keys: held(TPM), unseen: true, ..Known::default() };
+    let unlisted = Desired::default();
+    let locks = |id| Desired { held: BTreeMap::from([(id, Operation::Lock)]), ..Desired::default() };
+    let asked = |desired: &Desired, id, seen| one(desired, id, &known(seen), &NODE).1;
+    for id in [USER, IMAGE_VAULT] {
+        assert_eq!(step(&asked(&locks(id), id, open)), Some(Step::Lock), "{id}");
+        assert_eq!(asked(&unlisted, id, open), Next::Wait(Wait::Unseen), "nobody wants it locked: {id}");
+        let locked = Seen { key: Key::Absent, ..open };
+        assert_eq!(asked(&locks(id), id, locked), Next::Wait(Wait::Unseen), "{id}");
+    }
+    let busy = Seen { key: Key::Incomplete, ..open };
+    assert_eq!(step(&asked(&locks(IMAGE_VAULT), IMAGE_VAULT, busy)), Some(Step::Lock), "tried again");
+    let mut setbacks = Setbacks::default();
+    setbacks.insert(StepKind::Lock);
+    let failed = Known { setbacks, ..known(busy) };
+    assert_eq!(one(&locks(IMAGE_VAULT), IMAGE_VAULT, &failed, &NODE).1, Next::Wait(Wait::Busy));
+    let bare = Seen { first: MetaCopy::Damaged, second: MetaCopy::Absent, ..open };
+    assert_eq!(asked(&locks(IMAGE_VAULT), IMAGE_VAULT, bare), Next::Wait(Wait::Unseen));
+    let order = Desired { recreate: BTreeSet::from([IMAGE_VAULT]), ..Desired::default() };
+    let shut = Seen { key: Key::Absent, ..bare };
+    assert_eq!(asked(&order, IMAGE_VAULT, shut), Next::Wait(Wait::Unseen), "nothing is discarded");
 }
 
 /// Invariant 4: while the TPM is not heard nothing says that a share is gone, whatever is ordered.

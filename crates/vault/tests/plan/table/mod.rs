@@ -9,6 +9,7 @@ mod making;
 mod missing;
 mod others;
 mod recovery;
+mod seal;
 mod space;
 mod status;
 
@@ -16,17 +17,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use attest::SessionKey;
+use vault::cause::Cause;
 use vault::condition::{
     Dir, Escrow, Hint, Key, Keys, MetaCopy, MetaPlace, Node, OpenedBy, Part, Past, Seen, ShareKey, Staged,
     State, TableSeen, TpmSeen, Upcoming,
 };
-use vault::custody::Wrapping;
+use vault::custody::{EpochMark, Wrapping};
 use vault::ids::{
     CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, Name, SectionVersion, VaultId,
 };
 use vault::lease::{Lease, SinceBoot};
 use vault::plan::{
-    Finished, Hold, Known, Next, NodeStep, Note, Setbacks, Step, StepKind, View, Wait, next, one, plan,
+    Finished, Hold, Known, Next, NoKey, NodeGlance, NodeStep, Note, Setbacks, Step, StepKind, View, Wait,
+    next, one, plan,
 };
 use vault::report::{By, Opened, Reasons, Remembered, VaultReport, report};
 use vault::section::{
@@ -89,6 +92,7 @@ fn want(custody: Custody) -> Want {
         standing: Presence::Active,
         created: false,
         recreate: false,
+        shut_given_up: false,
         released: if custody.needs_controller() { keys } else { Released::NotNeeded },
         lacks: None,
         authority: Authority::Live,

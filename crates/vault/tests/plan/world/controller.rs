@@ -1,10 +1,21 @@
-//! The controller's database, as values: it numbers, chains and rotates as the shipped ledger says, can be copied, put back, and
-//! live twice from one copy.
+//! The controller's database, as values: it says what the shipped draft says, numbers, chains and rotates as the shipped ledger says, can be
+//! copied, put back, and live twice from one copy.
 
+use std::sync::LazyLock;
+
+use super::evidence::Appraised;
 use super::*;
 use vault::belief::LockOrders;
+use vault::cause::Cause;
+use vault::decide::{Asking, BundleNeeded, Ruling, Standing, StandingAt, Subject, TpmPin};
+use vault::draft::{Asked, Draft, Facts, Line, ToList, Told};
 use vault::ledger::Ledger;
+use vault::policy::{Attest, Check, Door, VaultPolicy};
+use vault::rotation::Epochs;
 use vault::section::{Entry, Release, SealedKey, Section as Signed};
+
+const NOW: u64 = 1_800_000_000;
+const BESIDE: VaultId = VaultId(uuid::Uuid::from_u128(78));
 
 /// What one copy of the database holds of the device and its vault.
 #[derive(Debug, Clone)]
@@ -59,8 +70,12 @@ impl Database {
         self.keys.insert(self.epoch, key);
     }
 
+    pub(super) fn incarnation(&self) -> Incarnation {
+        Incarnation([self.incarnation; 16])
+    }
+
     fn place(&self) -> SectionVersion {
-        SectionVersion { incarnation: Incarnation([self.incarnation; 16]), version: self.version }
+        SectionVersion { incarnation: self.incarnation(), version: self.version }
     }
 
     /// Whether it may speak to a device that tells `head`; if not, it withholds.
@@ -81,7 +96,7 @@ impl Database {
         &mut self,
         id: VaultId,
         wish: Section,
-        created: bool,
+        (created, taken): (bool, Option<Epoch>),
         (digest, lease): (SectionDigest, Option<LeaseNonce>),
     ) -> Signed {
         self.version += 1;
@@ -89,47 +104,101 @@ impl Database {
             (!wish.listed && (self.listed || self.removed), self.listed || wish.listed);
         let follows = self.ledger.head;
         self.ledger.send(digest);
+        let draft = self.draft(id, wish, (created && !wish.forgot, taken), lease);
+        let lines = draft.lines.into_iter().filter(|line| line.entry.id == id);
         Signed {
             device: DEVICE,
             device_key: KEY,
             session: SESSION,
             version: self.place(),
             follows,
-            vaults: wish.listed.then(|| self.entry(id, wish, created)).into_iter().collect(),
-            removed: (self.removed && !id.is_default()).then_some(id).into_iter().collect(),
-            lease,
+            vaults: lines.map(|line| self.entry(line, wish)).collect(),
+            removed: draft.removed,
+            lease: draft.lease,
         }
     }
 
-    fn entry(&self, id: VaultId, wish: Section, created: bool) -> Entry {
+    /// As it is decided. Beside the vault there is always another one, which is leased and whose policy asks nothing of the evidence: so this one can be
+    /// withheld in a section that goes out.
+    fn draft(
+        &self,
+        id: VaultId,
+        wish: Section,
+        (made, reported): (bool, Option<Epoch>),
+        lease: Option<LeaseNonce>,
+    ) -> Draft {
+        let (policy, beside) = (policy(wish), policy(Section { leased: true, ..Section::default() }));
+        let attest = Attest { require: BTreeSet::new(), ..beside.attest.clone() };
+        let beside = VaultPolicy { attest, ..beside };
+        let (epochs, standing) = (self.epochs(), wish.standing);
+        let subject = Subject { vault: id, policy: &policy, epochs, reported, standing };
+        let vault = ToList { subject, name: &policy.name, made, recreate: wish.recreate };
+        let subject = Subject { vault: BESIDE, policy: &beside, standing: Presence::Active, ..subject };
+        let beside = ToList { subject, name: &beside.name, made: true, recreate: false };
+        let gone = (self.removed && !id.is_default()).then_some(id);
+        let facts = Facts {
+            listed: wish.listed.then_some(vault).into_iter().chain([beside]).collect(),
+            gone: gone.as_slice(),
+            told: Told::default(),
+            evidence: StandingAt { standing: shown(!wish.withheld), at: NOW, renew: false },
+            asking: Asking { device: DEVICE, session: SESSION, tpm: TpmPin::Present, barred: None },
+            unopened: &BTreeSet::new(),
+        };
+        Draft::of(&facts, Asked { lease, bundle: BundleNeeded::NEVER }, NOW)
+    }
+
+    fn epochs(&self) -> Epochs {
         let last = self.epoch.saturating_sub(1).max(1);
-        // Which key it is stands for the key.
-        let sealed = |epoch| SealedKey {
-            epoch: Epoch(epoch),
-            enc: self.keys[&epoch].to_be_bytes().to_vec(),
+        Epochs::stored(Epoch(self.epoch), Epoch(last)).expect("it rotates by one")
+    }
+
+    fn entry(&self, Line { entry, decision }: Line, wish: Section) -> Entry {
+        let entry = match decision.ruling {
+            Ruling::Release(granted) => Entry { release: self.keys_of(granted.epochs()), ..entry },
+            _ => entry,
+        };
+        if wish.strange { self.strange(entry, wish) } else { entry }
+    }
+
+    /// Which key it is stands for the key.
+    fn keys_of(&self, epochs: Epochs) -> Release {
+        let sealed = |epoch: Epoch| SealedKey {
+            epoch,
+            enc: self.keys[&epoch.0].to_be_bytes().to_vec(),
             ciphertext: vec![],
         };
+        Release::Keys { current: sealed(epochs.current()), last: sealed(epochs.last()) }
+    }
+
+    /// What ours never says, and a node may hear all the same, of a controller of another make: any operation and any keys with any standing.
+    fn strange(&self, entry: Entry, wish: Section) -> Entry {
         let release = match wish.custody {
             Custody::Tpm => Release::NotNeeded,
-            _ if wish.withheld => Release::Withheld { reason: "the PCRs differ".to_owned() },
-            _ => Release::Keys { current: sealed(self.epoch), last: sealed(last) },
+            _ if wish.withheld => Release::Withheld { reason: Cause::Pcrs },
+            _ => self.keys_of(self.epochs()),
         };
-        Entry {
-            id,
-            name: name(),
-            policy: NodePolicy {
-                encryption: Encryption::Aes256Xts,
-                custody: wish.custody,
-                seal: wish.seal,
-                lease: wish.leased.then_some(LEASE),
-                recovery: recipients(wish.recovery),
-                storage_limit: wish.limited.then_some(LIMIT),
-            },
-            operation: wish.operation,
-            standing: wish.standing,
-            created: created && !wish.forgot,
-            recreate: wish.recreate,
-            release,
-        }
+        Entry { operation: wish.operation, release, ..entry }
     }
+}
+
+/// As an operator has it who wishes that.
+fn policy(wish: Section) -> VaultPolicy {
+    let node = NodePolicy {
+        encryption: Encryption::Aes256Xts,
+        custody: wish.custody,
+        seal: wish.seal,
+        lease: wish.leased.then_some(LEASE),
+        recovery: recipients(wish.recovery),
+        storage_limit: wish.limited.then_some(LIMIT),
+    };
+    let plain = VaultPolicy::of_default_vault(true);
+    let attest = Attest { require: BTreeSet::from([Check::Pcrs]), ..plain.attest };
+    let operation = if wish.operation == Operation::Lock { Door::Lock } else { Door::Unlock };
+    VaultPolicy { name: name(), node, attest, operation, ..plain }
+}
+
+/// What the node's session showed: PCRs that are approved, or others.
+fn shown(good: bool) -> Standing<'static> {
+    static APPRAISED: LazyLock<Appraised> = LazyLock::new(|| Appraised::of([SESSION]));
+    Standing::Quoted(APPRAISED.get(SESSION, good))
 }

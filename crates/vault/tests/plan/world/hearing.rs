@@ -27,12 +27,18 @@ impl World {
             return self.withhold(Beside::default());
         }
         let digest = SectionDigest([self.answers.len() as u8; 32]);
-        let section =
-            self.database.section(self.id, wish, self.reported, (digest, self.memory.leases.nonce()));
-        self.released(wish);
+        let heard = (self.reported, self.taken());
+        let section = self.database.section(self.id, wish, heard, (digest, self.memory.leases.nonce()));
+        self.released(wish, section.vaults.first());
         let answer = self.answer(Said::Section(Box::new(section), digest));
         self.answers.push(answer.clone());
         self.hear_live(answer);
+    }
+
+    /// Under which of its own epochs the controller heard that the vault is.
+    fn taken(&self) -> Option<Epoch> {
+        let own = Some(self.database.incarnation());
+        self.wrapped.filter(|(of, _)| *of == own).map(|(_, epoch)| epoch)
     }
 
     fn answer(&self, said: Said) -> SignedAnswer {

@@ -2,6 +2,7 @@
 
 use super::*;
 use vault::lease::Lease;
+use vault::section::{Entry, Release};
 
 const SECONDS: u32 = 100;
 pub(super) const LEASE: Lease = match Lease::of_seconds(SECONDS) {
@@ -28,10 +29,11 @@ impl World {
         self.memory.leases.ask(LeaseNonce(nonce), self.now);
     }
 
-    /// The controller answers, now.
-    pub(super) fn released(&mut self, wish: Section) {
-        let open = wish.operation != Operation::Lock && wish.standing == Presence::Active;
-        let withheld = wish.withheld && wish.custody.needs_controller();
+    /// The controller answers, now: with this in the list, or without it.
+    pub(super) fn released(&mut self, wish: Section, entry: Option<&Entry>) {
+        let operation = entry.map_or(wish.operation, |entry| entry.operation);
+        let open = operation != Operation::Lock && wish.standing == Presence::Active;
+        let withheld = entry.is_some_and(|entry| matches!(entry.release, Release::Withheld { .. }));
         if open && !(withheld && wish.leased) {
             self.truth.released = Some(self.now);
         }

@@ -3,6 +3,7 @@
 //! controller ever listed) is never shown to the plan, so that the two can be held against each other.
 
 pub(crate) mod controller;
+pub(crate) mod evidence;
 mod hearing;
 mod invariants;
 mod leases;
@@ -73,6 +74,8 @@ pub(crate) struct Section {
     pub(crate) recovery: u8,
     /// The vault has a storage limit.
     pub(crate) limited: bool,
+    /// The controller is of another make, and says what ours never does.
+    pub(crate) strange: bool,
 }
 
 impl Default for Section {
@@ -93,6 +96,7 @@ impl Default for Section {
             leased: false,
             recovery: 0,
             limited: false,
+            strange: false,
         }
     }
 }
@@ -233,6 +237,8 @@ struct Disk {
     shares: BySeal<Option<Share>>,
     /// Of which generation its share table is.
     generation: u32,
+    /// It was made by a change, and has all that the one before had.
+    follows: bool,
     /// As the table remembers it.
     dropped: bool,
     roots: Roots,
@@ -391,6 +397,7 @@ impl World {
             copies: [None, None],
             shares,
             generation: 0,
+            follows: false,
             dropped: false,
             roots: Roots::default(),
             record: None,

@@ -2,6 +2,8 @@
 
 use super::*;
 use vault::belief::Heard;
+use vault::generations::{GenerationState, Pair, Root, TableFacts, judge};
+use vault::ids::Generation;
 
 impl World {
     pub(super) fn boot(&mut self, pcrs: bool) {
@@ -15,8 +17,42 @@ impl World {
     pub(super) fn restart(&mut self) {
         self.memory = Memory::new(self.session);
         self.begin_leases();
+        self.judge_generations();
         self.hear_tpm();
         self.open_record();
+    }
+
+    /// NV and disk are judged as a node judges them at start: what is in force, and what is left of a change that was cut short.
+    fn judge_generations(&mut self) {
+        if !self.has_tpm || self.silent {
+            return;
+        }
+        let Roots { generation, others, .. } = &self.disk.roots;
+        let own = Generation(generation + 1);
+        let before = others.as_ref().map(|_| Generation(*generation));
+        let Ok(standing) = judge(self.pairs(own, before), || Ok::<_, std::convert::Infallible>(true));
+        match standing {
+            GenerationState::InForce { generation, left } => {
+                assert_eq!((generation, left), (own, before.into_iter().collect()));
+                self.table_lost = false;
+            }
+            GenerationState::Lost(lost) => {
+                assert!(lost.undefine.is_empty() && lost.complete.is_some(), "whole roots go: {lost:?}");
+                self.table_lost = true;
+            }
+            GenerationState::Begin(_) => panic!("begun over what was made"),
+        }
+    }
+
+    /// The table of before is there as long as its roots are.
+    fn pairs(&self, own: Generation, before: Option<Generation>) -> Vec<Pair> {
+        let Disk { shares, roots, generation, follows, .. } = &self.disk;
+        let opens = !self.table_lost && *generation == roots.generation;
+        let barren = !shares.all().into_iter().flatten().any(|share| share.mark != Mark::Lost);
+        let table = opens.then_some(TableFacts { barren, follows: *follows });
+        let pcrs = if self.pcrs { Root::Read } else { Root::Shut };
+        let pair = |generation| Pair { generation, tpm: Root::Read, pcrs, table };
+        std::iter::once(own).chain(before).map(pair).collect()
     }
 
     /// Only a boot closes the Config Vault, and the vault's own key goes with it.
@@ -110,7 +146,7 @@ impl World {
         self.disk.shares = BySeal { tpm: lost, pcrs: None };
         self.disk.pin = None;
         self.disk.dropped = true;
-        self.disk.generation = self.disk.roots.generation;
+        (self.disk.generation, self.disk.follows) = (self.disk.roots.generation, false);
         (self.disk.roots.escrowed, self.memory.upcoming) = (false, None);
         self.table_lost = false;
         self.hear_tpm();

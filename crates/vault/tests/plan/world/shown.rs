@@ -94,6 +94,7 @@ impl World {
             leased_until: self.memory.leases.until().get(&self.id).copied(),
             unknown_until: self.memory.leases.unknown_until(),
             none_fits: self.memory.none_fits,
+            leads_to_damage: false,
             recovered: self.is_recovered(),
         }
     }

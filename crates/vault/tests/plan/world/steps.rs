@@ -144,7 +144,7 @@ impl World {
         let before = std::mem::replace(&mut self.disk.roots.in_force, there);
         (self.disk.roots.others, self.disk.dropped) = (Some(before), false);
         self.begin_next();
-        self.disk.generation = self.disk.roots.generation;
+        (self.disk.generation, self.disk.follows) = (self.disk.roots.generation, true);
     }
 
     pub(super) fn write(&mut self, part: usize, content: u32, wrapping: Wrapping) {

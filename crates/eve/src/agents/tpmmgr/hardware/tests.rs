@@ -7,13 +7,21 @@ use tpm::OwnerAuth;
 use super::*;
 use crate::agents::keep;
 
+mod faults;
+
+fn kept(path: &std::path::Path) -> std::io::Result<Kept> {
+    keep::open(&disk::Disk::linux(), path)
+}
+
+const SESSION: SessionKey = SessionKey([5; 32]);
+
 fn place(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> TpmConfig {
-    let boot = Arc::new(keep::open(&dir.join("boot-pcrs")).expect("opens"));
+    let boot = Arc::new(kept(&dir.join("boot-pcrs")).expect("opens"));
     TpmConfig { tcti: tpm.tcti().parse().expect("a TCTI"), owner: None, certified: None, boot }
 }
 
 fn opened(tpm: &testkit::swtpm::Swtpm, dir: &std::path::Path) -> Result<Hardware, TpmFailure> {
-    Hardware::open(&place(tpm, dir), &keep::open(&dir.join("ek.pub")).expect("opens"))
+    Hardware::open(&place(tpm, dir), &kept(&dir.join("ek.pub")).expect("opens"))
 }
 
 /// DF-5, invariant 8: a TPM that stops answering is not shown as ready, and is when it answers again.
@@ -49,7 +57,7 @@ fn a_tpm_with_an_owners_password_says_what_to_do() {
     assert!(refused.contains("config/tpm-owner-auth (0600)"), "{refused}");
     let auth = |password: &str| OwnerAuth::new(password.as_bytes().to_vec().into()).expect("fits");
     let place = |password| TpmConfig { owner: Some(Arc::new(auth(password))), ..place(&swtpm, dir.path()) };
-    let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
+    let pin = kept(&dir.path().join("ek.pub")).expect("opens");
     let refused = failing(&Hardware::open(&place("wrong"), &pin).err().expect("is refused"));
     assert!(refused.contains("mend config/tpm-owner-auth"), "{refused}");
     Hardware::open(&place("owned"), &pin).expect("opens");
@@ -67,13 +75,13 @@ fn a_tpm_without_our_bank_is_ready_and_not_measured() {
     assert!(matches!(tpm.status(), TpmStatus::Ready { measured: false, .. }));
     let root = || BusRoot(RootSecret::copied_from(&[3; 32]));
     let generation = vault::ids::Generation(1);
-    let ask = DefineRoots { generation, tpm: root(), pcrs: root(), selection: None };
+    let ask = DefineRoots { generation, tpm: root(), pcrs: root(), selection: None, as_shown: None };
     tpm.define_roots(&ask).expect("defines");
     let roots = tpm.read_roots().expect("reads").sets;
     let [RootSet { tpm: RootSlot::Root(_), pcrs: RootSlot::PcrsMoved { .. }, .. }] = roots.as_slice() else {
         panic!("T alone is to be had: {roots:?}")
     };
-    let Proof::Quote { pcrs, .. } = tpm.quote(&[1; 32], PcrSelection::EVE).expect("quotes") else {
+    let Proof::Quote { pcrs, .. } = tpm.quote(SESSION, &[1; 32], PcrSelection::EVE).expect("quotes") else {
         panic!("no quote")
     };
     assert!(pcrs.is_empty());
@@ -102,7 +110,7 @@ fn a_sha384_bank_stands_in_where_the_sha256_one_measures_nothing() {
         let mut tpm = opened(&swtpm, dir.path()).expect("opens");
         let case = format!("{banks}, {boot:?}, {late}");
         assert_eq!(matches!(tpm.status(), TpmStatus::Ready { measured: true, .. }), measured, "{case}");
-        let quote = tpm.quote(&[1; 32], PcrSelection::EVE).expect("quotes");
+        let quote = tpm.quote(SESSION, &[1; 32], PcrSelection::EVE).expect("quotes");
         let Proof::Quote { attest, bank: said, pcrs, .. } = quote else { panic!("no quote") };
         assert_eq!(
             (said, attest::Quote::read(&attest.0).expect("a quote").bank()),
@@ -112,8 +120,14 @@ fn a_sha384_bank_stands_in_where_the_sha256_one_measures_nothing() {
         assert_eq!(pcrs.len(), PcrSelection::EVE.iter().count(), "{case}");
         let root = || BusRoot(RootSecret::copied_from(&[3; 32]));
         let generation = vault::ids::Generation(1);
-        tpm.define_roots(&DefineRoots { generation, tpm: root(), pcrs: root(), selection: None })
-            .expect("defines");
+        tpm.define_roots(&DefineRoots {
+            generation,
+            tpm: root(),
+            pcrs: root(),
+            selection: None,
+            as_shown: None,
+        })
+        .expect("defines");
         let sealed = tpm.tpm.read_pcr_policy(SlotSet::Odd).expect("is there").1;
         assert_eq!(format!("{:?}", sealed.selection().bank()), format!("{bank:?}"), "{case}");
     }
@@ -126,7 +140,7 @@ fn a_cleared_tpm_is_told_as_cleared() {
     let make = |name: &str| testkit::swtpm::Swtpm::new(&dir.path().join(name), name).expect("a TPM");
     let (own, other) = (make("own"), make("other"));
     let first = opened(&own, dir.path()).expect("opens").identity.device_key;
-    let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
+    let pin = kept(&dir.path().join("ek.pub")).expect("opens");
     let words = |tpm: &testkit::swtpm::Swtpm| {
         let certified = Some(first.clone().try_into().expect("a point"));
         let place = TpmConfig { certified, ..place(tpm, dir.path()) };
@@ -151,15 +165,48 @@ fn anothers_certificate_is_not_told_as_a_clear() {
     let mut tpm = opened(&own, dir.path()).expect("opens");
     let root = || BusRoot(RootSecret::copied_from(&[3; 32]));
     let generation = vault::ids::Generation(1);
-    tpm.define_roots(&DefineRoots { generation, tpm: root(), pcrs: root(), selection: None })
+    tpm.define_roots(&DefineRoots { generation, tpm: root(), pcrs: root(), selection: None, as_shown: None })
         .expect("defines");
     drop(tpm);
     let anothers = || TpmConfig { certified: Some([4; 65]), ..place(&own, dir.path()) };
-    let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
+    let pin = kept(&dir.path().join("ek.pub")).expect("opens");
     let words = || Hardware::open(&anothers(), &pin).expect("opens").status().words();
     assert!(words().starts_with("ready"), "{}", words());
     own.tool("tpm2_clear", &["-c", "l"]).expect("clears");
     assert!(words().starts_with("CLEARED"), "the twin: {}", words());
+}
+
+/// KO-1: roots that are to be bound to the boot that a session's evidence showed are bound to none that something was extended in since, before
+/// anything is defined; and to none where nothing was shown.
+#[test]
+fn what_was_extended_since_the_evidence_is_not_bound_to() {
+    use testkit::swtpm::BootState;
+    let dir = tempfile::tempdir().expect("a directory");
+    let swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
+    swtpm.extend_boot_state(&BootState::named("good")).expect("measures");
+    let mut tpm = opened(&swtpm, dir.path()).expect("opens");
+    let generation = vault::ids::Generation(1);
+    let define = |tpm: &mut Hardware, as_shown| {
+        let root = || BusRoot(RootSecret::copied_from(&[3; 32]));
+        tpm.define_roots(&DefineRoots { generation, tpm: root(), pcrs: root(), selection: None, as_shown })
+    };
+    let not_shown = |done: Result<(), TpmFailure>| {
+        assert!(matches!(done, Err(TpmFailure::Refused(TpmRefusal::NotShown))), "{done:?}");
+    };
+    not_shown(define(&mut tpm, Some(SESSION)));
+    tpm.quote(SESSION, &[1; 32], PcrSelection::EVE).expect("quotes");
+    not_shown(define(&mut tpm, Some(SessionKey([6; 32]))));
+    assert_eq!(tpm.room(Some(SESSION)).expect("may be bound"), TpmRoom::Enough);
+    swtpm.extend_boot_state(&BootState::named("extended by somebody")).expect("extends");
+    not_shown(tpm.room(Some(SESSION)).map(drop));
+    not_shown(define(&mut tpm, Some(SESSION)));
+    tpm.quote(SESSION, &[2; 32], PcrSelection::EVE).expect("quotes");
+    not_shown(define(&mut tpm, Some(SESSION)));
+    assert!(tpm.read_roots().expect("reads").sets.is_empty(), "nothing was defined");
+    let next = SessionKey([7; 32]);
+    tpm.quote(next, &[3; 32], PcrSelection::EVE).expect("quotes");
+    define(&mut tpm, Some(next)).expect("what that session showed");
+    define(&mut tpm, None).expect_err("the place is taken");
 }
 
 /// Seen-by-users 0.18: after a boot that measured something else the PCR is named, in P's slot.
@@ -171,7 +218,7 @@ fn the_pcr_that_moved_is_named() {
     swtpm.extend_boot_state(&BootState::named("good")).expect("measures");
     let root = || BusRoot(RootSecret::copied_from(&[3; 32]));
     let generation = vault::ids::Generation(1);
-    let ask = DefineRoots { generation, tpm: root(), pcrs: root(), selection: None };
+    let ask = DefineRoots { generation, tpm: root(), pcrs: root(), selection: None, as_shown: None };
     opened(&swtpm, dir.path()).expect("opens").define_roots(&ask).expect("defines");
     swtpm.reset_clean().expect("resets");
     let changed = BootState::named("good").with_change(4, "another loader").with_change(9, "another initrd");
@@ -189,7 +236,7 @@ fn name(first: u8) -> EkName {
 
 fn pinned(written: &[u8], now: &EkName) -> anyhow::Result<EkName> {
     let dir = tempfile::tempdir()?;
-    let file = keep::open(&dir.path().join("ek.pub"))?;
+    let file = kept(&dir.path().join("ek.pub"))?;
     file.write(written)?;
     let pinned = pin_of(&file, now)?;
     let again = pin_of(&file, &name(9))?;
@@ -202,7 +249,7 @@ fn pinned(written: &[u8], now: &EkName) -> anyhow::Result<EkName> {
 fn a_refusal_of_ours_is_no_failure_of_the_tpm() {
     let dir = tempfile::tempdir().expect("a directory");
     let swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
-    keep::open(&dir.path().join("ek.pub")).expect("opens").write(line(&name(1)).as_bytes()).expect("written");
+    kept(&dir.path().join("ek.pub")).expect("opens").write(line(&name(1)).as_bytes()).expect("written");
     let mut tpm = opened(&swtpm, dir.path()).expect("opens");
     let refused = tpm.attempt(Hardware::read_roots).expect_err("another TPM");
     assert_eq!(TpmRefusal::from(refused), TpmRefusal::OtherTpm);
@@ -226,6 +273,30 @@ fn a_pin_that_was_cut_short_is_written_anew_and_no_other_is_replaced() {
     }
 }
 
+/// Invariant 5, and the TPM's pin: on a disk for reading only a name that is whole, with its line's end or without, is this TPM's. One that is not
+/// whole is, too, where the node's certificate says so; else it is told.
+#[test]
+fn a_pin_that_can_not_be_written_turns_no_node_away_from_its_own_tpm() {
+    let (own, whole) = (name(1), hex::encode(name(1).as_bytes()));
+    let another = hex::encode(name(2).as_bytes());
+    for (written, alone, certified) in [
+        (whole.clone(), Some(true), true),
+        (format!("{whole}\n"), Some(true), true),
+        (whole[..60].to_owned(), None, true),
+        (another, Some(false), true),
+        ("nonsense".to_owned(), None, true),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = dir.path().join("config");
+        let disk = testkit::loopfs::LoopFs::create(&dir.path().join("img"), &at, 16 << 20).expect("a disk");
+        std::fs::write(at.join("ek.pub"), &written).expect("writes");
+        disk.make_read_only().expect("mounts");
+        let file = kept(&at.join("ek.pub")).expect("opens");
+        assert_eq!(is_own(&file, &own, false).ok(), alone, "{written}");
+        assert_eq!(is_own(&file, &own, true).ok(), Some(certified), "{written}, beside its certificate");
+    }
+}
+
 /// Issue 7, B: no single file turns a node away from its own TPM. A name of it that is damaged or another's is written anew where the
 /// node's certificate is of this TPM's key; where it is not, both would have to be wrong, and nothing is written.
 #[test]
@@ -235,7 +306,7 @@ fn a_name_of_another_tpm_beside_this_ones_certificate_is_written_anew() {
     let (own, other) = (make("own"), make("other"));
     let key = opened(&own, dir.path()).expect("opens").identity.device_key;
     let certified = Some(key.try_into().expect("a point"));
-    let pin = keep::open(&dir.path().join("ek.pub")).expect("opens");
+    let pin = kept(&dir.path().join("ek.pub")).expect("opens");
     let whole = pin.read().expect("reads").to_vec();
     let another = format!("{}\n", hex::encode(name(1).as_bytes()));
     for damaged in [another.as_bytes(), &another.as_bytes()[..60], b"nonsense"] {
@@ -254,5 +325,36 @@ fn a_name_of_another_tpm_beside_this_ones_certificate_is_written_anew() {
         }
         assert!(told(&own, certified).starts_with("ready"));
         assert_eq!(*pin.read().expect("reads"), whole);
+    }
+}
+
+/// Seen-by-users 0.18: what is left of the boot that P is bound to is written again by the next boot that reads P.
+#[test]
+fn a_damaged_note_of_the_boot_is_written_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut swtpm = testkit::swtpm::Swtpm::new(&dir.path().join("tpm"), "test").expect("a TPM");
+    let boot = testkit::swtpm::BootState::named("good");
+    swtpm.extend_boot_state(&boot).expect("boots");
+    let root = || BusRoot(RootSecret::copied_from(&[7; 32]));
+    let ask = DefineRoots {
+        generation: vault::ids::Generation::FIRST,
+        tpm: root(),
+        pcrs: root(),
+        selection: None,
+        as_shown: None,
+    };
+    opened(&swtpm, dir.path()).expect("opens").define_roots(&ask).expect("defines");
+    let note = dir.path().join("boot-pcrs");
+    let whole = std::fs::read(&note).expect("reads");
+    assert!(!whole.is_empty());
+    for damaged in [&b""[..], &whole[..40], b"4 zz\n"] {
+        std::fs::write(&note, damaged).expect("writes");
+        swtpm.reset_clean().expect("resets");
+        swtpm.extend_boot_state(&boot).expect("boots");
+        let mut tpm = opened(&swtpm, dir.path()).expect("opens");
+        tpm.attempt(Hardware::read_roots).expect("reads");
+        assert!(tpm.has_to_do());
+        tpm.attempt(Hardware::idle).expect("keeps");
+        assert_eq!(std::fs::read(&note).expect("reads"), whole, "{damaged:?}");
     }
 }

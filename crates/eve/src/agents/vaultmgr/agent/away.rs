@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use anyhow::bail;
+use vault::condition::{DiskThere, RootsTold};
 use vault::defaults;
 use vault::report::{State, VaultReport};
 use vault::section::Operation;
@@ -11,19 +12,10 @@ use wire::release::SessionSecret;
 use super::{Input, Later, OverBus, ROOTS_AGAIN};
 use crate::agents::vaultmgr::generation::roots::{Tpmmgr, any_written};
 use crate::agents::vaultmgr::generation::shares;
-use crate::agents::vaultmgr::hands::away::{looks_away, words};
+use crate::agents::vaultmgr::hands::away::{seen, words};
 use crate::agents::vaultmgr::paths::Paths;
 use crate::bus::Bus;
 use crate::bus::messages::{OrderError, Session, TpmStatus, VaultStatus};
-
-/// Whether a disk that looks away is there.
-enum Disk {
-    /// The TPM has no roots of vaults: this node is new.
-    There,
-    /// The TPM has not told yet, and why.
-    NotKnown(String),
-    Away,
-}
 
 /// Returns once the disk is known to be there, with what came meanwhile. While it is away it does not return.
 ///
@@ -32,10 +24,11 @@ enum Disk {
 pub(super) fn until_there(bus: &Bus, paths: &Paths, inputs: &Receiver<Input>) -> anyhow::Result<Later> {
     let (mut later, mut told) = (Later::default(), VaultStatus::default());
     let mut tpmmgr = OverBus::new(bus.clone());
-    while looks_away(paths) {
-        match judge(later.tpm.as_ref(), &mut tpmmgr) {
-            Disk::There => break,
-            Disk::NotKnown(why) => {
+    while seen(paths).looks_away() {
+        let (roots, why) = roots_told(later.tpm.as_ref(), &mut tpmmgr);
+        match DiskThere::of(seen(paths), roots) {
+            DiskThere::Yes => break,
+            DiskThere::NotKnown => {
                 let status = status(State::Waiting, why);
                 if told != status {
                     bus.publish(&status);
@@ -43,22 +36,23 @@ pub(super) fn until_there(bus: &Bus, paths: &Paths, inputs: &Receiver<Input>) ->
                 }
                 take(inputs, &mut later, &told, &OrderError::PinNotRead)?;
             }
-            Disk::Away => stay_away(bus, inputs, words(paths))?,
+            DiskThere::No => stay_away(bus, inputs, words(paths))?,
         }
     }
     Ok(later)
 }
 
-fn judge(tpm: Option<&TpmStatus>, tpmmgr: &mut impl Tpmmgr) -> Disk {
+/// What this node's own TPM tells; and where it has not told yet, what vaults wait for.
+fn roots_told(tpm: Option<&TpmStatus>, tpmmgr: &mut impl Tpmmgr) -> (RootsTold, String) {
+    let not_yet = |why: String| (RootsTold::NotYet, why);
     match tpm {
-        Some(TpmStatus::Absent { .. }) => Disk::There,
+        Some(TpmStatus::Absent { .. }) => (RootsTold::NoTpm, String::new()),
         Some(TpmStatus::Ready { identity, .. }) if !identity.other_tpm => match tpmmgr.read_roots() {
-            Ok(sets) if any_written(&sets) => Disk::Away,
-            Ok(_) => Disk::There,
-            Err(error) => Disk::NotKnown(crate::agents::vaultmgr::chain(&error)),
+            Ok(sets) => (RootsTold::Written(any_written(&sets)), String::new()),
+            Err(error) => not_yet(crate::agents::vaultmgr::chain(&error)),
         },
-        Some(status) => Disk::NotKnown(format!("vaults wait for the TPM, which is {}", status.words())),
-        None => Disk::NotKnown("vaults wait for the TPM".to_owned()),
+        Some(status) => not_yet(format!("vaults wait for the TPM, which is {}", status.words())),
+        None => not_yet("vaults wait for the TPM".to_owned()),
     }
 }
 
@@ -76,7 +70,7 @@ fn stay_away(bus: &Bus, inputs: &Receiver<Input>, words: String) -> anyhow::Resu
 }
 
 /// The default vaults, of which every node has its own.
-fn status(state: State, why: String) -> VaultStatus {
+pub(super) fn status(state: State, why: String) -> VaultStatus {
     let report = |id| VaultReport {
         id,
         name: defaults::name(id).expect("a default vault has a name"),
@@ -87,6 +81,8 @@ fn status(state: State, why: String) -> VaultStatus {
         last: None,
         opened: None,
         storage: None,
+        change_due: false,
+        holds_escrow_up: false,
         detail: vec![why.clone()],
     };
     let vaults = defaults::first(std::iter::empty()).into_iter().map(report).collect();
@@ -94,7 +90,7 @@ fn status(state: State, why: String) -> VaultStatus {
 }
 
 /// Hears one thing, or nothing for a while. Whoever asked may have given up.
-fn take(
+pub(super) fn take(
     inputs: &Receiver<Input>,
     later: &mut Later,
     status: &VaultStatus,
@@ -104,7 +100,7 @@ fn take(
         Ok(Input::Tpm(tpm)) => later.tpm = Some(tpm),
         Ok(Input::Config(config)) => later.config = Some(config),
         Ok(Input::Word(word)) => later.word = Some(word),
-        Ok(Input::Order(_, _, reply)) => drop(reply.send(Err(refusal.clone()))),
+        Ok(Input::Order((_, _, reply))) => drop(reply.send(Err(refusal.clone()))),
         Ok(Input::Accept(_, reply)) => drop(reply.send(Err(refusal.clone()))),
         Ok(Input::Vaults(reply)) => drop(reply.send(Ok(status.clone()))),
         // None is sent before a vault may be opened.
@@ -120,6 +116,8 @@ mod tests {
     use crate::agents::vaultmgr::generation::roots::{SlotContent, Slots, TpmmgrError};
     use crate::bus::BusError;
     use crate::bus::messages::{Bytes, TpmIdentity, TpmRoom};
+    use attest::SessionKey;
+    use vault::condition::PlaceSeen;
     use vault::ids::Generation;
     use vault::roots::{PcrsRoot, TpmRoot};
 
@@ -130,10 +128,16 @@ mod tests {
         fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError> {
             (self.0)().map(|[tpm, pcrs]| vec![Slots { generation: Generation(1), tpm, pcrs }])
         }
-        fn room(&mut self) -> Result<TpmRoom, TpmmgrError> {
+        fn room(&mut self, _: Option<SessionKey>) -> Result<TpmRoom, TpmmgrError> {
             unreachable!("nothing is made")
         }
-        fn define_roots(&mut self, _: Generation, _: &TpmRoot, _: &PcrsRoot) -> Result<(), TpmmgrError> {
+        fn define_roots(
+            &mut self,
+            _: Generation,
+            _: &TpmRoot,
+            _: &PcrsRoot,
+            _: Option<SessionKey>,
+        ) -> Result<(), TpmmgrError> {
             unreachable!("nothing is made")
         }
         fn undefine_roots(&mut self, _: Generation) -> Result<(), TpmmgrError> {
@@ -163,10 +167,15 @@ mod tests {
     fn the_tpm_tells_a_disk_that_is_away_from_a_new_one() {
         use SlotContent::{Absent, Damaged, PcrsMoved, Unwritten};
         let whole = || Ok([Damaged, PcrsMoved(vec![4])]);
-        let word = |tpm: Option<&TpmStatus>, slots| match judge(tpm, &mut Nv(slots)) {
-            Disk::There => "there",
-            Disk::NotKnown(_) => "not known",
-            Disk::Away => "away",
+        let empty = PlaceSeen { is_mounted: false, holds: Some(false) };
+        let word = |tpm: Option<&TpmStatus>, slots| {
+            let (roots, why) = roots_told(tpm, &mut Nv(slots));
+            assert_eq!(why.is_empty(), roots != RootsTold::NotYet, "what is waited for is told");
+            match DiskThere::of(empty, roots) {
+                DiskThere::Yes => "there",
+                DiskThere::NotKnown => "not known",
+                DiskThere::No => "away",
+            }
         };
         let own = ready(false);
         assert_eq!(word(Some(&own), whole), "away");

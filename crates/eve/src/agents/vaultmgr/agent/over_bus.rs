@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use attest::SessionKey;
 use vault::ids::Generation;
 use vault::roots::{PcrsRoot, TpmRoot};
 use vault::secret::RootSecret;
@@ -46,8 +47,8 @@ impl Tpmmgr for OverBus {
         Ok(sets.map(slots).collect())
     }
 
-    fn room(&mut self) -> Result<TpmRoom, TpmmgrError> {
-        self.ask(&RoomForRoots)
+    fn room(&mut self, as_shown: Option<SessionKey>) -> Result<TpmRoom, TpmmgrError> {
+        self.ask(&RoomForRoots { as_shown })
     }
 
     fn define_roots(
@@ -55,9 +56,11 @@ impl Tpmmgr for OverBus {
         generation: Generation,
         tpm: &TpmRoot,
         pcrs: &PcrsRoot,
+        as_shown: Option<SessionKey>,
     ) -> Result<(), TpmmgrError> {
         let copy = |root: &RootSecret| BusRoot(RootSecret::copied_from(root.expose_root_secret()));
-        self.ask(&DefineRoots { generation, tpm: copy(&tpm.0), pcrs: copy(&pcrs.0), selection: None })
+        let (tpm, pcrs) = (copy(&tpm.0), copy(&pcrs.0));
+        self.ask(&DefineRoots { generation, tpm, pcrs, selection: None, as_shown })
     }
 
     fn undefine_roots(&mut self, generation: Generation) -> Result<(), TpmmgrError> {

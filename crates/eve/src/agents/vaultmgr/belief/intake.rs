@@ -12,7 +12,7 @@ use crate::agents::vaultmgr::belief::config::verify;
 use crate::agents::vaultmgr::belief::record::{self, RecordError};
 use crate::agents::vaultmgr::belief::ring::Ring;
 use crate::agents::vaultmgr::generation::errands::Errand;
-use crate::agents::vaultmgr::generation::roots::{NoPcrs, Tpmmgr};
+use crate::agents::vaultmgr::generation::roots::NoPcrs;
 use crate::agents::vaultmgr::generation::shares::ShareStore;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::prepare;
@@ -24,13 +24,9 @@ use crate::bus::messages::OrderError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TpmHeard {
     /// The node has none; the key is in a file.
-    Absent {
-        /// Its name.
-        key: DeviceKey,
-    },
+    Absent { key: DeviceKey },
     /// It is provisioned and answers.
     Ready {
-        /// The device key's name.
         key: DeviceKey,
         /// PCRs 0 and 4 do not stand at their reset value.
         measured: bool,
@@ -39,7 +35,7 @@ pub(crate) enum TpmHeard {
     Failing,
 }
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     /// The TPM's presence; its roots are read once it is ready, and again after a failure. Orders may be carried out in each pause.
     pub(crate) fn hear_tpm(&mut self, heard: TpmHeard, mut pause: impl FnMut(&mut Self, Option<VaultId>)) {
         self.tpm_absent = matches!(heard, TpmHeard::Absent { .. });
@@ -159,14 +155,25 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// One thing is heard, and what follows is done.
     pub(crate) fn hear(&mut self, heard: Heard) {
         self.learned += 1;
+        let mut orders = matches!(heard, Heard::Answer(..) | Heard::Tpm(..));
         let mut due = VecDeque::from([heard]);
         while let Some(heard) = due.pop_front() {
-            for effect in self.belief.hear(heard) {
-                due.extend(self.carry_out(effect));
+            let (written, other): (Vec<_>, Vec<_>) =
+                self.belief.hear(heard).into_iter().partition(is_written);
+            due.extend(other.into_iter().filter_map(|effect| self.carry_out(effect)));
+            if std::mem::take(&mut orders) || !written.is_empty() {
+                self.shut_before_writing();
             }
+            due.extend(written.into_iter().filter_map(|effect| self.carry_out(effect)));
         }
         self.learn_leases();
         self.keep_controllers_locks();
+    }
+
+    /// A disk that is frozen or slow keeps no vault open. A cut before what is ordered is written loses nothing: the controller says it again.
+    fn shut_before_writing(&mut self) {
+        let known: Vec<VaultId> = self.slots.keys().copied().collect();
+        self.shut(&known);
     }
 
     /// A live section's order to lock a default vault is kept where no single file, taken away, undoes it: without the record a boot opens
@@ -261,11 +268,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// what we write is put aside. Returns whether that is known now.
     pub(crate) fn open_record(&mut self) -> bool {
         if let Err(error) = prepare::config_folders(&self.paths, self.zedagent) {
-            self.notes.tell(
-                About::Record,
-                format!("making the folders of the Config Vault: {}", crate::agents::vaultmgr::chain(&error)),
-            );
-            return false;
+            return self.record_not_given(&RecordError::Folders(error.into()));
         }
         self.hear(Heard::Former(record::names_aside(&self.paths)));
         let opened = match record::load(&self.paths).and_then(|kept| self.unless_contradicted(kept)) {
@@ -276,13 +279,16 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             {
                 RecordFound::Damaged
             }
-            Err(error) => {
-                self.notes.tell(About::Record, crate::agents::vaultmgr::chain(&error));
-                return false;
-            }
+            Err(error) => return self.record_not_given(&error),
         };
         self.hear(Heard::RecordOpened(opened));
         true
+    }
+
+    fn record_not_given(&mut self, error: &RecordError) -> bool {
+        self.notes.tell(About::Record, crate::agents::vaultmgr::chain(error));
+        self.hear(Heard::RecordNotGiven);
+        false
     }
 
     /// A section that the installed root does not speak for says nothing against it. One for another node's TPM is as good as none: it
@@ -298,4 +304,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         Ok(kept)
     }
+}
+
+/// Whether it waits for the disk.
+fn is_written(effect: &Effect) -> bool {
+    matches!(effect, Effect::Save(_) | Effect::Pin(_) | Effect::DropRecord)
 }

@@ -14,7 +14,6 @@ use vault::lease::{Lease, LeaseNonce, Leases, SinceBoot};
 use vault::section::Section;
 
 use super::locks::boot;
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::{self, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::durable;
@@ -62,7 +61,7 @@ fn write(disk: &Disk, path: &Path, leases: &Leases) -> io::Result<()> {
     Ok(disk.write_for_this_boot(path, text.as_bytes(), 0o600)?)
 }
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     /// Takes up what was given in an earlier life of this boot.
     ///
     /// # Errors
@@ -140,8 +139,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         Some(Instant::now() + next.0.saturating_sub(now.0))
     }
 
-    /// Locks what no lease keeps open, and asks anew at half of the shortest lease. Says whether it asked.
-    pub(crate) fn tend_leases(&mut self) -> bool {
+    /// Locks what no lease keeps open, with a pause after each step, and asks anew at half of the shortest lease. Says whether it asked.
+    pub(crate) fn tend_leases_pausing(&mut self, mut pause: impl FnMut(&mut Self, Option<VaultId>)) -> bool {
         self.keep_unknown();
         let now = self.crypt.since_boot();
         let over: Vec<VaultId> =
@@ -153,7 +152,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let open = |slot: &VaultMemory<_>| slot.sight().seen.key == Key::Present;
         let open = self.slots.iter().filter(|(id, slot)| ended(id) && open(slot)).map(|(id, _)| *id);
         let due: BTreeSet<VaultId> = open.chain(had_key).collect();
-        due.into_iter().for_each(|id| self.settle(id));
+        let due: Vec<VaultId> = due.into_iter().collect();
+        self.shut(&due);
+        due.into_iter().for_each(|id| self.settle_pausing(id, |manager| pause(manager, None)));
         let due = self.shortest_lease().is_some_and(|shortest| self.leases.asks_at(shortest) <= now);
         due && self.ask_for_leases().is_ok()
     }

@@ -3,23 +3,31 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use vault::condition::Dir;
 use vault::ids::{CONFIG_VAULT, Name, VaultId};
+use vault::plan::Next;
 use vault::report::{State, VaultReport};
 use vault::secret::RecoveryKey;
 use vault::wanted::Wish;
 
 use crate::agents::vaultmgr::belief::locks;
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::telling::Touched;
+use crate::agents::vaultmgr::vault::seeking::SOUGHT;
 use crate::bus::messages::{Hope, OrderError, Ordered};
 
 /// The longest that an order may have waited: then whoever gave it has given up, or is about to (after 120 s).
 pub(crate) const GIVEN_UP: Duration = Duration::from_secs(110);
 
+/// How long whoever orders a lock waits to be told who holds files of the vault.
+const SOUGHT_FOR: Duration = Duration::from_secs(5);
+
 /// How far an order is that waits for the TPM.
 const ASKED: &str = "the TPM is asked, and has not answered yet";
+
+/// What is done after each step of an order: an order to lock another vault waits for no more than one.
+pub(crate) type Between<'a, C> = &'a mut dyn FnMut(&mut Manager<C>);
 
 /// An order.
 #[derive(Debug)]
@@ -34,18 +42,31 @@ pub(crate) enum Order {
     Recreate(VaultId, Name, Hope),
 }
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl Order {
+    /// Which vault it is about.
+    pub(crate) fn about(&self) -> VaultId {
+        let (Self::Unlock(id) | Self::Lock(id) | Self::Recover(id, _) | Self::Recreate(id, ..)) = self;
+        *id
+    }
+}
+
+impl<C: Crypt> Manager<C> {
     /// Carries an order out that was given so long ago. Afterwards the vault is as ordered, or the error says why it is not.
-    pub(crate) fn obey(&mut self, order: &Order, ago: Duration) -> Result<VaultReport, OrderError> {
+    pub(crate) fn obey(
+        &mut self,
+        order: &Order,
+        ago: Duration,
+        between: Between<'_, C>,
+    ) -> Result<VaultReport, OrderError> {
         if ago >= GIVEN_UP {
             return Err(OrderError::OutOfDate);
         }
         match order {
-            Order::Unlock(id) => self.order_unlock(*id),
+            Order::Unlock(id) => self.unlock_pausing(*id, between),
             Order::Lock(CONFIG_VAULT) => Err(OrderError::ConfigInUse),
-            Order::Lock(id) => self.order_lock(*id),
-            Order::Recover(id, key) => self.order_recover(*id, key),
-            Order::Recreate(id, name, hope) => self.order_recreate(*id, name, *hope),
+            Order::Lock(id) => self.order_lock(*id).and_then(|report| self.unless_sought(report, ago)),
+            Order::Recover(id, key) => self.recover_pausing(*id, key, between),
+            Order::Recreate(id, name, hope) => self.recreate_pausing((*id, name), *hope, between),
         }
     }
 
@@ -54,11 +75,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         &mut self,
         order: &Order,
         ago: Duration,
+        between: Between<'_, C>,
     ) -> (Result<VaultReport, OrderError>, Touched) {
-        let (Order::Unlock(id) | Order::Lock(id) | Order::Recover(id, _) | Order::Recreate(id, ..)) = *order;
+        let id = order.about();
         let (learned, mut ids) = (self.learned, self.with_same_key(id));
-        let went = self.disk_went().filter(|_| !matches!(order, Order::Lock(_)));
-        let done = went.map_or_else(|| self.obey(order, ago), |words| Err(OrderError::DiskAway { words }));
+        let may = if matches!(order, Order::Lock(_)) { Ok(()) } else { self.unless_disk_went() };
+        let done = may.and_then(|()| self.obey(order, ago, between));
         ids.extend(self.with_same_key(id));
         let more = id.is_default() || self.learned != learned || matches!(order, Order::Recreate(..));
         let touched = if more { Touched::All } else { Touched::Some(ids.into_iter().collect()) };
@@ -70,11 +92,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.sharing_key(id).chain([id]).collect()
     }
 
-    pub(crate) fn order_unlock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
+    pub(crate) fn unlock_pausing(
+        &mut self,
+        id: VaultId,
+        between: Between<'_, C>,
+    ) -> Result<VaultReport, OrderError> {
         self.known_here(id)?;
         let kept = self.release(id)?;
         self.read_missing_root();
-        let opened = self.opened_now(id);
+        let opened = self.opened_now(id, between);
         let report = self.unless_asked(opened)?;
         kept.map(|()| report)
     }
@@ -102,9 +128,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// What has become of an order to open a vault, which waits for the TPM.
     ///
     /// # Errors
-    /// [`OrderError::UnderWay`]: it has not answered. [`OrderError::NotDone`]: the vault came to rest otherwise.
+    /// [`OrderError::UnderWay`]: it has not answered. [`OrderError::NotDone`]: the vault came to rest otherwise. [`OrderError::DiskAway`]: nothing comes
+    /// of it before the disk is back, and whoever ordered need not wait.
     pub(crate) fn opened(&self, id: VaultId) -> Result<VaultReport, OrderError> {
+        self.unless_disk_went()?;
         self.unless_asked(done(self.report(id), Ordered::Open, |state| state == State::Unlocked))
+    }
+
+    fn unless_disk_went(&self) -> Result<(), OrderError> {
+        self.disk_went().map_or(Ok(()), |words| Err(OrderError::DiskAway { words }))
     }
 
     /// What the TPM is asked may open it yet.
@@ -118,17 +150,51 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// It is taken as far as it goes, which is to be open.
-    pub(crate) fn opened_now(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
-        done(self.try_now(id), Ordered::Open, |state| state == State::Unlocked)
+    pub(crate) fn opened_now(
+        &mut self,
+        id: VaultId,
+        between: Between<'_, C>,
+    ) -> Result<VaultReport, OrderError> {
+        done(self.try_now(id, between), Ordered::Open, |state| state == State::Unlocked)
     }
 
+    /// A lock is one step: nothing comes between.
     pub(crate) fn order_lock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
         self.known_here(id)?;
         self.belief.orders().lock(id);
         let kept = self.keep_locks();
         // Files that are still open are no failure: it is locked when they are closed.
-        let report = done(self.try_now(id), Ordered::Locked, |state| state != State::Unlocked)?;
-        kept.map(|()| report)
+        let report = done(self.try_now(id, &mut |_| ()), Ordered::Locked, |state| state != State::Unlocked)?;
+        kept.and_then(|()| self.unless_plain(id, report))
+    }
+
+    /// Plain files in the vault's place are read by whoever may, until they are moved in: then it is locked.
+    fn unless_plain(&self, id: VaultId, report: VaultReport) -> Result<VaultReport, OrderError> {
+        match self.jobs.progress(id) {
+            _ if !id.is_default() || self.known(id).seen.dir != Dir::Plain => Ok(report),
+            Some((act, how_far)) => {
+                let progress = format!("plain files are there until then; {}: {how_far}", act.step.kind());
+                Err(OrderError::UnderWay { progress })
+            }
+            None => done(report, Ordered::Locked, |_| false),
+        }
+    }
+
+    /// What has become of an order to lock a vault whose holders were looked for, that long ago.
+    ///
+    /// # Errors
+    /// [`OrderError::UnderWay`]: they are looked for still, and whoever ordered may wait for it. [`OrderError::NotDone`]: it was opened meanwhile.
+    pub(crate) fn locked(&self, id: VaultId, ago: Duration) -> Result<VaultReport, OrderError> {
+        let report = done(self.report(id), Ordered::Locked, |state| state != State::Unlocked)?;
+        self.unless_sought(self.unless_plain(id, report)?, ago)
+    }
+
+    fn unless_sought(&self, report: VaultReport, ago: Duration) -> Result<VaultReport, OrderError> {
+        let waits = report.state == State::LockIncomplete && ago < SOUGHT_FOR;
+        if waits && self.jobs.seeks(report.id) {
+            return Err(OrderError::UnderWay { progress: SOUGHT.to_owned() });
+        }
+        Ok(report)
     }
 
     /// Takes up what root ordered in an earlier life of this boot.
@@ -145,37 +211,59 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         kept.map_err(|error| OrderError::NotKept { why: error.to_string() })
     }
 
-    pub(crate) fn order_recreate(
+    pub(crate) fn recreate_pausing(
         &mut self,
-        id: VaultId,
-        name: &Name,
+        (id, name): (VaultId, &Name),
         hope: Hope,
+        between: Between<'_, C>,
     ) -> Result<VaultReport, OrderError> {
         self.known_here(id)?;
         let known_as = self.belief.desired().name(id);
         if known_as != *name {
             return Err(OrderError::OtherName(known_as));
         }
-        if is_there(self.report(id).state) {
-            return Err(OrderError::NotMissing(known_as));
-        }
+        // Nothing is given up that opens by now.
+        self.settle_pausing(id, &mut *between);
+        self.unless_it_opens(id, known_as, hope)?;
         let before = self.hopeless.clone();
         match hope {
-            Hope::Kept => self.unless_in_escrow(id)?,
+            // What stands shut is given up, and nothing else: neither a lost table nor what a bundle may bring back.
+            Hope::ShutGivenUp if self.is_under_another(id) => {
+                self.hopeless.give_up(id, false);
+                self.belief.orders().replace(id);
+            }
+            Hope::Kept | Hope::ShutGivenUp => {
+                self.unless_anothers(id).and_then(|()| self.unless_in_escrow(id))?;
+            }
             Hope::GivenUp => self.hopeless.give_up(id, self.node().table_lost()),
         }
-        let answer = self.make_anew(id);
+        let answer = self.make_anew(id, between);
         if matches!(answer, Err(OrderError::NotDone { .. })) {
             self.hopeless = before;
         }
         answer
     }
 
-    fn make_anew(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
+    /// # Errors
+    /// What stands there opens, or would by a key that is not here, and is not given up.
+    fn unless_it_opens(&self, id: VaultId, name: Name, hope: Hope) -> Result<(), OrderError> {
+        match (is_there(self.report(id).state), self.is_under_another(id)) {
+            (true, false) => Err(OrderError::NotMissing(name)),
+            (true, true) if hope != Hope::ShutGivenUp => Err(OrderError::UnderAnotherKey(name)),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_under_another(&self, id: VaultId) -> bool {
+        let waits = matches!(self.ask(id).1, Next::Wait(wait) if wait.is_under_another());
+        waits && self.known(id).keys.any()
+    }
+
+    fn make_anew(&mut self, id: VaultId, between: Between<'_, C>) -> Result<VaultReport, OrderError> {
         self.belief.orders().recreate(id);
         (self.node_setback, self.node_error) = (None, None);
-        self.settle_node();
-        self.try_now(id);
+        self.settle_node(&mut *between);
+        self.try_now(id, between);
         let answer = self.made_anew(id);
         self.leave_order(id);
         answer
@@ -185,7 +273,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     ///
     /// # Errors
     /// [`OrderError::UnderWay`]: its files are being deleted, and then it goes on. [`OrderError::NotDone`]: it came to rest otherwise.
+    /// [`OrderError::DiskAway`]: as for [`Self::opened`].
     pub(crate) fn made_anew(&self, id: VaultId) -> Result<VaultReport, OrderError> {
+        self.unless_disk_went()?;
         let not_begun = self.node_error.as_ref().filter(|_| self.node().table_lost());
         match (self.jobs.progress(id), not_begun) {
             (Some((act, how_far)), _) => {
@@ -197,7 +287,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
                 wanted: Ordered::MadeAnew,
                 why: crate::agents::vaultmgr::chain(error),
             }),
-            (None, None) => done(self.report(id), Ordered::MadeAnew, is_there),
+            // What stood there before is not what was to be made.
+            (None, None) => done(self.report(id), Ordered::MadeAnew, |state| {
+                is_there(state) && !self.is_under_another(id)
+            }),
         }
     }
 
@@ -208,9 +301,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    fn try_now(&mut self, id: VaultId) -> VaultReport {
+    fn try_now(&mut self, id: VaultId, between: Between<'_, C>) -> VaultReport {
         self.slots.entry(id).or_default().afresh();
-        self.settle(id);
+        self.settle_pausing(id, between);
         self.report(id)
     }
 

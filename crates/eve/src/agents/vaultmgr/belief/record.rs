@@ -29,15 +29,36 @@ struct Stored {
 /// Why the record was not read. Nothing is deleted meanwhile.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecordError {
+    /// The folders in which it lies.
+    #[error("making the folders of the Config Vault in persist/config: {}; it is tried again by itself", to_do(.0))]
+    Folders(#[source] io::Error),
     /// The file.
-    #[error("reading the record of accepted sections")]
+    #[error("reading the record of accepted lists of vaults, persist/config/vaultmgr/record: {}; it is tried again by itself", to_do(.0))]
     Read(#[source] io::Error),
     /// Its bytes.
-    #[error("the record of accepted sections is damaged")]
+    #[error(
+        "the record of accepted lists of vaults, persist/config/vaultmgr/record, is damaged, and can't be put aside; that is tried again by itself"
+    )]
     Damaged(#[source] postcard::Error),
     /// What it says of the section in it, that does not say.
-    #[error("the record of accepted sections speaks against the section in it")]
+    #[error(
+        "the record of accepted lists of vaults, persist/config/vaultmgr/record, speaks against the list in it, and can't be put aside; that is tried again by itself"
+    )]
     Contradicted,
+}
+
+const STRANGE: &str = "see what stands there, and move it away";
+
+/// Of what the disk does not give, and of what somebody put in its place.
+fn to_do(error: &io::Error) -> &'static str {
+    match error.kind() {
+        _ if error.raw_os_error() == Some(libc::ELOOP) => STRANGE,
+        io::ErrorKind::InvalidData | io::ErrorKind::NotADirectory => STRANGE,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the persist filesystem",
+        _ => {
+            "see what the kernel's log (`dmesg`) says of the disk, and run `fsck` on the persist filesystem while it is not mounted"
+        }
+    }
 }
 
 /// Reads it; nothing when no section was ever accepted. The Config Vault must be open.

@@ -8,7 +8,7 @@ use vault::ids::{DeviceId, VaultId};
 use wire::control::Drill;
 
 use super::{EscrowMemory, RescueError};
-use crate::agents::vaultmgr::generation::roots::{RootKeys, Tpmmgr};
+use crate::agents::vaultmgr::generation::roots::RootKeys;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 
@@ -46,7 +46,7 @@ impl EscrowMemory {
     }
 }
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     /// Makes one, and remembers its answer. One on a bundle that is not the one of now is left: that of now is on its way, and is asked about next.
     pub(super) fn drill(&mut self, device: DeviceId, drill: &Drill) {
         let is_known = |answer: &DrillAnswer| answer.nonce == drill.nonce;

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use vault::condition::Key;
 use vault::escrow::restore::is_away;
+use vault::escrow::worth::{FilesSeen, Worth, stays_shut, vouched, worth};
 use vault::escrow::{Bundle, BundleId, VaultFiles, fitting};
 use vault::ids::{DeviceKey, VaultId};
 
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::upcoming::Files;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
@@ -22,22 +23,60 @@ pub(super) enum LeftOut {
     TooLong(usize),
     /// What lies there may be damaged, and no key has told.
     #[error(
-        "its key files as they lie on the disk are not in escrow: no key has opened them since the boot, and those in escrow may be the good ones; open the vault (`eve vault unlock`), which tells, and mends what is damaged"
+        "no other bundle of this node goes into escrow before this vault was opened: no key has opened its key files as they lie on the disk since the boot, and those in escrow may be the good ones; open the vault (`eve vault unlock`), which tells, and mends what is damaged"
     )]
     Untold,
+    /// The same of one that is open: by a key that an earlier life of vaultmgr gave to the kernel, or by its recovery key.
+    #[error(
+        "no other bundle of this node goes into escrow before this vault was opened by its custody: it is open, and no key has opened its key files as they lie on the disk since vaultmgr started, so those in escrow may be the good ones; that is told by itself once its share or the controller's key is at hand"
+    )]
+    UntoldOpen,
+    /// No key will tell.
+    #[error(
+        "its key files as they lie on the disk are in no bundle from now on, for nothing opens it as it is, and no key tells whether they are good; what is in escrow of it stays there"
+    )]
+    Shut,
 }
 
 impl super::EscrowMemory {
     fn forget_files(&mut self, id: VaultId) {
         self.files.remove(&id);
         self.untold.remove(&id);
+        self.shut.remove(&id);
+    }
+
+    /// Nothing waits for it.
+    fn leave_out(&mut self, id: VaultId) {
+        self.forget_files(id);
+        self.shut.insert(id);
     }
 }
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     /// What is to be said of a vault whose files no bundle takes.
     pub(in crate::agents::vaultmgr) fn left_out_of_escrow(&self, id: VaultId) -> Option<String> {
-        self.escrow.left_out.get(&id).map(LeftOut::to_string)
+        let left_out = *self.escrow.left_out.get(&id)?;
+        let open = self.known(id).seen.key == Key::Present;
+        Some(if open && left_out == LeftOut::Untold { LeftOut::UntoldOpen } else { left_out }.to_string())
+    }
+
+    /// Whether the others wait for it.
+    pub(in crate::agents::vaultmgr) fn holds_escrow_up(&self, id: VaultId) -> bool {
+        self.escrow.left_out.get(&id).is_some_and(|why| matches!(why, LeftOut::Untold | LeftOut::UntoldOpen))
+    }
+
+    fn stays_shut(&self, id: VaultId) -> bool {
+        stays_shut(id, &self.known(id), self.belief.desired(), &self.node())
+    }
+
+    /// Nothing waits for a vault any more that no key will open; and what may be opened again is looked at again.
+    pub(super) fn note_shut(&mut self) {
+        let turned = |of: &mut dyn Iterator<Item = &VaultId>, shut| -> Vec<VaultId> {
+            of.filter(|id| self.stays_shut(**id) == shut).copied().collect()
+        };
+        let now = turned(&mut self.escrow.untold.keys(), true);
+        let again = turned(&mut self.escrow.shut.iter(), false);
+        self.escrow.changed.extend(now.into_iter().chain(again));
     }
 
     /// Of vaults whose key files may be others than they were. False: some are gone, which the bundle of now may have.
@@ -54,33 +93,38 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             self.took(id, files);
         }
         for (id, _) in gone {
-            match self.slots.get(&id).is_some_and(|slot| slot.sight().seen.has_metadata()) {
-                true => drop(self.escrow.untold.insert(id, None)),
-                false => self.escrow.forget_files(id),
+            let there = self.slots.get(&id).is_some_and(|slot| slot.sight().seen.has_metadata());
+            if there && self.stays_shut(id) {
+                self.escrow.leave_out(id);
+            } else if there {
+                self.escrow.untold.insert(id, None);
+            } else {
+                self.escrow.forget_files(id);
             }
         }
         true
     }
 
-    /// What a key opened is good, and so is what is like that. What may be damaged waits, unless a bundle could not help its vault anyway. Of a vault
-    /// whose directory is away no key tells: its files go into no bundle, and keep none from being made, for what is in escrow of it stays.
     fn took(&mut self, id: VaultId, files: Option<VaultFiles>) {
         let Some(files) = files else { return };
-        let alike = self.escrow.files.get(&id).is_some_and(|good| self.crypt.is_alike(good, &files));
-        let is_good = alike || self.crypt.has_opened(id);
-        if !is_good && is_away(&self.known(id)) {
-            self.escrow.untold.remove(&id);
-        } else if is_good || !self.can_help(id) {
-            self.escrow.untold.remove(&id);
-            self.escrow.files.insert(id, files);
-        } else {
-            self.escrow.untold.insert(id, Some(files));
+        let seen = FilesSeen {
+            alike: self.escrow.files.get(&id).is_some_and(|good| self.crypt.is_alike(good, &files)),
+            opened: self.crypt.has_opened(id),
+            away: is_away(&self.known(id)),
+            can_help: self.can_help(id),
+            shut: self.stays_shut(id),
+        };
+        self.escrow.untold.remove(&id);
+        self.escrow.shut.remove(&id);
+        match worth(seen) {
+            Worth::Good => drop(self.escrow.files.insert(id, files)),
+            Worth::Untold => drop(self.escrow.untold.insert(id, Some(files))),
+            Worth::LeftOut if seen.shut => self.escrow.leave_out(id),
+            Worth::LeftOut => {}
         }
     }
 
-    /// Whether a bundle may be made with the files that are known to be good: unless one could take the place of one that has better. Files that no key opened
-    /// in this life are good where with them the bundle is the very one that is in escrow: what went into that was. Before the first bundle there are no
-    /// better ones.
+    /// Whether a bundle may be made with the files that are known to be good: unless one could take the place of one that has better.
     pub(super) fn vouch(&mut self, device: DeviceKey, is_first: bool) -> bool {
         let without = |known: &super::EscrowMemory, id: &VaultId| !known.files.contains_key(id);
         let new = self.escrow.untold.iter().filter(|(id, _)| without(&self.escrow, id));
@@ -90,8 +134,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         let there = new.into_iter().filter_map(|(id, files)| Some((id, files?)));
         let all: Files = self.escrow.files.clone().into_iter().chain(there).collect();
-        let is_good = is_first
-            || self.escrow.holding.held().is_some_and(|held| self.id_with(device, &all) == Some(held));
+        let is_good = vouched(is_first, self.id_with(device, &all), self.escrow.holding.held());
         if is_good {
             self.escrow.untold.retain(|id, files| files.is_some() && !all.contains_key(id));
             self.escrow.files = all;
@@ -109,6 +152,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     pub(super) fn files_that_fit(&mut self) -> Files {
         let (files, long): (Files, BTreeMap<VaultId, usize>) = fitting(self.escrow.files.clone());
         self.escrow.left_out = self.escrow.untold.keys().map(|id| (*id, LeftOut::Untold)).collect();
+        self.escrow.left_out.extend(self.escrow.shut.iter().map(|id| (*id, LeftOut::Shut)));
         self.escrow.left_out.extend(long.into_iter().map(|(id, length)| (id, LeftOut::TooLong(length))));
         files
     }

@@ -1,19 +1,18 @@
 //! What may yet come back from escrow, as it is asked and told here; what follows of it is decided in [`vault::escrow::hope`].
 
-use vault::decide::only_waits_for_evidence;
+use vault::cause::Cause;
 use vault::escrow::hope::KeyFilesSeen;
 use vault::ids::VaultId;
 use vault::plan::Known;
 
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
 use crate::bus::messages::OrderError;
 
 /// What is said of a bundle that was asked back and did not come.
-pub(super) fn not_given_back(why: &str) -> String {
-    if only_waits_for_evidence(why) {
+pub(super) fn not_given_back(why: &Cause) -> String {
+    if why.waits_for_evidence() {
         return format!(
             "the controller has not decided yet on the bundle that this node asks back from escrow ({why}): it is asked again by itself once evidence of this boot was taken; see `eve status` for how that goes"
         );
@@ -23,7 +22,7 @@ pub(super) fn not_given_back(why: &str) -> String {
     )
 }
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     /// A vault that was never looked at is hoped for by nothing but the table.
     fn glance(&self, id: VaultId) -> KeyFilesSeen {
         let unknown = KeyFilesSeen { has_files: true, none_fits: false, discarded: false };
@@ -33,6 +32,16 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// Whether no order of the controller's makes it anew.
     pub(in crate::agents::vaultmgr) fn is_hoped(&self, id: VaultId, known: &Known) -> bool {
         self.hopes(&self.node()).is_hoped(id, self.glance(id), known)
+    }
+
+    /// # Errors
+    /// [`OrderError::OtherTpm`]: root orders a vault anew while the disk, or a bundle of this TPM's, says that they may not belong together.
+    pub(in crate::agents::vaultmgr) fn unless_anothers(&self, id: VaultId) -> Result<(), OrderError> {
+        let lost = self.shares.as_ref().filter(|shares| !shares.is_open());
+        if lost.is_some_and(|shares| self.escrow.elsewhere || shares.may_be_anothers(&self.paths)) {
+            return Err(OrderError::OtherTpm(self.belief.desired().name(id)));
+        }
+        Ok(())
     }
 
     /// # Errors
@@ -48,7 +57,6 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
 #[cfg(test)]
 mod tests {
     use vault::decide::Withheld;
-    use vault::escrow::NONE_HELD;
     use vault::policy::Check;
 
     use super::*;
@@ -62,10 +70,19 @@ mod tests {
             (Withheld::FromTheFuture.coarse(), "has not decided yet"),
             (Withheld::Failed { check: Check::Pcrs, why: String::new() }.coarse(), "is not given back"),
             (Withheld::DeviceLost.coarse(), "is not given back"),
-            (NONE_HELD, "is not given back"),
+            (Cause::NoBundle, "is not given back"),
+            // Of a controller that has words alone, and of one whose cause came later.
+            (
+                Cause::Other { code: 0, words: "boot not approved".to_owned() },
+                "is not given back from escrow: boot not approved",
+            ),
+            (
+                Cause::Other { code: 99, words: "out of office".to_owned() },
+                "is not given back from escrow: out of office",
+            ),
         ] {
-            let words = not_given_back(why);
-            assert!(words.contains(says) && words.contains(why), "{words}");
+            let words = not_given_back(&why);
+            assert!(words.contains(says) && words.contains(&why.to_string()), "{words}");
         }
     }
 }

@@ -2,17 +2,22 @@
 //! `generation/brought_back.rs`.
 
 use vault::belief::{About, Voice};
+use vault::cause::Cause;
+use vault::condition::Node;
 use vault::escrow::hope::Back;
-use vault::escrow::{BadBundle, Bundle, NotOurs};
+use vault::escrow::{BadBundle, Bundle, NotOurs, rescue};
 use vault::ids::DeviceId;
 use vault::shares::RootPin;
 use wire::escrow::{NotOpened, SealedBundle, open_down};
 
 use super::hope;
-use crate::agents::vaultmgr::generation::roots::{NoPcrs, Tpmmgr};
-use crate::agents::vaultmgr::generation::shares::ShareStore;
+use crate::agents::vaultmgr::generation::roots::NoPcrs;
+use crate::agents::vaultmgr::generation::shares::{self, ShareStore};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
+
+/// Nobody need do anything.
+const BEGINS_ANEW: &str = "nothing is sealed to the measured boot yet, and the controller, which approved this boot, holds no bundle of this node: the secret for that is made anew, bound to this boot";
 
 /// Why the root does not come back. All stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -49,11 +54,15 @@ pub(crate) enum RescueError {
     NoRoot,
 }
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
-    pub(super) fn tell_of_refusal(&mut self, why: &str) {
-        if !why.is_empty() && self.asks_back() {
+impl<C: Crypt> Manager<C> {
+    pub(super) fn tell_of_refusal(&mut self, why: &Cause) {
+        if self.asks_back() {
             self.escrow.back = Back::of_refusal(why).or(self.escrow.back);
-            self.notes.tell(About::Escrow, hope::not_given_back(why));
+            if self.node().past.anew {
+                self.notes.mention(About::Escrow, BEGINS_ANEW.to_owned());
+            } else {
+                self.notes.tell(About::Escrow, hope::not_given_back(why));
+            }
         }
     }
 
@@ -63,7 +72,22 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     fn wants_rescue(&self) -> bool {
-        self.shares.as_ref().is_some_and(ShareStore::wants_rescue)
+        let Some((lack, hanging)) = self.shares.as_ref().and_then(ShareStore::lack) else { return false };
+        let node = || shares::node(self.shares.as_ref(), self.tpm_absent, self.measured, false);
+        rescue::is_wanted(lack, hanging, || self.lists_pcrs(&node()))
+    }
+
+    /// A vault waits for its first share under the root that is bound to PCRs.
+    fn lists_pcrs(&self, node: &Node) -> bool {
+        let share = |id| self.shares.as_ref().and_then(|shares| shares.seen(id).pcrs);
+        rescue::is_listed(self.belief.desired(), node, share)
+    }
+
+    /// A fresh one takes its place.
+    pub(in crate::agents::vaultmgr) fn begins_pcrs_anew(&self, node: &Node) -> bool {
+        let lack = self.shares.as_ref().and_then(ShareStore::lack);
+        let may = lack.is_some_and(|(lack, hanging)| rescue::begins_anew(lack, hanging, self.escrow.back));
+        may && (node.past.dropped || self.lists_pcrs(node))
     }
 
     /// Files first: with the table it is known what hangs on the root.

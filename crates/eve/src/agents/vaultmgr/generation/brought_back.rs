@@ -6,21 +6,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use vault::belief::Heard;
 use vault::condition::Node;
 use vault::escrow::hope::Hopes;
-use vault::escrow::restore::{DirKey, key_files, lacking};
+use vault::escrow::restore::{DirKey, is_known_by_heart, is_of_another_disk, key_files, lacking};
 use vault::escrow::{Bundle, VaultFiles};
 use vault::ids::VaultId;
-use vault::plan::Known;
+use vault::plan::{Act, Known, Op, Step};
+use vault::shares::Table;
 
 use crate::agents::vaultmgr::generation::errands::Errand;
 use crate::agents::vaultmgr::generation::files::{keep_aside, write};
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
-use crate::agents::vaultmgr::hands::crypt::{Crypt, Found};
+use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, Found, MetaPlace};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::vault::execute::StepError;
 
 impl ShareStore {
+    /// The bundle's share table, where it is of the roots that this TPM gives.
+    fn table_of(&self, bundle: &Bundle) -> Option<Table> {
+        self.keys.as_ref().and_then(|keys| bundle.table_for(keys.generation, &keys.table).ok())
+    }
+
     /// Puts the bundle's share table in place of the lost one, whose files are kept aside. After an error it is still lost. What it stands
     /// beside in the TPM is to be read next, and until then it is not changed.
     pub(crate) fn bring_back(&mut self, paths: &Paths, bundle: &Bundle) -> Result<(), SharesError> {
@@ -34,7 +39,7 @@ impl ShareStore {
     }
 }
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     /// Whether the bundle is to be asked back for files.
     pub(crate) fn asks_for_files(&self) -> bool {
         self.hopes(&self.node()).asks_for_files(&self.hoped_for())
@@ -88,17 +93,47 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         due.into_iter().for_each(|id| self.look_again(id));
         let lacking = self.lacking();
         self.hopeless.came(lacking, &failed);
-        self.start_afresh();
+        // One of another disk is asked for again and again, and nothing is learned by it.
+        if !self.escrow.elsewhere {
+            self.start_afresh();
+        }
+    }
+
+    /// Both copies of a vault's key files went while its key is at hand: they are written anew as that key opened them. Where they can't be, that is
+    /// told as a step that failed, and tried again as one.
+    pub(crate) fn write_by_heart(&mut self, id: VaultId) {
+        let known = self.known(id);
+        let act = Act { op: Op::Unlock, step: Step::RepairCopy { from: MetaPlace::First } };
+        let waits = known.setbacks.contains(act.step.kind());
+        if waits || self.crypt.is_away() || !is_known_by_heart(&known) {
+            return;
+        }
+        let Some(files) = self.crypt.key_files(id) else { return };
+        match self.crypt.bring_back(id, &files) {
+            Ok(()) => {
+                tracing::warn!(vault = %id, "its key files were gone, and are written anew: its key was at hand");
+                self.slots.entry(id).or_default().done(act.op);
+            }
+            Err(error) => self.fail(id, &act, not_by_heart(&error)),
+        }
+        self.look_again(id);
     }
 
     fn bring_back_table(&mut self, bundle: &Bundle) {
+        self.escrow.elsewhere = self.is_elsewhere(bundle);
         let Some(shares) = &mut self.shares else { return };
-        match shares.bring_back(&self.paths, bundle) {
+        let back = if self.escrow.elsewhere {
+            Err(SharesError::OtherDisk)
+        } else {
+            shares.bring_back(&self.paths, bundle)
+        };
+        match back {
             Ok(()) => {
                 tracing::info!("the share table came back from escrow");
                 self.send(Errand::Roots);
             }
             Err(error) => {
+                // That it is of another disk is what it looks like, and nothing is given up by looks.
                 self.hopeless.set_table(matches!(error, SharesError::OtherTable(_)));
                 let words = crate::agents::vaultmgr::chain(&error);
                 self.notes.tell(vault::belief::About::Roots, words);
@@ -106,6 +141,36 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
         self.hear(Heard::Tpm(self.roots(), None));
         self.everything().into_iter().for_each(|id| self.look(id));
+    }
+
+    /// Whether a table of the roots that this TPM gives is, as it seems, of another disk. Key files here may be newer than those in the bundle, all of
+    /// them: then its shares open them still.
+    fn is_elsewhere(&mut self, bundle: &Bundle) -> bool {
+        let Some(table) = self.shares.as_ref().and_then(|shares| shares.table_of(bundle)) else {
+            return false;
+        };
+        is_of_another_disk(bundle, |id| self.dir_key(id)) && !self.opens_here(bundle, table)
+    }
+
+    /// Whether shares of this table open key files that lie here.
+    fn opens_here(&mut self, bundle: &Bundle, table: Table) -> bool {
+        self.try_table(Some(table));
+        let opens = bundle.vaults().keys().any(|id| self.opens_by_a_share(*id));
+        self.try_table(None);
+        opens
+    }
+
+    /// Until the next of these it counts as the one in force. What a key proves meanwhile is as good as if it had been proved before.
+    fn try_table(&mut self, table: Option<Table>) {
+        self.shares.iter_mut().for_each(|shares| shares.table.clone_from(&table));
+    }
+
+    fn opens_by_a_share(&mut self, id: VaultId) -> bool {
+        let by_share = self.known(id).keys.candidates().into_iter().filter(|one| one.seal().is_some());
+        let secrets: Vec<_> = by_share.filter_map(|one| self.secret(id, one).ok()).collect();
+        let places = [MetaPlace::First, MetaPlace::Second];
+        let mut tried = places.iter().flat_map(|place| secrets.iter().map(move |secret| (*place, secret)));
+        tried.any(|(place, secret)| matches!(self.crypt.unwrap(id, place, secret), Ok(Some(_))))
     }
 
     /// Says of which vaults the bundle has them, and of which of these they could not be written now.
@@ -159,4 +224,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
             _ => None,
         }
     }
+}
+
+/// The vault is open, and lost with the next boot: whoever can't make it writable saves what is in it.
+fn not_by_heart(error: &CryptError) -> String {
+    format!(
+        "both copies of the vault's key files are gone, and can't be written anew from its key, which is at hand until the next boot or lock: {}; it is tried again by itself; where that can't be mended, copy what is in the vault elsewhere first",
+        crate::agents::vaultmgr::chain(error)
+    )
 }

@@ -1,7 +1,7 @@
 //! The end of a generation, so that what was dropped from its table is dead in every copy of the disk, and what a change that was cut short leaves.
 //!
 //! The order: both copies of the next table, durable; the next roots in the TPM, written and read back; the roots of before undefined; their table
-//! overwritten and unlinked. Before the second of these the old generation is in force, and after it the new one, whole: until the old roots are gone
+//! overwritten and unlinked. Before the second of these the old generation is in force, and after it the new one, whole (a start that reads the old `P` and not the new one goes back: `vault::generations`): until the old roots are gone
 //! the new table is not changed (`ShareStore::change` refuses). A TPM without room for the next roots is found out before anything is begun; one that
 //! does not take them costs the attempt, and nothing else.
 //!
@@ -11,11 +11,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use attest::SessionKey;
 use fscrypt::scrub;
 use vault::ids::Generation;
 use vault::shares::{RootPin, Table};
 
-use crate::agents::vaultmgr::generation::files::{folders, in_place, keep_aside, write};
+use crate::agents::vaultmgr::generation::files::{folders, in_place, keep_aside, usable_folders, write};
 use crate::agents::vaultmgr::generation::roots::{Beside, RootKeys, SlotContent, Tpmmgr};
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
 use crate::agents::vaultmgr::generation::upcoming::Made;
@@ -70,18 +71,24 @@ impl ShareStore {
         Ok(())
     }
 
-    /// The errand that ends the generation in force. While it is out the table is not changed.
-    pub(crate) fn next_generation(&mut self, paths: &Paths) -> Result<Change, SharesError> {
+    /// The errand that ends the generation in force, in this session. While it is out the table is not changed.
+    pub(crate) fn next_generation(
+        &mut self,
+        paths: &Paths,
+        session: SessionKey,
+    ) -> Result<Change, SharesError> {
         self.clear_its_place(paths)?;
+        self.check_newest(paths)?;
         let before = self.generation().ok_or(SharesError::NoRoot)?;
         let is_known = |keys: &&RootKeys| keys.pcrs.is_ok() && !self.rescued;
-        let bound = self.keys.as_ref().filter(is_known).map(|keys| keys.generation);
+        let known = self.keys.as_ref().filter(is_known).map(|keys| keys.generation);
+        let boot = known.map_or(Boot::Shown(session), Boot::OfRoot);
         let made = match self.upcoming.clone().filter(|made| self.is_next(made)) {
             Some(made) => made,
             None => Arc::new(self.make_upcoming()?),
         };
         self.lent = true;
-        Ok(Change { before, bound, made })
+        Ok(Change { before, boot, made })
     }
 
     /// Takes up what came of it. After an error the old generation or the new one is in force, whole, and what is left of the other is known.
@@ -118,9 +125,26 @@ impl ShareStore {
 #[derive(Debug)]
 pub(crate) struct Change {
     before: Generation,
-    /// The generation whose `P` has to read, before and after.
-    bound: Option<Generation>,
+    boot: Boot,
     made: Arc<Made>,
+}
+
+/// Which boot the next `P` may be bound to.
+#[derive(Debug, Clone, Copy)]
+enum Boot {
+    /// The one that this generation's `P` is bound to: it has to read, before and after.
+    OfRoot(Generation),
+    /// The one that this session's evidence showed, and that was approved by it: what was in force is of another.
+    Shown(SessionKey),
+}
+
+impl Boot {
+    fn as_shown(self) -> Option<SessionKey> {
+        match self {
+            Self::OfRoot(_) => None,
+            Self::Shown(session) => Some(session),
+        }
+    }
 }
 
 /// What came of it.
@@ -157,7 +181,7 @@ impl Change {
     }
 
     fn make_way(&self, paths: &Paths, tpmmgr: &mut dyn Tpmmgr) -> Result<(), SharesError> {
-        let may = self.same_boot(tpmmgr).and_then(|()| has_room(tpmmgr));
+        let may = self.same_boot(tpmmgr).and_then(|()| has_room(tpmmgr, self.boot));
         may.map_err(|error| SharesError::NotChanged(Box::new(error)))?;
         if on_disk(paths).contains(&self.made.keys.generation) {
             // Of a change that was cut short before its roots were in the TPM, or another TPM's: nobody can tell.
@@ -169,14 +193,16 @@ impl Change {
     fn put_in_force(&self, paths: &Paths, tpmmgr: &mut dyn Tpmmgr) -> Result<Table, SharesError> {
         let mut next = self.made.table.clone();
         write(paths, &mut next, &self.made.keys)?;
-        tpmmgr.define_roots(self.made.keys.generation, &self.made.tpm, &self.made.pcrs)?;
+        let Made { keys, tpm, pcrs, .. } = &*self.made;
+        tpmmgr.define_roots(keys.generation, tpm, pcrs, self.boot.as_shown())?;
         self.same_boot(tpmmgr).map(|()| next)
     }
 
     /// The next `P_g` is bound to the PCRs of now. They have to be those that the one in force is bound to, or the next boot, which is measured as
-    /// this one was, would be shut out: so that one is read before and after, for PCRs only ever move away within a boot.
+    /// this one was, would be shut out: so that one is read before and after, for PCRs only ever move away within a boot. Where that one is of
+    /// another boot, tpmmgr holds the PCRs of now against what it quoted.
     fn same_boot(&self, tpmmgr: &mut dyn Tpmmgr) -> Result<(), SharesError> {
-        let Some(bound) = self.bound else { return Ok(()) };
+        let Boot::OfRoot(bound) = self.boot else { return Ok(()) };
         let slots = tpmmgr.read_roots()?;
         let own = slots.iter().find(|slots| slots.generation == bound);
         let reads = own.is_some_and(|slots| matches!(slots.pcrs, SlotContent::Root(_)));
@@ -185,8 +211,8 @@ impl Change {
 }
 
 /// A TPM that is full is found out before anything is written, here or there.
-fn has_room(tpmmgr: &mut dyn Tpmmgr) -> Result<(), SharesError> {
-    match tpmmgr.room()? {
+fn has_room(tpmmgr: &mut dyn Tpmmgr, boot: Boot) -> Result<(), SharesError> {
+    match tpmmgr.room(boot.as_shown())? {
         TpmRoom::Enough => Ok(()),
         TpmRoom::Full { fit, wanted } => Err(SharesError::NvFull { fit, wanted }),
         TpmRoom::Taken { foreign } => Err(SharesError::NvTaken(foreign)),
@@ -203,7 +229,7 @@ fn wipe(paths: &Paths, generation: Generation) -> Result<(), disk::Error> {
 /// The generations that a table lies on the disk of, in either place.
 pub(super) fn on_disk(paths: &Paths) -> BTreeSet<Generation> {
     let names = |folder: disk::Folder| folder.names().unwrap_or_default();
-    let names = folders(paths).into_iter().flatten().flat_map(names);
+    let names = usable_folders(paths).into_iter().flatten().flat_map(names);
     names.filter_map(|name| generation_of(&name)).collect()
 }
 

@@ -1,11 +1,11 @@
 //! Where errands to the TPM are sent from, and what came of them is taken up: the thread that decides goes on meanwhile. While an errand is
 //! out that changes roots, the share table is not changed, and what waits for that says that it waits for the TPM.
 
-use std::marker::PhantomData;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::{io, thread};
 
 use vault::belief::{About, Heard};
+use vault::ids::VaultId;
 
 use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::generation::errands::{Brought, Errand};
@@ -16,36 +16,33 @@ use crate::agents::vaultmgr::hands::prepare;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::paths::Paths;
 
-/// Who runs errands.
-enum Runner<T> {
-    /// Whoever sends one: tests do, which stop a life at a step.
-    #[cfg(test)]
-    Here(Paths, T),
-    /// A thread of its own. It ends by a panic alone, and then this life does too.
-    Apart { errands: Sender<Errand>, brought: Receiver<Brought>, asks: PhantomData<T> },
+/// Where errands are sent from. One is out at a time.
+pub(crate) trait Desk {
+    /// One is out.
+    fn is_out(&self) -> bool;
+    /// What is over at once is handed back at once; otherwise it is out.
+    fn send(&mut self, errand: Errand) -> Option<Brought>;
+    /// What came of the one that was out, once it is over.
+    fn back(&mut self) -> Option<Brought>;
 }
 
-/// The desk.
-pub(crate) struct Desk<T> {
-    runner: Runner<T>,
+/// A thread that runs errands. It ends by a panic alone, and then this life does too.
+pub(crate) struct ErrandThread {
+    errands: Sender<Errand>,
+    brought: Receiver<Brought>,
     out: bool,
 }
 
-impl<T: Tpmmgr> Desk<T> {
-    /// Errands are waited for.
-    #[cfg(test)]
-    pub(crate) fn here(paths: Paths, tpmmgr: T) -> Self {
-        Self { runner: Runner::Here(paths, tpmmgr), out: false }
-    }
-
-    /// They are left to a thread, which calls `back` when one is over.
+impl ErrandThread {
+    /// It calls `over` when an errand is.
     ///
     /// # Errors
     /// There are no more threads.
-    pub(crate) fn apart(paths: Paths, mut tpmmgr: T, back: impl Fn() + Send + 'static) -> io::Result<Self>
-    where
-        T: Send + 'static,
-    {
+    pub(crate) fn start(
+        paths: Paths,
+        mut tpmmgr: impl Tpmmgr + Send + 'static,
+        over: impl Fn() + Send + 'static,
+    ) -> io::Result<Self> {
         let (errands, todo) = channel::<Errand>();
         let (done, brought) = channel();
         let run = move || {
@@ -53,38 +50,27 @@ impl<T: Tpmmgr> Desk<T> {
                 if done.send(errand.run(&paths, &mut tpmmgr)).is_err() {
                     return;
                 }
-                back();
+                over();
             }
         };
         thread::Builder::new().name("tpm errands".to_owned()).spawn(run)?;
-        Ok(Self { runner: Runner::Apart { errands, brought, asks: PhantomData }, out: false })
+        Ok(Self { errands, brought, out: false })
     }
+}
 
-    /// One is out.
-    pub(crate) fn is_out(&self) -> bool {
+impl Desk for ErrandThread {
+    fn is_out(&self) -> bool {
         self.out
     }
 
-    /// What is over at once is handed back at once.
     fn send(&mut self, errand: Errand) -> Option<Brought> {
-        match &mut self.runner {
-            #[cfg(test)]
-            Runner::Here(paths, tpmmgr) => Some(errand.run(paths, tpmmgr)),
-            Runner::Apart { errands, .. } => {
-                errands.send(errand).expect("the thread ends after this desk, or by a panic");
-                self.out = true;
-                None
-            }
-        }
+        self.errands.send(errand).expect("the thread ends after this desk, or by a panic");
+        self.out = true;
+        None
     }
 
     fn back(&mut self) -> Option<Brought> {
-        let brought = match &self.runner {
-            #[cfg(test)]
-            Runner::Here(..) => return None,
-            Runner::Apart { brought, .. } => brought,
-        };
-        match brought.try_recv() {
+        match self.brought.try_recv() {
             Ok(brought) => {
                 self.out = false;
                 Some(brought)
@@ -95,7 +81,7 @@ impl<T: Tpmmgr> Desk<T> {
     }
 }
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     /// An errand is out.
     pub(crate) fn is_asking(&self) -> bool {
         self.desk.is_out()
@@ -110,12 +96,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         }
     }
 
-    /// Takes up what came of the errand that was out, if it is over. Says whether it was.
-    pub(crate) fn welcome(&mut self) -> bool {
-        let brought = self.desk.back();
-        let is_back = brought.is_some();
-        brought.into_iter().for_each(|brought| self.take_up(brought));
-        is_back
+    /// Takes up what came of the errand that was out, if it is over, and takes every vault on from there. Says whether it was.
+    pub(crate) fn welcome_pausing(&mut self, pause: impl FnMut(&mut Self, Option<VaultId>)) -> bool {
+        let Some(brought) = self.desk.back() else { return false };
+        self.take_up(brought);
+        self.settle_all_pausing(pause);
+        true
     }
 
     fn take_up(&mut self, brought: Brought) {
@@ -163,8 +149,10 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.hear(Heard::Tpm(self.roots(), None));
     }
 
+    /// What was known of the roots before holds no longer: nothing tells whom the node belongs to until they are read again.
     fn not_read(&mut self, error: &SharesError) {
         self.notes.tell(About::Roots, chain(error));
+        self.hear(Heard::Tpm(self.roots(), None));
     }
 
     fn take_pcrs(&mut self, read: Result<Vec<Slots>, TpmmgrError>) {

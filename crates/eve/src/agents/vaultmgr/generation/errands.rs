@@ -40,7 +40,7 @@ pub(crate) enum Brought {
 }
 
 impl Errand {
-    pub(super) fn run(self, paths: &Paths, tpmmgr: &mut dyn Tpmmgr) -> Brought {
+    pub(crate) fn run(self, paths: &Paths, tpmmgr: &mut dyn Tpmmgr) -> Brought {
         match self {
             Self::Roots => Brought::Roots(tpmmgr.read_roots()),
             Self::Pcrs => Brought::Pcrs(tpmmgr.read_roots()),
@@ -69,7 +69,7 @@ impl Beginning {
         let (tpm, pcrs) = (TpmRoot(RootSecret::init(random)?), PcrsRoot(RootSecret::init(random)?));
         let keys = RootKeys::of(table.generation(), &tpm, Ok(&pcrs));
         write(paths, &mut table, &keys)?;
-        tpmmgr.define_roots(table.generation(), &tpm, &pcrs)?;
+        tpmmgr.define_roots(table.generation(), &tpm, &pcrs, None)?;
         Ok(ShareStore::open(keys, table))
     }
 }

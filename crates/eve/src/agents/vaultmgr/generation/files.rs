@@ -2,17 +2,19 @@
 //! of the one before it are overwritten then. What was kept aside is taken up where nothing in place opens: the TPM that it is of is back.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use disk::Folder;
 use fscrypt::scrub;
 use vault::ids::Generation;
 use vault::secret::TableKey;
-use vault::shares::{MAX_TABLE_BYTES, Table};
+use vault::shares::{MAX_TABLE_BYTES, Table, looks_whole};
 
+use crate::agents::vaultmgr::generation::change::on_disk;
 use crate::agents::vaultmgr::generation::roots::RootKeys;
 use crate::agents::vaultmgr::generation::shares::SharesError;
-use crate::agents::vaultmgr::hands::durable;
+use crate::agents::vaultmgr::hands::{durable, tree};
 use crate::agents::vaultmgr::paths::Paths;
 
 /// More tables than are ever lost.
@@ -22,12 +24,21 @@ const MAX_LOST: u32 = 1000;
 const BEGUN_ANEW: u64 = 1 << 32;
 
 pub(super) fn folders(paths: &Paths) -> Result<[Folder; 2], disk::Error> {
-    let open = |folder: &std::path::PathBuf| {
-        let folder = paths.disk().folder(folder)?;
-        folder.check_ours("the folder of the share table").map(|()| folder)
-    };
     let [first, second] = paths.tables();
-    Ok([open(&first)?, open(&second)?])
+    Ok([open(paths, &first)?, open(paths, &second)?])
+}
+
+/// Those that can be used: one at least, to read by.
+pub(super) fn usable_folders(paths: &Paths) -> Result<Vec<Folder>, disk::Error> {
+    match paths.tables().map(|folder| open(paths, &folder)) {
+        [Err(error), Err(_)] => Err(error),
+        opened => Ok(opened.into_iter().flatten().collect()),
+    }
+}
+
+fn open(paths: &Paths, folder: &Path) -> Result<Folder, disk::Error> {
+    let folder = paths.disk().folder(folder)?;
+    folder.check_ours("the folder of the share table").map(|()| folder)
 }
 
 /// A table that is authentic, with its bytes.
@@ -57,6 +68,13 @@ pub(super) fn in_place(paths: &Paths, generation: Generation, key: &TableKey) ->
 /// That, or where there is none the newest of those that were kept aside: the TPM that they are of is back.
 pub(super) fn newest(paths: &Paths, generation: Generation, key: &TableKey) -> Option<Read> {
     in_place(paths, generation, key).or_else(|| newest_of(aside(paths, generation), generation, key))
+}
+
+/// Whether a whole table lies in either place of any generation, whoever's it is. What the disk does not give is none.
+pub(super) fn has_whole(paths: &Paths) -> bool {
+    let files = on_disk(paths).into_iter().flat_map(|generation| paths.table(generation));
+    let read = |path: PathBuf| durable::read(&path, MAX_TABLE_BYTES).ok().flatten();
+    files.filter_map(read).any(|bytes| looks_whole(&bytes))
 }
 
 /// What was kept aside of a generation, in both places.
@@ -114,9 +132,21 @@ pub(super) fn write(paths: &Paths, table: &mut Table, keys: &RootKeys) -> Result
     table.follow(table.edition());
     let (name, bytes) = (Paths::table_name(table.generation()), table.encode(&keys.table));
     let folders = folders(paths)?;
-    let replaced = folders.iter().map(|folder| folder.replace(&name, &bytes));
-    scrub::scrub(replaced.collect::<Result<Vec<_>, _>>()?)?;
-    Ok(())
+    let replaced = folders.iter().map(|folder| folder.replace(&name, &bytes)).collect::<Result<Vec<_>, _>>();
+    replaced.and_then(scrub::scrub).map(drop).map_err(|error| with_path(paths, error))
+}
+
+/// A file that is not ours alone is told by its path: of the two that bear the name, that which has another.
+fn with_path(paths: &Paths, error: disk::Error) -> SharesError {
+    let disk::Error::Unsafe { name } = &error else { return error.into() };
+    let there =
+        |path: &PathBuf| path.symlink_metadata().is_ok_and(|found| !found.is_file() || found.nlink() > 1);
+    match paths.tables().map(|folder| folder.join(name)).into_iter().find(there) {
+        Some(path) => {
+            SharesError::TwoNames { shown: tree::shown(&path), persist: tree::shown(&paths.persist()) }
+        }
+        None => error.into(),
+    }
 }
 
 /// Both files, under names that are free in each place: what was kept aside before stays too. Returns an edition that no table of

@@ -1,9 +1,11 @@
-//! From what the TPM's NV and the disk hold at start to the share table in force. The judgement is pure; tpmmgr and the disk are
-//! asked through a trait and a closure. Roots and tables are written only when nothing that was made could hang on others.
+//! From what the TPM's NV and the disk hold at start to the share table in force: keys and tables beside what `vault::generations`
+//! judges. tpmmgr and the disk are asked through a trait and a closure.
 
 #[cfg(test)]
 mod tests;
 
+use attest::SessionKey;
+use vault::generations::{self, GenerationState, Pair, Root, TableFacts};
 use vault::ids::Generation;
 use vault::roots::{PcrsRoot, TpmRoot};
 use vault::secret::{EscrowKey, RootSecret, TableKey};
@@ -31,14 +33,18 @@ pub(crate) enum SlotContent {
 }
 
 impl SlotContent {
-    fn is_written(&self) -> bool {
-        matches!(self, Self::Root(_) | Self::PcrsMoved(_) | Self::Unsteady | Self::Damaged)
+    fn seen(&self) -> Root {
+        match self {
+            Self::Root(_) => Root::Read,
+            Self::PcrsMoved(_) | Self::Unsteady | Self::Damaged => Root::Shut,
+            Self::Absent | Self::Unwritten => Root::Unwritten,
+        }
     }
 }
 
 /// Whether any generation is written whole: then its share table was durable before it.
 pub(crate) fn any_written(sets: &[Slots]) -> bool {
-    sets.iter().any(Slots::is_written)
+    generations::any_written(&sets.iter().map(|set| set.pair(None)).collect::<Vec<_>>())
 }
 
 /// The two slots of one generation.
@@ -53,8 +59,10 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    fn is_written(&self) -> bool {
-        self.tpm.is_written() && self.pcrs.is_written()
+    fn pair(&self, table: Option<&Table>) -> Pair {
+        let facts = |table: &Table| TableFacts { barren: table.is_barren(), follows: table.follows() };
+        let (tpm, pcrs) = (self.tpm.seen(), self.pcrs.seen());
+        Pair { generation: self.generation, tpm, pcrs, table: table.map(facts) }
     }
 }
 
@@ -82,14 +90,15 @@ impl TpmmgrError {
 pub(crate) trait Tpmmgr {
     /// Reads all slots of ours.
     fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError>;
-    /// Whether both slots of another generation fit beside those that are there.
-    fn room(&mut self) -> Result<TpmRoom, TpmmgrError>;
-    /// Defines, writes and reads back both slots of a generation.
+    /// Whether both slots of another generation fit beside those that are there. `as_shown`: and the PCRs are those that this session's evidence showed.
+    fn room(&mut self, as_shown: Option<SessionKey>) -> Result<TpmRoom, TpmmgrError>;
+    /// Defines, writes and reads back both slots of a generation; the same of `as_shown`.
     fn define_roots(
         &mut self,
         generation: Generation,
         tpm: &TpmRoot,
         pcrs: &PcrsRoot,
+        as_shown: Option<SessionKey>,
     ) -> Result<(), TpmmgrError>;
     /// Undefines them.
     fn undefine_roots(&mut self, generation: Generation) -> Result<(), TpmmgrError>;
@@ -183,71 +192,62 @@ pub(crate) struct Lost {
     pub(crate) keep: Vec<Generation>,
 }
 
-impl Lost {
-    fn add(&mut self, set: &Slots, open: impl Fn(Generation, &TableKey) -> Option<Table>) {
-        let (generation, written) = (set.generation, set.pcrs.is_written());
-        match (keys(set), written) {
-            (Some(keys), true) => self.keys = self.keys.take().or(Some(keys)),
-            (Some(keys), false) => match open(generation, &keys.table) {
-                Some(table) if table.is_barren() => self.undefine.push(generation),
-                _ => self.keep.push(generation),
-            },
-            (None, true) => self.keep.push(generation),
-            (None, false) => self.undefine.push(generation),
-        }
+/// A pair of slots, with the keys and the table that it gives.
+struct Found {
+    pair: Pair,
+    keys: Option<RootKeys>,
+    table: Option<Table>,
+}
+
+impl Found {
+    fn of(set: &Slots, open: &impl Fn(Generation, &TableKey) -> Option<Table>) -> Self {
+        let keys = keys(set);
+        let table = keys.as_ref().and_then(|keys| open(set.generation, &keys.table));
+        Self { pair: set.pair(table.as_ref()), keys, table }
+    }
+
+    fn is_complete(&self, generation: Generation) -> bool {
+        self.pair.generation == generation && self.keys.is_some() && self.pair.pcrs != Root::Unwritten
+    }
+
+    fn beside(self) -> Beside {
+        Beside { generation: self.pair.generation, key: self.keys.map(|keys| keys.table) }
     }
 }
 
 /// Judges. `open` reads and authenticates the table of a generation; `has_vaults`: any vault or metadata is on the disk.
 ///
-/// In force is the highest generation whose `T` reads, whose table authenticates under it, and whose `P` is written.
-///
 /// # Errors
 /// It hangs on `has_vaults`, and that is not known.
 pub(crate) fn judge<E>(
-    mut sets: Vec<Slots>,
+    sets: &[Slots],
     open: impl Fn(Generation, &TableKey) -> Option<Table>,
     has_vaults: impl FnOnce() -> Result<bool, E>,
 ) -> Result<Generations, E> {
-    sets.sort_by_key(|set| std::cmp::Reverse(set.generation));
-    let complete = any_written(&sets);
-    let generations = sets.iter().map(|set| set.generation).collect();
-    if let Some((keys, table)) = sets.iter().find_map(|set| in_force(set, &open)) {
-        let left = sets.iter().filter(|set| is_left(set, &table)).map(beside).collect();
-        return Ok(Generations::InForce(keys, table, left));
-    }
-    if !complete && !has_vaults()? {
-        return Ok(Generations::Begin(generations));
-    }
-    let mut lost = Lost::default();
-    sets.iter().for_each(|set| lost.add(set, &open));
-    Ok(Generations::Lost(lost))
-}
-
-fn beside(set: &Slots) -> Beside {
-    Beside { generation: set.generation, key: keys(set).map(|keys| keys.table) }
-}
-
-fn in_force(set: &Slots, open: impl Fn(Generation, &TableKey) -> Option<Table>) -> Option<(RootKeys, Table)> {
-    let keys = keys(set).filter(|_| set.pcrs.is_written())?;
-    let table = open(keys.generation, &keys.table)?;
-    Some((keys, table))
-}
-
-/// Whether roots beside those in force are of a change of generation that was cut short. A table that was made by a change has all that
-/// the one before had, and nothing but a next change puts roots beside its own. Beside a table that was begun others may be kept, which
-/// were there before and shares may hang on: there what goes was written later, as its number says, or holds nothing.
-fn is_left(set: &Slots, table: &Table) -> bool {
-    let later = set.generation > table.generation();
-    let beside = set.generation != table.generation();
-    beside
-        && match (&set.tpm, &set.pcrs) {
-            _ if table.follows() => true,
-            (SlotContent::Root(_), _) => later,
-            (SlotContent::Absent | SlotContent::Unwritten, SlotContent::Root(_)) => later,
-            (SlotContent::Absent | SlotContent::Unwritten, pcrs) => !pcrs.is_written(),
-            _ => false,
+    let found: Vec<Found> = sets.iter().map(|set| Found::of(set, &open)).collect();
+    let standing = generations::judge(found.iter().map(|found| found.pair).collect(), has_vaults)?;
+    Ok(match standing {
+        GenerationState::InForce { generation, left } => in_force(found, generation, &left),
+        GenerationState::Lost(lost) => {
+            let is = |found: &Found| lost.complete.is_some_and(|complete| found.is_complete(complete));
+            let keys = found.into_iter().find(is).and_then(|found| found.keys);
+            Generations::Lost(Lost { keys, undefine: lost.undefine, keep: lost.keep })
         }
+        GenerationState::Begin(undefine) => Generations::Begin(undefine),
+    })
+}
+
+fn in_force(found: Vec<Found>, generation: Generation, left: &[Generation]) -> Generations {
+    let (mut own, others): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|found| found.is_complete(generation));
+    let beside = others.into_iter().filter(|found| left.contains(&found.pair.generation)).map(Found::beside);
+    match own.pop() {
+        Some(Found { keys: Some(keys), table: Some(table), .. }) => {
+            Generations::InForce(keys, table, beside.collect())
+        }
+        // What is in force has both; were it not so, nothing would be concluded but that nothing opens.
+        _ => Generations::Lost(Lost::default()),
+    }
 }
 
 fn keys(set: &Slots) -> Option<RootKeys> {

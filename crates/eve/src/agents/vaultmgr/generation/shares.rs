@@ -1,7 +1,7 @@
 //! The share table, beside the keys that open it. It lies twice on the disk, as key files do: of two authentic files the newer counts,
 //! and what is damaged, absent or older is written anew from it. Each change is written whole and durable in both places before it
 //! counts here, and the bytes of the table before it are overwritten: a share that was dropped, or sealed less strictly, is not left
-//! in freed blocks.
+//! in freed blocks. A table on the disk that is newer than what is known here is not written over.
 
 mod error;
 
@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use fscrypt::scrub;
 use vault::condition::{Escrow, Node, Past, ShareKey, TableSeen, TpmSeen};
+use vault::generations::unused;
 use vault::ids::{Generation, VaultId};
 use vault::lease::SinceBoot;
 use vault::secret::TpmShare;
@@ -18,7 +19,9 @@ use vault::shares::{Dropped, Mark, Nonce, OpenError, RootPin, ShareEntry, Table}
 
 use crate::agents::vaultmgr::generation::change::{self, Left};
 use crate::agents::vaultmgr::generation::errands::Beginning;
-use crate::agents::vaultmgr::generation::files::{folders, heal, keep_aside, newest, write};
+use crate::agents::vaultmgr::generation::files::{
+    has_whole, heal, in_place, keep_aside, newest, usable_folders, write,
+};
 use crate::agents::vaultmgr::generation::roots::{Generations, Lost, NoPcrs, RootKeys, Slots, judge};
 use crate::agents::vaultmgr::generation::tried::TriedVsk;
 use crate::agents::vaultmgr::generation::upcoming::Made;
@@ -44,6 +47,8 @@ pub(crate) struct ShareStore {
     pub(super) rescued: bool,
     /// An errand is out that the table has to stay for as it is.
     pub(super) lent: bool,
+    /// A newer table was seen on the disk than what is known here.
+    overtaken: bool,
 }
 
 /// What the roots and the disk say.
@@ -57,7 +62,7 @@ pub(super) enum Judged {
 
 /// To open needs no write: a disk that takes none shuts nothing. Whoever writes a table sweeps again.
 fn sweep(paths: &Paths) -> Result<(), SharesError> {
-    for folder in folders(paths)? {
+    for folder in usable_folders(paths)? {
         if let Err(error) = scrub::sweep(&folder) {
             tracing::warn!(
                 "what a cut left beside the share table stays: {}",
@@ -91,7 +96,7 @@ impl ShareStore {
     ) -> Result<Judged, SharesError> {
         sweep(paths)?;
         let open = |generation, key: &_| newest(paths, generation, key).map(|(table, _)| table);
-        Ok(match judge(sets, open, has_vaults)? {
+        Ok(match judge(&sets, open, has_vaults)? {
             Generations::InForce(keys, table, roots) => {
                 let taken = !heal(paths, &keys);
                 let left = change::left(paths, &table, &roots);
@@ -129,7 +134,9 @@ impl ShareStore {
         paths: &Paths,
         lost: &[VaultId],
     ) -> Result<Option<Beginning>, SharesError> {
-        let generation = self.keys.as_ref().map_or_else(|| self.unused(paths), |keys| Ok(keys.generation))?;
+        let of_keys = self.keys.as_ref().map(|keys| keys.generation);
+        let generation = of_keys.or_else(|| unused(change::on_disk(paths), &self.keep));
+        let generation = generation.ok_or(SharesError::NoPlace)?;
         let begun = if self.keys.is_some() { Table::in_place_of_lost } else { Table::new };
         let mut table = begun(generation);
         lost.iter().try_for_each(|id| table.add_lost(*id))?;
@@ -142,15 +149,9 @@ impl ShareStore {
         Ok(None)
     }
 
-    /// A generation above all that a file or a root is of, whose place in the TPM, one for odd and one for even ones, is free. So what is above
-    /// the one in force later is of a change that was cut short.
-    fn unused(&self, paths: &Paths) -> Result<Generation, SharesError> {
-        let place = |generation: &Generation| generation.0 % 2;
-        let free = |generation: &Generation| !self.keep.iter().any(|kept| place(kept) == place(generation));
-        let there = change::on_disk(paths).into_iter().chain(self.keep.iter().copied()).max();
-        let first = there.map_or(Some(Generation::FIRST), Generation::after);
-        let both = [first, first.and_then(Generation::after)];
-        both.into_iter().flatten().find(free).ok_or(SharesError::NoPlace)
+    /// Whether none of this TPM's roots opens a table, and a whole one lies on the disk: that may be another TPM's.
+    pub(crate) fn may_be_anothers(&self, paths: &Paths) -> bool {
+        self.table.is_none() && has_whole(paths)
     }
 
     /// Whether the table is open.
@@ -225,7 +226,7 @@ impl ShareStore {
     pub(crate) fn past(&self, setback: bool) -> Past {
         let dropped = self.table.as_ref().is_some_and(Table::has_dropped);
         let (rescued, next) = (self.rescued, self.how_far());
-        Past { dropped, others: !self.left.is_empty(), rescued, setback, next }
+        Past { dropped, others: !self.left.is_empty(), rescued, setback, next, ..Past::NOTHING }
     }
 
     /// The generation in force, while its table is open.
@@ -309,6 +310,25 @@ impl ShareStore {
         Ok(())
     }
 
+    /// What lies on the disk is to be read anew: it is newer than what is known here.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        self.overtaken
+    }
+
+    /// Whoever else wrote the table knew shares that are not known here: written over they would be lost.
+    pub(super) fn check_newest(&mut self, paths: &Paths) -> Result<(), SharesError> {
+        let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Err(SharesError::NoRoot) };
+        let known = table.edition();
+        let there = in_place(paths, keys.generation, &keys.table).map(|(table, _)| table.edition());
+        match there.filter(|there| *there > known) {
+            Some(there) => {
+                self.overtaken = true;
+                Err(SharesError::Overtaken { there, known })
+            }
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn change(
         &mut self,
         paths: &Paths,
@@ -321,6 +341,7 @@ impl ShareStore {
             return Err(SharesError::Leftovers);
         }
         self.clear_its_place(paths)?;
+        self.check_newest(paths)?;
         let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Err(SharesError::NoRoot) };
         let mut changed = table.clone();
         change(&mut changed, keys)?;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use vault::condition;
+use vault::escrow::rescue::{Hanging, Lack};
 use vault::escrow::{Bundle, VaultFiles};
 use vault::ids::{DeviceKey, VaultId};
 use vault::roots::{PcrsRoot, TpmRoot, Vsk};
@@ -41,7 +42,8 @@ impl ShareStore {
     pub(super) fn make_upcoming(&self) -> Result<Made, SharesError> {
         let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Err(SharesError::NoRoot) };
         let (tpm, pcrs) = (TpmRoot(RootSecret::init(random)?), PcrsRoot(RootSecret::init(random)?));
-        let (old, new) = (both(keys)?, [tpm.vsk(), pcrs.vsk()]);
+        let new = [tpm.vsk(), pcrs.vsk()];
+        let old = both(keys, table, &new[1])?;
         let nonces = (0..table.share_count()).map(|_| nonce()).collect::<Result<Vec<Nonce>, _>>()?;
         let next = table.next(old, BySeal { tpm: &new[0], pcrs: &new[1] }, nonces)?;
         let keys = RootKeys::of(next.generation(), &tpm, Ok(&pcrs));
@@ -108,14 +110,15 @@ impl ShareStore {
         self.table.as_ref().is_some_and(Table::is_escrowed)
     }
 
-    /// Whether the root that is bound to PCRs is wanted back from escrow: PCRs moved, or its place in the TPM is damaged, and something hangs on it.
-    pub(crate) fn wants_rescue(&self) -> bool {
-        let Some(table) = &self.table else { return false };
-        match self.without_pcrs() {
-            Some(NoPcrs::Moved(_)) => table.has_dropped() || table.has_any(Seal::Pcrs),
-            Some(NoPcrs::Unreadable) => table.has_any(Seal::Pcrs),
-            Some(NoPcrs::Unsteady) | None => false,
-        }
+    /// Why the root that is bound to PCRs is not at hand, and what hangs on it; nothing while the table is lost.
+    pub(crate) fn lack(&self) -> Option<(Option<Lack>, Hanging)> {
+        let table = self.table.as_ref()?;
+        let lack = self.without_pcrs().map(|why| match why {
+            NoPcrs::Moved(_) => Lack::Moved,
+            NoPcrs::Unsteady => Lack::Unsteady,
+            NoPcrs::Unreadable => Lack::Unreadable,
+        });
+        Some((lack, Hanging { dropped: table.has_dropped(), shares: table.has_any(Seal::Pcrs) }))
     }
 
     /// Takes it back: what it sealed opens, and it is bound to this boot with the next generation.
@@ -137,7 +140,11 @@ impl ShareStore {
     }
 }
 
-fn both(keys: &RootKeys) -> Result<BySeal<&Vsk>, SharesError> {
-    let pcrs = keys.pcrs.as_deref().map_err(|_| SharesError::NoRoot)?;
+/// The keys that open the table's shares. Where none is sealed to PCRs no key opens any there, and `any` does.
+fn both<'a>(keys: &'a RootKeys, table: &Table, any: &'a Vsk) -> Result<BySeal<&'a Vsk>, SharesError> {
+    let pcrs = match keys.pcrs.as_deref() {
+        Err(_) if !table.has_any(Seal::Pcrs) => any,
+        pcrs => pcrs.map_err(|_| SharesError::NoRoot)?,
+    };
     Ok(BySeal { tpm: &keys.tpm, pcrs })
 }

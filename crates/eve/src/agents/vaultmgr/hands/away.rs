@@ -1,28 +1,31 @@
-//! A disk of persist that is not there: an empty folder stands where it should be mounted. Taken for the disk, that folder would tell
-//! that every vault is lost, and a vault made anew on it would lie on another disk.
-//!
-//! That a folder looks like one proves nothing: a node may keep its vaults in a folder of another filesystem. The TPM tells them apart,
-//! for its roots are written after the share table is durable (`generation::shares`). Not covered: a node without a TPM, or whose TPM
-//! was cleared, is taken for new; and where another filesystem is mounted, all vaults are told as missing, as on a new disk.
+//! A disk of persist that is not there, as it is looked at and told. Whether it is there is decided in [`vault::condition::DiskThere`].
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use vault::condition::PlaceSeen;
 
 use crate::agents::vaultmgr::hands::{mounts, tree};
 use crate::agents::vaultmgr::paths::Paths;
 
-/// Whether persist is no mount point, and neither share tables nor key files lie in it. What can't be looked at is not nothing.
-pub(crate) fn looks_away(paths: &Paths) -> bool {
+/// What is seen at the path of persist. What lies on a filesystem that is mounted there is not looked at.
+pub(crate) fn seen(paths: &Paths) -> PlaceSeen {
+    let is_mounted = mounts::is_mount_point(&paths.persist());
+    PlaceSeen { is_mounted, holds: if is_mounted { None } else { holds(paths) } }
+}
+
+/// Whether share tables or key files lie there, where that can be looked at.
+fn holds(paths: &Paths) -> Option<bool> {
     let policies = paths.persist().join(".fscrypt/policies");
-    let empty = |folder: &Path| disk::entries(folder).is_ok_and(|entries| entries.is_empty());
-    !mounts::is_mount_point(&paths.persist())
-        && paths.tables().iter().chain([&policies]).all(|folder| empty(folder))
+    let any = |folder: &PathBuf| disk::entries(folder).map(|entries| !entries.is_empty()).ok();
+    let all: Option<Vec<bool>> = paths.tables().iter().chain([&policies]).map(any).collect();
+    all.map(|each| each.contains(&true))
 }
 
 /// Whether the disk should be left alone until more is known: it looks away, and this node was installed with a TPM.
 pub(crate) fn is_suspected(root: &Path) -> bool {
     let installed = fs::metadata(crate::paths::ek_pin(root)).is_ok_and(|pin| pin.len() > 0);
-    installed && looks_away(&Paths::new(root))
+    installed && seen(&Paths::new(root)).looks_away()
 }
 
 /// What is, and what to do.
@@ -33,9 +36,15 @@ pub(crate) fn words(paths: &Paths) -> String {
     )
 }
 
-/// The same of one that went while eve runs.
+/// The same of one that went while eve runs. One that was plugged in anew is another device to the kernel, and what is held of the first leads to
+/// nothing of it.
 pub(crate) fn went(paths: &Paths) -> String {
     let persist = tree::shown(&paths.persist());
+    if mounts::is_mount_point(&paths.persist()) && holds(paths) == Some(true) {
+        return format!(
+            "the disk of persist went away while eve runs, and the one with vaults that is mounted at {persist} now is another device to the kernel: plugged in anew, or another disk; vaults are shown as they were, nothing is made or deleted, and only locks are carried out. Start eve again, and it goes on with this one; if it is not the disk that belongs there, mount that first"
+        );
+    }
     format!(
         "the disk of persist went away while eve runs: another filesystem lies at {persist} now, or none can be looked at; vaults are shown as they were, nothing is made or deleted, and only locks are carried out. Mount the disk there again, and eve goes on by itself; where it was pulled out meanwhile, or to go on with another one, start eve again"
     )
@@ -52,6 +61,7 @@ mod tests {
     fn an_empty_folder_is_told_from_a_disk() {
         let dir = tempfile::tempdir().expect("a directory");
         let (root, paths) = (dir.path(), Paths::new(dir.path()));
+        let looks_away = |paths: &Paths| seen(paths).looks_away();
         assert!(looks_away(&paths), "not even a folder");
         fs::create_dir_all(paths.persist().join("status")).expect("makes");
         fs::create_dir_all(paths.vaults().join(".new")).expect("makes");

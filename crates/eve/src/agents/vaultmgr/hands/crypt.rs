@@ -31,7 +31,6 @@ pub(crate) enum CopyRead {
     Whole {
         /// What the protector's name says.
         hint: Hint,
-        /// The content key's identifier.
         key: KeyId,
         /// How it encrypts, when that is one of ours.
         encryption: Option<Encryption>,
@@ -49,6 +48,8 @@ pub(crate) enum Found {
     Nothing,
     /// No directory on the persist filesystem.
     Stranger,
+    /// Something is mounted there, or on the way there, and was not entered.
+    Covered,
     /// A directory without a policy.
     Plain {
         /// Without entries too.
@@ -56,7 +57,6 @@ pub(crate) enum Found {
     },
     /// A directory under a v2 policy.
     Policy {
-        /// The policy's key.
         key: KeyId,
         /// Its modes, when they are ones of ours.
         encryption: Option<Encryption>,
@@ -172,6 +172,10 @@ pub(crate) trait Crypt {
 
     /// What stands at a path.
     fn find(&self, path: &Path) -> Result<Found, CryptError>;
+    /// Whether key files of another vault name this key.
+    fn is_named_by_another(&self, _vault: VaultId, _key: KeyId) -> bool {
+        false
+    }
     /// The kernel's word on a key.
     fn key(&self, key: KeyId) -> Result<Key, CryptError>;
     /// Unwraps the content key and gives it to the kernel, which must call it by the identifier in the metadata.
@@ -221,6 +225,16 @@ pub(crate) trait Crypt {
     /// The time since the boot, suspends counted.
     fn since_boot(&self) -> SinceBoot {
         since_boot()
+    }
+
+    /// What of the places of key files, and of our other folders, can't be used, in words for people.
+    fn unusable(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// That bytes of a vault's key files which are in force no more could not be wiped, and what to do, in words for people.
+    fn unwiped(&self, _vault: VaultId) -> Option<String> {
+        None
     }
 
     /// Where overwritten metadata may have left copies, in words for people.

@@ -5,15 +5,18 @@
 mod ages;
 mod brought_back;
 mod files;
+mod forgetting;
+mod looking;
 mod opening;
 mod others;
 mod part;
 mod parts;
+mod places;
 mod recovery;
 mod space;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -35,25 +38,32 @@ use vault::space::{Space, StorageLimit};
 
 use crate::agents::vaultmgr::generation::shares::random;
 use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, MetaPlace};
-use crate::agents::vaultmgr::hands::label;
-use crate::agents::vaultmgr::hands::tree::{self, Work};
+use crate::agents::vaultmgr::hands::{label, prepare};
 use crate::agents::vaultmgr::paths::Paths;
 use files::{Names, mended};
-use parts::{encryption, iv, modes, probe, wipe, wipe_all, wrapping_key, write};
+use parts::{encryption, iv, modes, probe, wrapping_key, write};
+use places::Unusable;
 
 /// One filesystem.
 #[derive(Debug)]
 pub(crate) struct Kernel {
+    paths: Paths,
     disk: Disk,
     persist: PathBuf,
     mount: File,
     device: u64,
     vaults: PathBuf,
     metas: PathBuf,
-    first: MetaDir,
+    first: Result<MetaDir, Unusable>,
     names: BTreeMap<VaultId, Names>,
     /// Files that a key has opened: these may be written over others that read as well.
     proved: BTreeMap<VaultId, KeyFiles>,
+    /// Vaults whose key files were to be wiped, and are not yet.
+    unwiped: BTreeSet<VaultId>,
+    /// Where bytes of key files lie that are in force no more, and could not be wiped.
+    left: BTreeMap<VaultId, Vec<PathBuf>>,
+    /// Which of our other folders can't be used, in words.
+    unusable: Vec<String>,
     /// Recovery keys, encrypted.
     ages: ages::AgeFiles,
     /// The policy's file of the vault that was opened last, until its key is given to the kernel.
@@ -76,17 +86,14 @@ impl Kernel {
         let mount = File::open(paths.persist()).map_err(failed("opening the persist filesystem"))?;
         let device = mount.metadata().map_err(failed("looking at the persist filesystem"))?.dev();
         let disk = paths.disk().clone();
-        let first = MetaDir::create(&disk, &paths.persist().join(".fscrypt"));
-        let first = first.map_err(failed("opening .fscrypt"))?;
-        if let Err(error) = first.sweep() {
-            // It is swept again at each write, and the vaults open without.
-            tracing::error!(error = %crate::agents::vaultmgr::chain(&error), "sweeping .fscrypt");
-        }
+        let first = places::open_first(&disk, &paths.persist().join(".fscrypt"));
+        let stamp = first.as_ref().ok().and_then(MetaDir::stamp);
         let (vaults, metas) = (paths.vaults(), paths.metas());
-        let (names, proved, stamp, able) = (BTreeMap::new(), BTreeMap::new(), first.stamp(), Vec::new());
+        let (names, proved, able) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let (residue, opened) = (fscrypt::scrub::residue(&mount), RefCell::default());
         let (persist, ages) = (paths.persist(), ages::AgeFiles::open(&disk, paths.recoveries()));
         let mut kernel = Self {
+            paths: paths.clone(),
             disk,
             persist,
             mount,
@@ -96,13 +103,17 @@ impl Kernel {
             first,
             names,
             proved,
+            unwiped: BTreeSet::new(),
+            left: BTreeMap::new(),
+            unusable: prepare::own_folders(paths),
             ages,
             opened,
             stamp,
             able,
             residue,
         };
-        kernel.read_names().map_err(failed("listing metadata"))?;
+        kernel.read_names();
+        kernel.read_unwiped();
         Ok(kernel)
     }
 
@@ -158,19 +169,6 @@ impl Kernel {
         }
         Ok(())
     }
-
-    fn look(&self, path: &Path) -> Result<PathKind, CryptError> {
-        fscrypt::look(path, self.device).map_err(failed("looking at a vault's place"))
-    }
-}
-
-impl Kernel {
-    fn not_opened(&self, vault: VaultId, error: &MetaError) -> CryptError {
-        CryptError::new(format!(
-            "opening the second copy of the key files: {error}; give {} and what is in it back to root alone (mode 700), or remove it",
-            tree::shown(&self.metas.join(vault.to_string()))
-        ))
-    }
 }
 
 impl Crypt for Kernel {
@@ -182,6 +180,7 @@ impl Crypt for Kernel {
 
     fn read(&self, vault: VaultId, place: MetaPlace) -> Result<CopyRead, CryptError> {
         match self.files(vault, place) {
+            Ok(all) if all.is_empty() && self.has_unwiped(vault, place) => Ok(CopyRead::Damaged),
             Ok(all) if all.is_empty() => Ok(CopyRead::Absent),
             Ok(all) => Ok(self.whole_copy(vault, place, &all)),
             Err(error @ MetaError::Io { .. }) => Err(CryptError::because("reading metadata", error)),
@@ -208,7 +207,7 @@ impl Crypt for Kernel {
         let names = self.names.entry(vault).or_default();
         names.protectors.insert(files.protector.descriptor());
         names.policies.insert(files.policy.policy().identifier);
-        write(&self.first, &files)?;
+        write(self.first().map_err(failed("writing metadata"))?, &files)?;
         write(&self.make_second(vault)?, &files)?;
         self.proved.insert(vault, files);
         Ok(protector)
@@ -256,8 +255,9 @@ impl Crypt for Kernel {
         self.name_in_both(vault, protector)?;
         let name = label::write(vault, name);
         let file = key_files::rewrap(protector, &wrapping_key(secret), &name, iv()?);
-        let rewrapped = fscrypt::rewrap_both(&[&self.first, &second], &file);
-        self.residue = rewrapped.map_err(failed("re-wrapping the protector"))?.or(self.residue);
+        let rewrapped = self.first().and_then(|first| fscrypt::rewrap_both(&[first, &second], &file));
+        self.note_left(vault);
+        self.residue = rewrapped.map_err(|error| self.not_rewrapped(vault, error))?.or(self.residue);
         self.proved.entry(vault).and_modify(|files| files.protector = file);
         Ok(())
     }
@@ -276,31 +276,7 @@ impl Crypt for Kernel {
     }
 
     fn forget(&mut self, vault: VaultId) -> Result<(), CryptError> {
-        self.ages.forget(vault).map_err(failed("wiping the recovery key"))?;
-        let Some(names) = self.names.get(&vault).cloned() else { return Ok(()) };
-        self.proved.remove(&vault);
-        self.opened.take();
-        // One that can't be opened is there all the same, with its keys: it is not removed unwiped, and while it is there the first is what tells
-        // whose it is.
-        let second = match self.second(vault) {
-            Err(MetaError::Absent { .. }) => None,
-            second => Some(second.map_err(|error| self.not_opened(vault, &error))?),
-        };
-        let doomed = self.doomed(vault, names, second.as_ref()).map_err(failed("listing metadata"))?;
-        wipe(&self.first, &doomed).map_err(failed("wiping metadata"))?;
-        second.map_or(Ok(()), |second| wipe_all(&second, &doomed)).map_err(failed("wiping metadata"))?;
-        let folder = self.metas.join(vault.to_string());
-        // What is left there is of a copy of which a part is gone.
-        let wiped = tree::wipe(&folder, &Work::default());
-        let wiped = wiped.map_err(failed("removing the folder of the second copy"))?;
-        if !wiped.left.is_empty() {
-            return Err(CryptError::new(format!(
-                "of the second copy of the key files these can't be wiped: {}",
-                wiped.left
-            )));
-        }
-        self.names.remove(&vault);
-        Ok(())
+        self.forget_all(vault)
     }
 
     fn recovery(&self, vault: VaultId, named: bool) -> Recovery {
@@ -349,22 +325,18 @@ impl Crypt for Kernel {
     }
 
     fn stirred(&mut self) -> bool {
-        let now = self.first.stamp();
-        std::mem::replace(&mut self.stamp, now) != now || now.is_none()
+        let mended = self.mend_places();
+        let Ok(first) = &self.first else { return mended };
+        let now = first.stamp();
+        std::mem::replace(&mut self.stamp, now) != now || now.is_none() || mended
     }
 
     fn find(&self, path: &Path) -> Result<Found, CryptError> {
-        Ok(match self.look(path)? {
-            PathKind::Nothing => Found::Nothing,
-            PathKind::Stranger => Found::Stranger,
-            PathKind::Encrypted(_, Policy { identifier, modes }) => {
-                Found::Policy { key: KeyId(identifier.0), encryption: encryption(modes) }
-            }
-            PathKind::Plain(_) => {
-                let mut entries = std::fs::read_dir(path).map_err(failed("listing a directory"))?;
-                Found::Plain { empty: entries.next().is_none() }
-            }
-        })
+        self.found_at(path)
+    }
+
+    fn is_named_by_another(&self, vault: VaultId, key: KeyId) -> bool {
+        self.names.iter().any(|(id, names)| *id != vault && names.policies.contains(&KeyIdentifier(key.0)))
     }
 
     fn key(&self, key: KeyId) -> Result<Key, CryptError> {
@@ -432,6 +404,15 @@ impl Crypt for Kernel {
 
     fn is_alike(&self, one: &VaultFiles, other: &VaultFiles) -> bool {
         brought_back::is_alike(one, other)
+    }
+
+    fn unusable(&self) -> Vec<String> {
+        let first = self.first.as_ref().err().map(ToString::to_string);
+        first.into_iter().chain(self.unusable.iter().cloned()).collect()
+    }
+
+    fn unwiped(&self, vault: VaultId) -> Option<String> {
+        self.words_of_left(vault)
     }
 
     fn residue(&self) -> Option<&'static str> {

@@ -1,5 +1,6 @@
 //! What touches kernel, metadata and users' files. Nothing is decided here.
 
+pub(crate) mod alone;
 pub(crate) mod away;
 pub(crate) mod crypt;
 pub(crate) mod durable;

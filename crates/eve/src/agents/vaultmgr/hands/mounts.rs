@@ -1,12 +1,15 @@
 //! The kernel's tables of mounts, one for each mount namespace (proc_pid_mountinfo(5)). What is mounted in a tree belongs to somebody
 //! else, and a part of a tree that is mounted elsewhere leads into it by another way.
 
-use std::ffi::OsString;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+/// Kinds of filesystems that a server answers for, when it likes.
+const REMOTE: [&str; 10] = ["9p", "afs", "ceph", "cifs", "gfs2", "nfs", "nfs4", "ocfs2", "smb3", "virtiofs"];
 /// Longest table that is read, in bytes.
 const MAX_TABLE: u64 = 4 << 20;
 
@@ -19,7 +22,11 @@ pub(crate) fn none_at(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?.join(path.file_name().ok_or(io::ErrorKind::InvalidInput)?),
     };
-    if Table::read(Path::new("/proc/self/mountinfo"))?.0.iter().any(|mount| mount.point.starts_with(&real)) {
+    if Table::read(Path::new("/proc/self/mountinfo"))?
+        .mounts
+        .iter()
+        .any(|mount| mount.point.starts_with(&real))
+    {
         return Err(io::Error::new(
             io::ErrorKind::ResourceBusy,
             "something is mounted inside; unmount it first",
@@ -32,7 +39,7 @@ pub(crate) fn none_at(path: &Path) -> io::Result<()> {
 pub(crate) fn is_mount_point(path: &Path) -> bool {
     let Ok(real) = fs::canonicalize(path) else { return false };
     let table = Table::read(Path::new("/proc/self/mountinfo"));
-    table.map_or(true, |table| table.0.iter().any(|mount| mount.point == real))
+    table.map_or(true, |table| table.mounts.iter().any(|mount| mount.point == real))
 }
 
 /// What a path lies on.
@@ -82,6 +89,11 @@ pub(crate) struct FilePlace {
 }
 
 impl FilePlace {
+    /// What has this name in it, whatever is mounted there.
+    pub(crate) fn of_name(&self, name: &OsStr) -> Self {
+        Self { device: self.device.clone(), path: self.path.join(name) }
+    }
+
     fn is_in(&self, whole: &Self) -> bool {
         self.device == whole.device && self.path.starts_with(&whole.path)
     }
@@ -101,15 +113,32 @@ struct Mount {
     options: OsString,
 }
 
-/// The mounts of one namespace, later ones over earlier ones.
+/// The mounts of one namespace, later ones over earlier ones. Any user makes as many as the kernel lets him, so none is looked for one by one.
 #[derive(Debug)]
-pub(crate) struct Table(Vec<Mount>);
+pub(crate) struct Table {
+    mounts: Vec<Mount>,
+    by_id: HashMap<String, usize>,
+    /// The last at each point.
+    by_point: HashMap<PathBuf, usize>,
+}
 
 impl Table {
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
-        let mut bytes = Vec::new();
-        fs::File::open(path)?.take(MAX_TABLE).read_to_end(&mut bytes)?;
-        Ok(Self(bytes.split(|byte| *byte == b'\n').filter_map(parse).collect()))
+        Self::read_until(path, &|| false)
+    }
+
+    /// The same, but what comes when it is late is missing.
+    pub(crate) fn read_until(path: &Path, late: &dyn Fn() -> bool) -> io::Result<Self> {
+        let lines = BufReader::new(fs::File::open(path)?.take(MAX_TABLE)).split(b'\n');
+        let in_time = lines.take_while(|_| !late());
+        let mounts = in_time.filter_map(|line| line.map(|line| parse(&line)).transpose());
+        mounts.collect::<io::Result<_>>().map(Self::of)
+    }
+
+    fn of(mounts: Vec<Mount>) -> Self {
+        let by_id = mounts.iter().enumerate().map(|(at, mount)| (mount.id.clone(), at)).collect();
+        let by_point = mounts.iter().enumerate().map(|(at, mount)| (mount.point.clone(), at)).collect();
+        Self { mounts, by_id, by_point }
     }
 
     /// What a path of this namespace is. No link in it is followed, for nothing is looked up.
@@ -118,28 +147,34 @@ impl Table {
     }
 
     fn mount_of(&self, path: &Path) -> Option<&Mount> {
-        let mounts = self.0.iter().filter(|mount| path.starts_with(&mount.point));
-        mounts.max_by_key(|mount| mount.point.as_os_str().len())
+        path.ancestors().find_map(|point| self.by_point.get(point)).map(|at| &self.mounts[*at])
     }
 
-    /// How something in this namespace holds a part of this place; none when nothing does.
-    pub(crate) fn holds(&self, whole: &FilePlace) -> Option<&'static str> {
-        let own = |mount: &Mount| mount.of.is_in(whole);
-        if self.0.iter().any(own) {
+    /// How something in this namespace holds a part of this place; none when nothing does, or it is late.
+    pub(crate) fn holds(&self, whole: &FilePlace, late: &dyn Fn() -> bool) -> Option<&'static str> {
+        let in_time = || self.mounts.iter().take_while(|_| !late());
+        if in_time().any(|mount| mount.of.is_in(whole)) {
             return Some("a mount of a part of it (umount)");
         }
-        if self.0.iter().any(|mount| self.stands_in(mount, whole)) {
+        if in_time().any(|mount| self.stands_in(mount, whole)) {
             return Some("a mount inside it (umount)");
         }
-        let layers = self.0.iter().filter(|mount| mount.kind == "overlay").flat_map(Mount::layers);
-        let mut places = layers.filter_map(|layer| self.place(&layer));
+        let layers = in_time().filter(|mount| mount.kind == "overlay").flat_map(Mount::layers);
+        let mut places = layers.take_while(|_| !late()).filter_map(|layer| self.place(&layer));
         places.any(|place| place.is_in(whole)).then_some("an overlay with a layer in it (umount)")
     }
 
     /// Whether the directory that it is mounted on is in this place.
     fn stands_in(&self, mount: &Mount, whole: &FilePlace) -> bool {
-        let parent = self.0.iter().find(|parent| parent.id == mount.parent && parent.id != mount.id);
+        let parent = self.by_id.get(&mount.parent).map(|at| &self.mounts[*at]);
+        let parent = parent.filter(|parent| parent.id != mount.id);
         parent.and_then(|parent| parent.inner(&mount.point)).is_some_and(|point| point.is_in(whole))
+    }
+
+    /// Whether whoever asks for this path may wait for a server, or for a process. Its mount is found by the path alone.
+    pub(crate) fn may_wait(&self, path: &Path) -> bool {
+        let waits = |kind: &str| kind.starts_with("fuse") || REMOTE.contains(&kind);
+        self.mount_of(path).is_some_and(|mount| waits(&mount.kind))
     }
 
     /// Whether a path of this namespace, as somebody gave it to the kernel, is in this place.
@@ -209,7 +244,7 @@ mod tests {
     use super::*;
 
     fn table(lines: &str) -> Table {
-        Table(lines.lines().filter_map(|line| parse(line.as_bytes())).collect())
+        Table::of(lines.lines().filter_map(|line| parse(line.as_bytes())).collect())
     }
 
     #[test]
@@ -217,7 +252,7 @@ mod tests {
         let table = table(
             "22 1 0:5 / /proc rw - proc proc rw\n30 22 7:0 /a /mnt/with\\040space\\134 rw - ext4 x rw\n",
         );
-        let points: Vec<_> = table.0.iter().map(|mount| mount.point.as_path()).collect();
+        let points: Vec<_> = table.mounts.iter().map(|mount| mount.point.as_path()).collect();
         assert_eq!(points, [Path::new("/proc"), Path::new("/mnt/with space\\")]);
     }
 
@@ -249,8 +284,62 @@ mod tests {
         ] {
             let lines =
                 format!("1 0 8:1 / / rw - ext4 a rw\n2 1 7:0 / /node/persist rw - ext4 b rw\n{line}\n");
-            assert_eq!(table(&lines).holds(&vault).is_some(), holds, "{line}");
+            assert_eq!(table(&lines).holds(&vault, &|| false).is_some(), holds, "{line}");
         }
+    }
+
+    /// The innermost mount counts, and of those at one point the last.
+    #[test]
+    fn a_path_lies_on_the_innermost_and_last_mount() {
+        let table = table(
+            "1 0 8:1 / / rw - ext4 a rw\n2 1 8:2 / /m rw - ext4 b rw\n3 2 8:3 / /m rw - ext4 c rw\n4 3 8:4 / /m/n rw - ext4 d rw\n",
+        );
+        for (path, device) in
+            [("/", "8:1"), ("/mm", "8:1"), ("/m", "8:3"), ("/m/o/p", "8:3"), ("/m/n/o", "8:4")]
+        {
+            assert_eq!(
+                table.place(Path::new(path)).map(|place| place.device).as_deref(),
+                Some(device),
+                "{path}"
+            );
+        }
+    }
+
+    /// TH-3: a search waits for no server, and for no process of anybody's.
+    #[test]
+    fn a_path_for_which_one_may_wait_is_told_without_asking_for_it() {
+        let table = table(
+            "1 0 8:1 / / rw - ext4 a rw\n2 1 0:9 / /share rw - nfs4 s:/ rw\n3 1 0:8 / /home/a rw - fuse.sshfs s rw\n4 2 8:3 / /share/in rw - ext4 c rw\n",
+        );
+        for (path, waits) in [
+            ("/image", false),
+            ("/share/image", true),
+            ("/share/in/image", false),
+            ("/home/a/i (deleted)", true),
+        ] {
+            assert_eq!(table.may_wait(Path::new(path)), waits, "{path}");
+        }
+    }
+
+    /// TH-3: any user makes mounts by the thousand; a search among them ends when it is late.
+    #[test]
+    fn a_search_among_many_mounts_ends_when_it_is_late() {
+        let lines: String = (1..=1000)
+            .map(|id| format!("{id} 0 0:9 / /m/{id} rw - overlay overlay rw,upperdir=/m/{id}\n"))
+            .collect();
+        let whole = FilePlace { device: "7:0".into(), path: "/v".into() };
+        let asked = std::cell::Cell::new(0);
+        let late = || {
+            asked.set(asked.get() + 1);
+            asked.get() > 20
+        };
+        assert_eq!(table(&lines).holds(&whole, &late), None);
+        assert!(asked.get() < 30, "{}", asked.get());
+        asked.set(0);
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("mountinfo"), lines).expect("writes");
+        let read = Table::read_until(&dir.path().join("mountinfo"), &late).expect("reads");
+        assert_eq!(read.mounts.len(), 20);
     }
 
     #[test]

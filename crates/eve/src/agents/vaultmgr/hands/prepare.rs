@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::StatVfsMountFlags;
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
@@ -12,15 +12,49 @@ use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, Found};
 use crate::agents::vaultmgr::manager::Owner;
 use crate::agents::vaultmgr::paths::Paths;
 
-/// Makes the folders of ours that are outside every vault. On a disk that can't be written what is there is enough.
-pub(crate) fn own_folders(paths: &Paths) -> io::Result<()> {
-    let (vaults, new, metas) = (paths.vaults(), paths.vaults().join(".new"), paths.metas());
-    let ours = [new, metas].into_iter().chain(paths.tables()).chain(paths.recoveries());
-    let all = std::iter::once((vaults, 0o711)).chain(ours.map(|path| (path, 0o700)));
-    match all.into_iter().try_for_each(|(path, mode)| own_folder(paths, &path, mode)) {
-        Err(_) if is_read_only(paths) => Ok(()),
-        made => made,
-    }
+/// Who may use a vault goes through it, and lists nothing.
+const VAULTS_MODE: u32 = 0o711;
+
+/// Makes the folder that all the others lie in.
+pub(crate) fn vaults_folder(paths: &Paths) -> io::Result<()> {
+    own_folder(paths, &paths.vaults(), VAULTS_MODE)
+}
+
+/// The same; on a disk that can't be written the one that is there is enough.
+pub(crate) fn vaults_folder_to_read(paths: &Paths) -> io::Result<()> {
+    vaults_folder(paths).or_else(|error| if is_read_only(paths) { Ok(()) } else { Err(error) })
+}
+
+/// Makes the folders of ours that are outside every vault, in that of all. Says of which that can't be done, or which can't be read: what lies in
+/// each has a second copy, or is of no need to a vault that is whole. On a disk that can't be written what is there is enough.
+pub(crate) fn own_folders(paths: &Paths) -> Vec<String> {
+    let [tables, recoveries] = [paths.tables(), paths.recoveries()];
+    let apart = [paths.vaults().join(".new"), tables[0].clone(), recoveries[0].clone()];
+    // Within a folder that is a link nothing is made: it would be made wherever that leads.
+    let within = [paths.metas(), tables[1].clone(), recoveries[1].clone()];
+    let read_only = is_read_only(paths);
+    let unusable = |path: &PathBuf| own_folder(paths, path, 0o700).err().filter(|_| !read_only);
+    let unread = |path: &PathBuf| disk::entries(path).err().map(|error| not_read(path, &error));
+    let wrong = |path: &PathBuf| unusable(path).or_else(|| unread(path).filter(|_| !read_only));
+    // Without the outermost nothing is in it.
+    let in_it = |metas: &PathBuf| {
+        wrong(metas).map_or_else(|| within[1..].iter().filter_map(wrong).collect(), |it| vec![it])
+    };
+    apart
+        .iter()
+        .filter_map(wrong)
+        .chain(in_it(&within[0]))
+        .map(|error| {
+            format!("{error}; meanwhile vaults open by what lies elsewhere, and it is tried again by itself")
+        })
+        .collect()
+}
+
+fn not_read(path: &Path, error: &io::Error) -> io::Error {
+    let shown = crate::agents::vaultmgr::hands::tree::shown(path);
+    io::Error::other(format!(
+        "{shown}: vaultmgr's folder can't be read ({error}): see what the kernel's log (`dmesg`) says of the disk, and run `fsck` on it while it is not mounted"
+    ))
 }
 
 /// No link is followed, wherever it leads.
@@ -117,10 +151,15 @@ mod tests {
             fs::create_dir_all(path.parent().expect("one")).expect("makes");
             fs::create_dir(&outside).expect("makes");
             std::os::unix::fs::symlink(&outside, &path).expect("links");
-            let told = own_folders(&Paths::new(dir.path())).expect_err("a link").to_string();
+            let paths = Paths::new(dir.path());
+            let told = match vaults_folder(&paths) {
+                Err(error) => error.to_string(),
+                Ok(()) => own_folders(&paths).join("; "),
+            };
             assert!(told.contains(&path.display().to_string()) && told.contains("move it away"), "{told}");
             fs::remove_file(&path).expect("there");
-            own_folders(&Paths::new(dir.path())).expect("its twin");
+            vaults_folder(&paths).expect("its twin");
+            assert_eq!(own_folders(&paths), [""; 0], "its twin");
             assert_eq!(fs::read_dir(&outside).expect("lists").count(), 0);
         }
     }

@@ -103,7 +103,7 @@ fn a_new_table_gives_up_no_vault_of_the_controllers() {
         node.nv = Nv::default();
         node.reboot();
         node.manager()
-            .order_recreate(CONFIG_VAULT, &"config".parse().expect("a name"), Hope::Kept)
+            .order_recreate(CONFIG_VAULT, &"config".parse().expect("a name"), Hope::GivenUp)
             .expect("ordered");
         assert_eq!(node.state(CONFIG_VAULT), State::Unlocked, "{:?}", node.status(CONFIG_VAULT));
         for when in ["now", "at the next boot"] {

@@ -1,6 +1,7 @@
 //! Starts of a node: first boots, reboots, other TPMs, wiped disks, plain files.
 
-use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT};
+use attest::SessionKey;
+use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, Name};
 use vault::report::State;
 use vault::section::Custody;
 use vault::shares::RootPin;
@@ -9,7 +10,8 @@ use super::controller::{BERLIN, Controller, Line};
 use super::disk::write;
 use super::former::installed;
 use super::node::{Node, NvSlots};
-use crate::bus::messages::Hope;
+use crate::agents::vaultmgr::generation::shares::SharesError;
+use crate::bus::messages::{Hope, OrderError};
 
 /// DF-1, DF-2, DF-3, KO-2: with no configuration at all both default vaults are made, hold files over a reboot, and no plaintext
 /// and no name of theirs is on the disk.
@@ -48,16 +50,21 @@ fn th1_another_tpm_opens_nothing_and_harms_nothing() {
     assert_eq!(node.get(CONFIG_VAULT, "file").as_deref(), Some("kept"));
 }
 
-/// On another TPM root may begin anew by order, under a generation of its own; the share table of the first TPM stays.
+/// On another TPM root may begin anew by an order that says so in words, under a generation of its own; the share table of the first TPM stays. By
+/// another order nothing is: TPM and certificate may be those of another node.
 #[test]
 fn th1_beginning_anew_on_another_tpm_keeps_the_old_table() {
     let mut node = Node::new(true);
     node.put(IMAGE_VAULT, "file", "kept");
     let own = std::mem::take(&mut node.nv);
     node.reboot();
-    node.manager()
-        .order_recreate(CONFIG_VAULT, &"config".parse().expect("a name"), Hope::Kept)
-        .expect("ordered");
+    let name: Name = "config".parse().expect("a name");
+    let refused = node.manager().order_recreate(CONFIG_VAULT, &name, Hope::Kept);
+    assert_eq!(refused, Err(OrderError::OtherTpm(name.clone())));
+    let told = refused.expect_err("refused").to_string();
+    assert!(told.contains("may be another node's") && told.contains("--despite-escrow"), "{told}");
+    assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Missing, State::Missing));
+    node.manager().order_recreate(CONFIG_VAULT, &name, Hope::GivenUp).expect("ordered");
     assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Unlocked, State::Missing));
     node.reboot();
     assert_eq!((node.state(CONFIG_VAULT), node.state(IMAGE_VAULT)), (State::Unlocked, State::Missing));
@@ -138,6 +145,40 @@ fn another_tpms_table_with_the_number_before_is_kept_aside() {
     let aside = before.each_ref().map(|path| std::fs::read_to_string(path.with_extension("1.lost.1")).ok());
     assert_eq!(aside, [Some("another TPM's".to_owned()), Some("another TPM's".to_owned())]);
     assert!(before.iter().all(|path| !path.exists()));
+}
+
+/// Invariant 4: a table that another program wrote meanwhile is newer than the one in memory: it is not written over, neither by a change nor by
+/// the end of the generation; it is read anew, and what was in it stays.
+#[test]
+fn a_share_table_that_is_newer_on_the_disk_is_not_written_over() {
+    let mut node = Node::new(true);
+    let paths = node.paths.clone();
+    let read = || paths.table(Generation::FIRST).map(|path| std::fs::read(path).expect("reads"));
+    let put = |tables: [Vec<u8>; 2]| {
+        let both = paths.table(Generation::FIRST).into_iter().zip(tables);
+        both.for_each(|(path, table)| std::fs::write(path, table).expect("writes"));
+    };
+    let older = read();
+    let locks = |node: &mut Node, locked| {
+        node.manager().shares.as_mut().expect("shares").set_locked(&paths, IMAGE_VAULT, locked)
+    };
+    locks(&mut node, true).expect("writes");
+    locks(&mut node, false).expect("writes");
+    locks(&mut node, true).expect("writes");
+    let newer = read();
+    put(older);
+    node.restart();
+    put(newer.clone());
+    let shares = node.manager().shares.as_mut().expect("shares");
+    let refused = shares.set_pin(&paths, RootPin([1; 32])).expect_err("there is a newer one");
+    assert!(refused.to_string().contains("newer on the disk"), "{refused}");
+    let ended = shares.next_generation(&paths, SessionKey([1; 32])).expect_err("there is a newer one");
+    assert!(matches!(ended, SharesError::Overtaken { .. }), "{ended}");
+    assert_eq!(read(), newer, "nothing is written over it");
+    node.manager().settle_all();
+    let locked = node.manager().shares.as_ref().expect("read anew").locked();
+    assert!(locked.contains(&IMAGE_VAULT), "what the newer one says: {locked:?}");
+    locks(&mut node, false).expect("and it is gone on from that");
 }
 
 /// Invariant 4: a wiped disk under a TPM with our roots: missing, until root orders it made anew.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use vault::belief::Voice;
 use vault::escrow::{Bundle, KeyFile, VaultFiles};
 use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
 use vault::plan::Note;
@@ -16,10 +17,11 @@ use super::controller::{BERLIN, Controller, KEY, Line};
 use super::drill::damage_wraps;
 use super::keeper::Keeper;
 use super::node::Node;
+use super::silent::ticks;
 use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, MetaPlace};
 use crate::bus::messages::{Hope, OrderError};
 
-const ALL: [VaultId; 3] = [CONFIG_VAULT, IMAGE_VAULT, BERLIN];
+pub(super) const ALL: [VaultId; 3] = [CONFIG_VAULT, IMAGE_VAULT, BERLIN];
 
 pub(super) fn both(epochs: (u64, u64)) -> Line {
     Line { epochs, seal: Seal::Pcrs, ..Line::of(Custody::TpmAndController) }
@@ -56,12 +58,25 @@ fn of_vault(node: &Node, id: VaultId) -> ([PathBuf; 2], VaultFiles) {
 
 /// What the node would put into escrow now, made from its disk and its TPM.
 pub(super) fn bundle(node: &Node) -> Bundle {
+    bundle_with(node, |files| files)
+}
+
+/// The same with key files of other content keys.
+pub(super) fn of_an_earlier_making(node: &Node) -> Bundle {
+    bundle_with(node, |files| {
+        let name = files.policy.name.chars().rev().collect();
+        VaultFiles { policy: KeyFile { name, ..files.policy }, ..files }
+    })
+}
+
+fn bundle_with(node: &Node, files: impl Fn(VaultFiles) -> VaultFiles) -> Bundle {
     let slots = node.nv.0.borrow().slots.last().expect("a generation").clone();
     let root = TpmRoot(RootSecret::copied_from(&slots.tpm));
     let pcrs = PcrsRoot(RootSecret::copied_from(&slots.pcrs.expect("whole"))).vsk();
     let table = std::fs::read(&node.paths.table(slots.generation)[0]).expect("the table");
     let there = |id: &VaultId| node.paths.metas().join(id.to_string()).exists();
-    let vaults: BTreeMap<_, _> = ALL.into_iter().filter(there).map(|id| (id, of_vault(node, id).1)).collect();
+    let vaults: BTreeMap<_, _> =
+        ALL.into_iter().filter(there).map(|id| (id, files(of_vault(node, id).1))).collect();
     Bundle::new(&root.escrow_key(), Some(&pcrs), (KEY, slots.generation), table, vaults)
 }
 
@@ -145,6 +160,33 @@ fn key_files_that_read_and_open_no_more_come_back() {
     }
 }
 
+/// Invariant 4: something is mounted over a vault, or over the folder of all. It is not told as missing, an order to make it anew is not carried out,
+/// and once it is unmounted all is there.
+#[test]
+fn a_vault_under_a_mount_is_not_missing_and_not_made_anew() {
+    for over in [|node: &Node| node.paths.vault(BERLIN), |node: &Node| node.paths.persist().join("vaults")] {
+        let line = both((1, 1));
+        let (mut node, mut controller) = with_data(&line);
+        let place = over(&node);
+        let run = |program: &str, args: &[&str]| {
+            let status = std::process::Command::new(program).args(args).arg(&place).status().expect("runs");
+            assert!(status.success(), "{program}");
+        };
+        run("mount", &["-t", "tmpfs", "none"]);
+        node.manager().start_afresh();
+        node.hear(&mut controller, &[Line { created: true, recreate: true, ..line.clone() }]);
+        let status = node.status(BERLIN);
+        let name = status.name.clone();
+        let ordered = node.manager().order_recreate(BERLIN, &name, Hope::GivenUp);
+        run("umount", &[]);
+        assert_eq!(status.state, State::Failed, "{status:?}");
+        assert!(status.detail.iter().any(|line| line.contains("unmount it")), "{status:?}");
+        assert!(matches!(ordered, Err(OrderError::NotDone { .. })), "{ordered:?}");
+        node.hear(&mut controller, &[Line { created: true, ..line }]);
+        assert!(kept(&node, BERLIN) && kept(&node, IMAGE_VAULT), "{:?}", node.status(BERLIN));
+    }
+}
+
 /// A key that is not at hand is no damage: a vault that waits for its controller asks for no bundle.
 #[test]
 fn a_vault_that_waits_for_its_key_lacks_nothing() {
@@ -222,6 +264,31 @@ fn the_share_table_comes_back_under_the_roots_that_are_there() {
     }
     let slots: Vec<_> = node.nv.0.borrow().slots.iter().map(|slots| slots.generation).collect();
     assert_eq!(slots, [Generation(2)], "what was dropped since the bundle is not known, and is dead now");
+}
+
+/// KO-1: the table comes back and the TPM fails just then: nobody knows any more whom the node belongs to, and it is not told as lost. A word on the
+/// escrow counts for nothing, and the list of vaults waits; once the TPM answers all is there.
+#[test]
+fn ko1_a_table_that_comes_back_while_the_tpm_fails_is_judged_when_it_answers() {
+    let line = both((1, 1));
+    let (mut node, mut controller) = with_data(&line);
+    let escrowed = bundle(&node);
+    node.manager = None;
+    wipe_tables(&node);
+    node.apart = true;
+    node.reboot();
+    ticks(&mut node, "lost", |node| node.manager().asks_for_files());
+    let anybody = vault::shares::RootPin([9; 32]);
+    assert_eq!(node.manager().belief.voice(anybody), Voice::Perhaps, "the table is lost");
+    node.nv.0.borrow_mut().fail = true;
+    node.manager().bring_back(&escrowed);
+    ticks(&mut node, "asked", |node| node.manager().waits_for_roots());
+    assert_eq!(node.manager().belief.voice(anybody), Voice::Another);
+    node.hear(&mut controller, std::slice::from_ref(&line));
+    assert!(node.says("waits until the TPM's roots are read"), "{:?}", node.manager().notes());
+    node.nv.0.borrow_mut().fail = false;
+    node.hear_tpm();
+    ticks(&mut node, "back", |node| kept(node, IMAGE_VAULT) && kept(node, BERLIN));
 }
 
 /// TH-6: an older image of the disk, the bundle of then and the TPM of now give nothing of a vault that was erased; nor does the table come

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use attest::SessionKey;
 use uuid::Uuid;
+use vault::cause::Cause;
 use vault::ids::{
     CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, SectionDigest, SectionVersion,
     VaultId,
@@ -148,7 +149,7 @@ fn entry(line: &Line, lineage: u8, device: DeviceId, session: SessionKey) -> Ent
     };
     let release = match line.custody {
         Custody::Tpm if !line.leaving => Release::NotNeeded,
-        _ if line.withheld => Release::Withheld { reason: "attestation wanted".to_owned() },
+        _ if line.withheld => Release::Withheld { reason: Cause::EvidenceWanted },
         _ => Release::Keys { current: sealed(line.epochs.0), last: sealed(line.epochs.1) },
     };
     let name = match line.id {

@@ -98,7 +98,7 @@ fn an_order_waits_for_one_step_of_vaults_that_are_made_together() {
             return;
         }
         for id in [BERLIN, other(3)] {
-            told.push(manager.obey(&Order::Lock(id), Duration::ZERO).is_ok());
+            told.push(manager.obey(&Order::Lock(id), Duration::ZERO, &mut |_| ()).is_ok());
         }
         assert!((0..10).all(|n| manager.report(other(n)).state != State::Unlocked), "they are not ready yet");
     });

@@ -1,7 +1,10 @@
 //! TH-6: what is erased is dead: in the same node, with an older copy of its disk. What a TPM that does not take part costs.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT};
 use vault::plan::Note;
@@ -189,4 +192,136 @@ fn th6_key_files_in_a_copy_that_cannot_be_opened_are_not_unlinked_whole() {
     assert!(!copy.exists(), "{:?}", node.status(BERLIN));
     node.stop();
     assert!(!node.disk.contains(&bytes), "a key file is on the raw disk");
+}
+
+/// TH-6: a file of a second copy that is there in part may be another name of the first copy's. It is overwritten with that, and its vault is gone.
+#[test]
+fn th6_a_key_file_with_a_name_in_both_copies_is_overwritten_too() {
+    let (mut node, mut controller) = node(&Line::of(Custody::Tpm));
+    let copy = node.paths.metas().join(BERLIN.to_string());
+    let protectors = fs::read_dir(copy.join("protectors")).expect("lists").next();
+    let key_file = protectors.expect("one").expect("reads").path();
+    let bytes = fs::read(&key_file).expect("reads");
+    let first = node.disk.persist().join(".fscrypt/protectors").join(key_file.file_name().expect("a name"));
+    assert_eq!(fs::read(&first).expect("reads"), bytes);
+    let own = fs::File::options().write(true).open(&key_file).expect("opens");
+    own.write_all_at(&vec![0; bytes.len()], 0).and_then(|()| own.sync_all()).expect("overwrites");
+    drop(own);
+    fs::remove_file(&key_file).and_then(|()| fs::hard_link(&first, &key_file)).expect("links");
+    fs::remove_dir_all(copy.join("policies")).expect("a part is gone");
+    node.hear(&mut controller, &[]);
+    assert!(!copy.exists() && !first.exists(), "{:?}", node.status(BERLIN));
+    let told = format!("{:?}", node.status(BERLIN));
+    assert!(told.contains(&Note::Erased.to_string()), "{told}");
+    node.stop();
+    assert!(!node.disk.contains(&bytes), "a key file is on the raw disk");
+}
+
+/// What there is of a vault's second copy, and its protector's file.
+fn second_copy(node: &Node) -> (PathBuf, PathBuf) {
+    let copy = node.paths.metas().join(BERLIN.to_string());
+    let protectors = fs::read_dir(copy.join("protectors")).expect("lists").next();
+    (copy, protectors.expect("one").expect("reads").path())
+}
+
+/// Later, with nothing heard.
+fn is_erased_by_itself(node: &mut Node) {
+    let late = Instant::now() + Duration::from_secs(3600);
+    node.manager().tick(late);
+    assert_eq!(node.status(BERLIN).detail[0], Note::Erased.to_string(), "{:?}", node.status(BERLIN));
+}
+
+/// TH-6: a second copy that consists of other names of the first's files, as a tool that spares room leaves it, is erased with the first.
+#[test]
+fn th6_a_second_copy_of_links_alone_is_erased() {
+    let (mut node, mut controller) = node(&Line::of(Custody::Tpm));
+    let (copy, key_file) = second_copy(&node);
+    let bytes = fs::read(&key_file).expect("reads");
+    for folder in ["protectors", "policies"] {
+        for entry in fs::read_dir(copy.join(folder)).expect("lists").map(|entry| entry.expect("reads")) {
+            let file = fs::File::options().write(true).open(entry.path()).expect("opens");
+            file.write_all_at(&[0; 400], 0).and_then(|()| file.sync_all()).expect("overwrites");
+            fs::remove_file(entry.path()).expect("removes");
+            let first = node.disk.persist().join(".fscrypt").join(folder).join(entry.file_name());
+            fs::hard_link(first, entry.path()).expect("links");
+        }
+    }
+    node.hear(&mut controller, &[]);
+    assert_eq!(node.status(BERLIN).detail[0], Note::Erased.to_string(), "{:?}", node.status(BERLIN));
+    assert!(!copy.exists());
+    node.stop();
+    assert!(!node.disk.contains(&bytes), "a key file is on the raw disk");
+}
+
+/// TH-6: key files that lost their names, and could not be overwritten, are not told as erased: neither in this life, nor in the next one.
+#[test]
+fn th6_what_was_not_overwritten_is_not_told_as_erased() {
+    for (of_first, restarts) in [(true, false), (false, true), (true, true)] {
+        let (mut node, mut controller) = node(&Line::of(Custody::Tpm));
+        let ((copy, second), persist) = (second_copy(&node), node.disk.persist());
+        let (bytes, elsewhere) = (fs::read(&second).expect("reads"), persist.join("elsewhere"));
+        let first = persist.join(".fscrypt/protectors").join(second.file_name().expect("a name"));
+        if of_first {
+            fs::remove_dir_all(&copy).expect("removes");
+        }
+        fs::hard_link(if of_first { first } else { second }, &elsewhere).expect("links");
+        node.hear(&mut controller, &[]);
+        if restarts {
+            node.restart();
+            node.hear(&mut controller, &[]);
+        }
+        let told = format!("{:?}", node.status(BERLIN));
+        let case = format!("of the first: {of_first}, restarted: {restarts}: {told}");
+        assert!(!told.contains(&Note::Erased.to_string()) && told.contains("-samefile"), "{case}");
+        assert_eq!(fs::read(&elsewhere).expect("reads"), bytes);
+        fs::remove_file(&elsewhere).expect("removes");
+        is_erased_by_itself(&mut node);
+    }
+}
+
+/// TH-6: what holds an erasure up is told with what to do, whatever it is: a key file with a name elsewhere, one that is marked immutable, a copy
+/// that others may write to, or that is none. Once that was done it goes on, by itself.
+#[test]
+fn th6_what_holds_an_erasure_up_says_what_to_do_and_goes_on() {
+    type Hold = fn(&Path, &Path, &Path);
+    let chattr = |how: &str, file: &Path| {
+        assert!(Command::new("chattr").arg(how).arg(file).status().expect("chattr").success());
+    };
+    let (link, unlink): (Hold, Hold) = (
+        |_, file, elsewhere| fs::hard_link(file, elsewhere).expect("links"),
+        |_, _, elsewhere| fs::remove_file(elsewhere).expect("removes"),
+    );
+    let (open, close): (Hold, Hold) = (
+        |copy, _, _| fs::set_permissions(copy, fs::Permissions::from_mode(0o777)).expect("sets"),
+        |copy, _, _| fs::set_permissions(copy, fs::Permissions::from_mode(0o700)).expect("sets"),
+    );
+    let (exchange, remove): (Hold, Hold) = (
+        |copy, _, elsewhere| {
+            fs::rename(copy, elsewhere).and_then(|()| fs::write(copy, "none")).expect("puts")
+        },
+        |copy, _, _| fs::remove_file(copy).expect("removes"),
+    );
+    for (what, words, hold, free) in [
+        ("another name", "-samefile", link, unlink),
+        ("open to others", "mode 700", open, close),
+        ("no folder", "or remove", exchange, remove),
+    ] {
+        let (mut node, mut controller) = node(&Line::of(Custody::Tpm));
+        let ((copy, file), elsewhere) = (second_copy(&node), node.disk.persist().join("elsewhere"));
+        hold(&copy, &file, &elsewhere);
+        node.hear(&mut controller, &[]);
+        let told = format!("{:?}", node.status(BERLIN));
+        assert!(told.contains(words) && told.contains("goes on by itself"), "{what}: {told}");
+        assert!(!told.contains(&Note::Erased.to_string()), "{what}: {told}");
+        free(&copy, &file, &elsewhere);
+        is_erased_by_itself(&mut node);
+    }
+    let (mut node, mut controller) = node(&Line::of(Custody::Tpm));
+    let (_, file) = second_copy(&node);
+    chattr("+i", &file);
+    node.hear(&mut controller, &[]);
+    let told = format!("{:?}", node.status(BERLIN));
+    chattr("-i", &file);
+    assert!(told.contains("chattr -R -i -a"), "{told}");
+    is_erased_by_itself(&mut node);
 }

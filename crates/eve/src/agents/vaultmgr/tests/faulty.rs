@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ enum Kind {
 
 /// What is to go wrong, shared by a test and the kernel before which it was put.
 #[derive(Clone, Default)]
-pub(super) struct Calls(Rc<RefCell<Tally>>, Rc<Cell<Duration>>, Projects);
+pub(super) struct Calls(Rc<RefCell<Tally>>, Rc<Cell<Duration>>, Projects, Rc<RefCell<Option<PathBuf>>>);
 
 #[derive(Default)]
 struct Tally {
@@ -88,6 +88,16 @@ impl Calls {
     /// The quotas of its filesystem.
     pub(super) fn projects(&self) -> &Projects {
         &self.2
+    }
+
+    /// From now on this place can't be looked at, as where the disk or somebody's filesystem gives an error.
+    pub(super) fn blind(&self, place: &Path) {
+        *self.3.borrow_mut() = Some(place.to_owned());
+    }
+
+    /// From now on it can.
+    pub(super) fn see(&self) {
+        *self.3.borrow_mut() = None;
     }
 
     /// So much time passes.
@@ -168,7 +178,14 @@ impl<C: Crypt> Crypt for Faulty<C> {
         self.asks("read", |inner| inner.read(vault, place))
     }
     fn find(&self, path: &Path) -> Told<Found> {
+        if self.calls.3.borrow().as_deref() == Some(path) {
+            let denied = io::Error::from(Errno::EACCES);
+            return Err(CryptError::because("looking at a vault's place", denied));
+        }
         self.asks("find", |inner| inner.find(path))
+    }
+    fn is_named_by_another(&self, vault: VaultId, key: KeyId) -> bool {
+        self.inner.is_named_by_another(vault, key)
     }
     fn key(&self, key: KeyId) -> Told<Key> {
         self.asks("key", |inner| inner.key(key))
@@ -290,6 +307,12 @@ impl<C: Crypt> Crypt for Faulty<C> {
     }
     fn is_alike(&self, one: &VaultFiles, other: &VaultFiles) -> bool {
         self.inner.is_alike(one, other)
+    }
+    fn unusable(&self) -> Vec<String> {
+        self.inner.unusable()
+    }
+    fn unwiped(&self, vault: VaultId) -> Option<String> {
+        self.inner.unwiped(vault)
     }
     fn residue(&self) -> Option<&'static str> {
         self.inner.residue()

@@ -8,6 +8,7 @@ use form::{every, wrong_line};
 use vault::escrow::restore::OtherTable;
 use vault::shares::{AddError, NextError, OpenError, TableError};
 
+use crate::agents::vaultmgr::belief::record::RecordError;
 use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::escrow::RescueError;
 use crate::agents::vaultmgr::generation::roots::TpmmgrError;
@@ -27,11 +28,13 @@ every! {
         StepError::Io { .. } => StepError::Io { what: "making the vault's directory", source: denied() },
         StepError::KeyGone => StepError::KeyGone,
         StepError::Busy { .. } => StepError::Busy { holders: Vec::new() },
+        StepError::Held => StepError::Held,
         StepError::NoRecord => StepError::NoRecord,
     }
     shares: SharesError {
         SharesError::Tpm(_) => SharesError::Tpm(TpmmgrError::Bus(BusError::NotReady)),
         SharesError::File(_) => SharesError::File(disk::Error::Absent { name: "shares.1".into() }),
+        SharesError::TwoNames { .. } => SharesError::TwoNames { shown: "/persist/a".into(), persist: "/persist".into() },
         SharesError::Io(_) => SharesError::Io(denied()),
         SharesError::Add(_) => SharesError::Add(AddError::Full),
         SharesError::Open(_) => SharesError::Open(OpenError::Damaged),
@@ -39,14 +42,22 @@ every! {
         SharesError::NotChanged(_) => SharesError::NotChanged(Box::new(SharesError::NoRoot)),
         SharesError::Leftovers => SharesError::Leftovers,
         SharesError::Lent => SharesError::Lent,
+        SharesError::Overtaken { .. } => SharesError::Overtaken { there: 7, known: 5 },
         SharesError::NvFull { .. } => SharesError::NvFull { fit: 4, wanted: 6 },
         SharesError::NvTaken(_) => SharesError::NvTaken(1),
         SharesError::Extended => SharesError::Extended,
+        SharesError::OtherDisk => SharesError::OtherDisk,
         SharesError::OtherTable(_) => SharesError::OtherTable(OtherTable::Table(TableError::NotAuthentic)),
         SharesError::Vaults(_) => SharesError::Vaults(CryptError::new("persist/vaults is a link")),
         SharesError::NoRoot => SharesError::NoRoot,
         SharesError::NoPlace => SharesError::NoPlace,
         SharesError::Random => SharesError::Random,
+    }
+    records: RecordError {
+        RecordError::Folders(_) => RecordError::Folders(denied()),
+        RecordError::Read(_) => RecordError::Read(denied()),
+        RecordError::Damaged(_) => RecordError::Damaged(postcard::Error::DeserializeUnexpectedEnd),
+        RecordError::Contradicted => RecordError::Contradicted,
     }
     rescues: RescueError {
         RescueError::NotOpened(_) => RescueError::NotOpened(wire::escrow::NotOpened(bundle())),
@@ -95,7 +106,9 @@ fn every_step_that_fails_says_what_is_and_what_to_do() {
     let all = all.chain([StepError::Busy { holders: vec!["sh (7)".into()] }]);
     let rescues = rescues();
     let rescues = rescues.iter().map(|error| chain(error));
-    let all = all.map(|error| chain(&error)).chain(rescues);
+    let records = records();
+    let records = records.iter().map(|error| chain(error));
+    let all = all.map(|error| chain(&error)).chain(rescues).chain(records);
     let wrong: Vec<String> = all.flat_map(|words| wrong_line(&eve, &PLACES, &words)).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -51,11 +51,14 @@ fn run(words: &[&str]) -> bool {
 /// A shell in a mount namespace of its own, once it has done its script.
 fn elsewhere(script: &str) -> Running {
     let script = format!("{script} && echo ready && exec sleep 600");
-    let mut child = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "sh", "-ec", &script])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("starts unshare");
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--propagation", "private", "sh", "-ec", &script]);
+    ready(unshare, &script)
+}
+
+/// Once it has said that it is, and become what it runs.
+fn ready(mut command: Command, script: &str) -> Running {
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("starts");
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("reads");
     assert_eq!(line, "ready\n", "{script}");
@@ -66,6 +69,29 @@ fn elsewhere(script: &str) -> Running {
         std::thread::sleep(Duration::from_millis(5));
     }
     Running(child)
+}
+
+/// open_tree, mount_setattr with the ids of a user namespace, move_mount: what `mount -o X-mount.idmap` does, which not every mount has.
+/// Their numbers are the same on all machines but alpha.
+const MOUNT_FOR_OTHER_IDS: &str = r#"
+    my ($from, $to, $namespace, $empty) = (@ARGV, "");
+    my $tree = syscall(428, -100, $from, 0x80001);
+    open(my $ids, "<", $namespace) or die "namespace: $!";
+    my $idmap = pack("QQQQ", 0x100000, 0, 0, fileno($ids));
+    syscall(442, $tree, $empty, 0x1000, $idmap, 32) == 0 or die "mount_setattr: $!";
+    syscall(429, $tree, $empty, -100, $to, 4) == 0 or die "move_mount: $!";
+"#;
+
+/// As a container has its volume whose root is another user here; none where the kernel mounts no ext4 so.
+fn mounted_for_other_ids(part: &Path, at: &str) -> Option<Box<dyn Any>> {
+    let mut user = Command::new("unshare");
+    user.args(["--user", "--map-root-user", "sh", "-c", "echo ready && exec sleep 600"]);
+    let user = ready(user, "a user namespace");
+    let namespace = format!("/proc/{}/ns/user", user.0.id());
+    let mounted = run(&["perl", "-e", MOUNT_FOR_OTHER_IDS, &part.display().to_string(), at, &namespace]);
+    let ends = mounted.then(|| Ends::of(&["umount", at]))?;
+    assert!(fs::read_to_string("/proc/self/mountinfo").expect("reads").contains("idmapped"));
+    boxed(ends)
 }
 
 /// Locks while something holds a part of the vault, which must be told so; released, it locks.
@@ -132,6 +158,7 @@ fn vc2_whoever_holds_a_file_is_named() {
         assert!(run(&["mount", "--bind", &text(vault.join("sub")), &at]));
         boxed(Ends::of(&["umount", &at]))
     });
+    told(&mut node, "a mount of a part of it", |vault| mounted_for_other_ids(&vault.join("sub"), &at));
     told(&mut node, "(sleep) holds a mount of a part of it", |vault| {
         boxed(elsewhere(&format!("mount --bind '{}' '{at}'", text(vault.join("sub")))))
     });
@@ -170,19 +197,67 @@ fn vc2_whoever_holds_a_file_is_named() {
         boxed(socket)
     });
     fs::remove_file(node.paths.vault(BERLIN).join("sub/s")).expect("there");
-    told(&mut node, "is backed by a file", |vault| {
-        let file = text(vault.join("sub/private-name"));
-        let device =
-            Command::new("losetup").args(["--find", "--show", &file]).output().expect("runs losetup");
-        let device = String::from_utf8_lossy(&device.stdout).trim().to_owned();
-        boxed(Ends::of(&["losetup", "--detach", &device]))
+    told(&mut node, "is backed by a file", |vault| looped(&vault.join("sub/private-name")));
+    told(&mut node, "is swap (swapoff)", |vault| swapped(&vault.join("sub/private-name")));
+}
+
+fn looped(file: &Path) -> Option<Box<dyn Any>> {
+    let device = Command::new("losetup").args(["--find", "--show"]).arg(file).output().expect("runs losetup");
+    let device = String::from_utf8_lossy(&device.stdout).trim().to_owned();
+    assert!(!device.is_empty(), "a loop device");
+    boxed(Ends::of(&["losetup", "--detach", &device]))
+}
+
+/// Some kernels take no file of a vault as swap: then it holds nothing.
+fn swapped(file: &Path) -> Option<Box<dyn Any>> {
+    let file = file.display().to_string();
+    assert!(run(&["chmod", "600", &file]) && run(&["mkswap", &file]));
+    run(&["swapon", &file]).then(|| Box::new(Ends::of(&["swapoff", &file])) as Box<dyn Any>)
+}
+
+/// Facts, fault 2: what the kernel holds is told by what it is, and not by the path that it was given by. Names are behind a vault's key.
+#[test]
+fn vc2_a_file_that_the_kernel_holds_is_named_whatever_it_is_called() {
+    let _alone = alone();
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    let outside = node.disk.persist().join("outside");
+    let inside = |vault: &Path| vault.join("sub/private-name");
+    let linked = |vault: &Path| fs::hard_link(inside(vault), &outside).expect("links");
+    let remove = || fs::remove_file(&outside).expect("there");
+
+    told(&mut node, "is backed by a file (losetup", |vault| {
+        linked(vault);
+        looped(&outside)
+    });
+    remove();
+    told(&mut node, "is backed by a file (losetup", |vault| {
+        linked(vault);
+        let held = looped(&outside);
+        remove();
+        held
+    });
+    told(&mut node, "is backed by a file (losetup", |vault| {
+        let held = looped(&inside(vault));
+        fs::rename(inside(vault), &outside).expect("renames");
+        held
+    });
+    remove();
+    told(&mut node, "to which no path leads (losetup", |vault| {
+        fs::rename(inside(vault), &outside).expect("renames");
+        let held = looped(&outside);
+        remove();
+        held
     });
     told(&mut node, "is swap (swapoff)", |vault| {
-        let file = text(vault.join("sub/private-name"));
-        assert!(run(&["chmod", "600", &file]) && run(&["mkswap", &file]));
-        // Some kernels take no file of a vault as swap: then it holds nothing.
-        run(&["swapon", &file]).then(|| Box::new(Ends::of(&["swapoff", &file])) as Box<dyn Any>)
+        linked(vault);
+        swapped(&outside)
     });
+    remove();
+    // A file beside the vault is nobody's hold on it.
+    fs::write(&outside, "x".repeat(1 << 20)).expect("writes");
+    let _held = looped(&outside);
+    locks_at_last(&mut node);
 }
 
 /// A container of runc itself, which has a folder of the vault as its volume; ended and removed on drop.

@@ -1,6 +1,7 @@
 //! Long work apart from the thread that decides.
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use vault::section::Custody;
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
 use crate::agents::vaultmgr::hands::tree::{BetweenPieces, Work};
+use crate::agents::vaultmgr::vault::jobs::{Jobs, Threads};
 use crate::bus::messages::Hope;
 
 /// As the agent does, until something has come true.
@@ -36,14 +38,20 @@ impl BetweenPieces for HeldUp {
     }
 }
 
-fn leave_to_threads(node: &mut Node) {
-    let between = Arc::new(node.work.clone());
-    node.manager().jobs.leave_to_threads(between);
+impl HeldUp {
+    /// From now on long work of these kinds is held up.
+    pub(super) fn hold(&self, kinds: &[StepKind]) {
+        *self.0.lock().expect("whole") = kinds.to_vec();
+    }
 }
 
-/// From now on long work of these kinds is held up.
+fn leave_to_threads(node: &mut Node) {
+    let between = Arc::new(node.work.clone());
+    node.manager().jobs = Jobs::of(Box::new(Threads(between)));
+}
+
 fn hold(node: &mut Node, kinds: &[StepKind]) {
-    *node.work.0.lock().expect("whole") = kinds.to_vec();
+    node.work.hold(kinds);
 }
 
 /// A node with plain files, whose long work of this kind is held up.
@@ -87,6 +95,22 @@ fn a_move_keeps_nobody_waiting_and_says_how_far_it_is() {
     assert_eq!(status.last.map(|last| (last.operation, last.error)), Some(("create".to_owned(), None)));
 }
 
+/// Root's lock during a move-in is not told as done while plain files can be read; it is kept, and with the end of the move the vault is locked and
+/// the plain files are gone.
+#[test]
+fn a_lock_during_a_move_is_told_as_under_way() {
+    let mut node = with_held(StepKind::MoveIn);
+    let told = node.manager().order_lock(IMAGE_VAULT).expect_err("not yet").to_string();
+    assert!(told.contains("under way") && told.contains("moving plain files in: "), "{told}");
+    assert!(node.paths.vault(IMAGE_VAULT).join("sub/39").exists());
+    hold(&mut node, &[]);
+    ticks(&mut node, "locked", |node| node.state(IMAGE_VAULT) == State::Locked);
+    ticks(&mut node, "wiped", |node| !node.paths.staging(IMAGE_VAULT).exists());
+    assert!(!node.paths.vault(IMAGE_VAULT).join("sub/39").exists(), "it can't be read");
+    node.manager().order_unlock(IMAGE_VAULT).expect("opens");
+    assert_eq!(fs::read(node.paths.vault(IMAGE_VAULT).join("sub/39")).expect("there"), vec![7; 100_000]);
+}
+
 /// A move that waited for somebody is told as under way once it is, and not by what kept it before.
 #[test]
 fn a_move_that_is_tried_again_is_not_told_as_failed() {
@@ -128,6 +152,63 @@ fn a_lock_comes_between_the_steps_that_follow_a_long_work() {
     assert!(locked, "before all was done of the vault that was worked on: {ordered:?}");
 }
 
+/// Stops long work of a kind at its so-manieth piece.
+#[derive(Debug)]
+struct StopsAt(StepKind, AtomicUsize);
+
+impl BetweenPieces for StopsAt {
+    fn pieces(&self, kind: StepKind, work: &Work) {
+        if kind == self.0 && self.1.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err() {
+            work.stop();
+        }
+    }
+}
+
+fn copied(node: &Node) -> usize {
+    fs::read_dir(node.paths.staging(IMAGE_VAULT).join("sub")).map_or(0, Iterator::count)
+}
+
+/// A node with plain files, of which an earlier move left a large copy.
+fn with_leftover() -> Node {
+    let mut node = Node::fresh(true);
+    fs::create_dir_all(node.paths.vault(IMAGE_VAULT).join("sub")).expect("makes");
+    for number in 0..1200 {
+        fs::write(node.paths.vault(IMAGE_VAULT).join(format!("sub/{number}")), "x").expect("writes");
+    }
+    node.nv.0.borrow_mut().fail = true;
+    node.start();
+    node.nv.0.borrow_mut().fail = false;
+    let stops = StopsAt(StepKind::MoveIn, AtomicUsize::new(1000));
+    node.manager().jobs = Jobs::of(Box::new(Threads(Arc::new(stops))));
+    node.hear_tpm();
+    let late = Instant::now() + Duration::from_secs(120);
+    while node.manager().jobs.progress(IMAGE_VAULT).is_some() {
+        assert!(Instant::now() < late, "{:?}", node.status(IMAGE_VAULT));
+        node.manager().reap(|_| ());
+    }
+    node
+}
+
+/// TH-3: an urgent lock waits for no removal of what an earlier move left, however much that is.
+#[test]
+fn th3_a_lock_goes_before_the_removal_of_what_a_move_left() {
+    let (mut node, mut controller) = (with_leftover(), Controller::new());
+    let left = copied(&node);
+    assert!(left > 800, "{left}: {:?}", node.status(IMAGE_VAULT));
+    leave_to_threads(&mut node);
+    hold(&mut node, &[StepKind::MoveIn]);
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    ticks(&mut node, "begun", |node| node.manager().jobs.progress(IMAGE_VAULT).is_some());
+    let ordered = node.manager().order_lock(BERLIN).map(|report| report.state);
+    // A child of another test's may have a file open for a moment.
+    assert!(matches!(ordered, Ok(State::Locked | State::LockIncomplete)), "{ordered:?}");
+    assert!(copied(&node) > left / 2, "the lock came first");
+    hold(&mut node, &[]);
+    ticks(&mut node, "moved", |node| node.state(IMAGE_VAULT) == State::Unlocked);
+    ticks(&mut node, "wiped", |node| !node.paths.staging(IMAGE_VAULT).exists());
+    assert!(node.paths.vault(IMAGE_VAULT).join("sub/1199").exists());
+}
+
 /// The same work stopped by an order for its own vault, and by the end of this life: nothing is lost, and it is resumed.
 #[test]
 fn a_move_is_stopped_and_resumed() {
@@ -143,8 +224,8 @@ fn a_move_is_stopped_and_resumed() {
         vec![7; 100_000],
         "the original"
     );
-    assert!(!node.paths.staging(IMAGE_VAULT).exists(), "half a copy takes no room");
     node.restart();
+    assert!(!node.paths.staging(IMAGE_VAULT).exists(), "half a copy takes no room for long");
     assert_eq!(node.state(IMAGE_VAULT), State::Unlocked, "{:?}", node.status(IMAGE_VAULT));
     assert_eq!(fs::read(node.paths.vault(IMAGE_VAULT).join("sub/39")).expect("there"), vec![7; 100_000]);
 }

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use vault::cause::Cause;
 use vault::escrow::drill::{DrillAnswer, DrillNonce, Proof};
-use vault::escrow::{Bundle, BundleId, NONE_HELD};
+use vault::escrow::{Bundle, BundleId};
 use vault::ids::Generation;
 use wire::FileSigner;
 use wire::config::ConfigResponse;
@@ -32,7 +33,7 @@ pub(super) struct Keeper {
     /// What it gives to be tried under the name of what it holds.
     pub(super) gives: Option<Vec<u8>>,
     /// Why it does not give back what is asked for.
-    pub(super) withholds: Option<String>,
+    pub(super) withholds: Option<Cause>,
     /// It does not answer.
     pub(super) away: bool,
 }
@@ -60,10 +61,8 @@ impl Keeper {
             .or_else(of_before)
             .filter(|_| self.withholds.is_none())
             .map(sealed);
-        let no_rescue = match wish.rescue {
-            Some(_) if rescue.is_none() => self.withholds.clone().unwrap_or_else(|| NONE_HELD.to_owned()),
-            _ => String::new(),
-        };
+        let refused = wish.rescue.filter(|_| rescue.is_none());
+        let no_rescue = refused.map(|_| self.withholds.clone().unwrap_or(Cause::NoBundle));
         let control = Control {
             device: DEVICE,
             session,

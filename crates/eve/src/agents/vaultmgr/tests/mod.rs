@@ -1,9 +1,11 @@
 //! vaultmgr whole but for bus and TPM: real ext4 with encryption on a loop device, the real kernel, signed configurations.
 //! They run as root; without root, loop devices or ext4 encryption they fail.
 
+mod asked;
 mod attacks;
 mod boots;
 mod brought_back;
+mod by_heart;
 mod controller;
 mod cost;
 mod damage;
@@ -14,11 +16,15 @@ mod errors;
 mod faults;
 mod faulty;
 mod faulty_nv;
+mod first_pcrs;
 mod form;
 mod former;
+mod frozen;
 mod given_up;
+mod held_up;
 mod holders;
 mod identity;
+mod in_the_way;
 mod jobs;
 mod judging;
 mod keeper;
@@ -30,10 +36,15 @@ mod node;
 mod opened;
 mod orders;
 mod others;
+mod pauseless;
+mod pauses;
+mod places;
 mod projects;
 mod recovery;
 mod rolled_back;
+mod rounds;
 mod seals;
+mod seeking;
 mod silent;
 mod space;
 mod told;

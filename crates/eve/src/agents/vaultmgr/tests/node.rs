@@ -4,6 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use attest::SessionKey;
 use vault::ids::{Generation, VaultId};
 use vault::report::{State, VaultReport};
 use vault::roots::{PcrsRoot, TpmRoot};
@@ -15,13 +16,15 @@ use super::disk::{Disk, write};
 use super::faulty::{self, Calls};
 use super::faulty_nv::{Commands, refused};
 use super::jobs::HeldUp;
+use super::pauseless::{AtOnce, HereAtOnce};
 use crate::agents::vaultmgr::agent;
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
-use crate::agents::vaultmgr::generation::desk::Desk;
+use crate::agents::vaultmgr::generation::desk::{Desk, ErrandThread};
 use crate::agents::vaultmgr::generation::roots::{SlotContent, Slots, Tpmmgr, TpmmgrError};
 use crate::agents::vaultmgr::hands::kernel::Kernel;
 use crate::agents::vaultmgr::manager::{Manager, Owner};
 use crate::agents::vaultmgr::paths::Paths;
+use crate::agents::vaultmgr::vault::jobs::Jobs;
 use crate::bus::messages::{TpmFault, TpmRefusal, TpmRoom};
 use disk::faulty::{Faults, Faulty};
 
@@ -108,6 +111,8 @@ pub(super) struct NvState {
     pub(super) pcrs_moved: bool,
     /// Something extends a PCR just as roots are defined.
     pub(super) moves_when_defined: bool,
+    /// PCRs are others than evidence of this session showed.
+    pub(super) extended_since_evidence: bool,
     /// PCRs are extended all the time while P is read.
     pub(super) unsteady: bool,
     pub(super) fail: bool,
@@ -135,6 +140,13 @@ pub(super) struct NvSlots {
     pub(super) bound_to_moved: bool,
 }
 
+impl Nv {
+    fn shown(&self, as_shown: Option<SessionKey>) -> Result<(), TpmmgrError> {
+        let extended = as_shown.is_some() && self.0.borrow().extended_since_evidence;
+        if extended { Err(TpmmgrError::Refused(TpmRefusal::NotShown)) } else { Ok(()) }
+    }
+}
+
 impl Tpmmgr for Nv {
     fn read_roots(&mut self) -> Result<Vec<Slots>, TpmmgrError> {
         self.2.pass("read");
@@ -157,8 +169,9 @@ impl Tpmmgr for Nv {
         };
         Ok(nv.slots.iter().map(slots).collect())
     }
-    fn room(&mut self) -> Result<TpmRoom, TpmmgrError> {
+    fn room(&mut self, as_shown: Option<SessionKey>) -> Result<TpmRoom, TpmmgrError> {
         self.2.pass("room");
+        self.shown(as_shown)?;
         let full = TpmRoom::Full { fit: 4, wanted: 6 };
         match self.3.command("room", || ()) {
             Err(TpmmgrError::Refused(TpmRefusal::Failed { fault: TpmFault::NvFull, .. })) => Ok(full),
@@ -172,9 +185,11 @@ impl Tpmmgr for Nv {
         generation: Generation,
         tpm: &TpmRoot,
         pcrs: &PcrsRoot,
+        as_shown: Option<SessionKey>,
     ) -> Result<(), TpmmgrError> {
         self.2.pass("define");
         self.0.borrow_mut().defined += 1;
+        self.shown(as_shown)?;
         let taken = |slots: &NvSlots| slots.generation.0 % 2 == generation.0 % 2;
         if self.0.borrow().slots.iter().any(taken) {
             return Err(refused(TpmFault::Occupied, "the slot is taken"));
@@ -218,7 +233,7 @@ pub(super) struct Node {
     pub(super) disk: Disk,
     pub(super) nv: Nv,
     pub(super) paths: Paths,
-    pub(super) manager: Option<Manager<faulty::Faulty<Kernel>, Nv>>,
+    pub(super) manager: Option<Manager<faulty::Faulty<Kernel>>>,
     pub(super) has_tpm: bool,
     /// Errands to the TPM are left to a thread.
     pub(super) apart: bool,
@@ -268,17 +283,24 @@ impl Node {
         self.nv.1 = self.faults.clone();
         let kernel = agent::open(&self.paths).expect("opens the filesystem");
         let kernel = faulty::Faulty::new(kernel, &self.calls);
-        let (paths, nv) = (self.paths.clone(), self.nv.clone());
-        let desk =
-            if self.apart { Desk::apart(paths, nv, || ()).expect("a thread") } else { Desk::here(paths, nv) };
-        let manager = Manager::start(self.paths.clone(), kernel, desk, owner).expect("starts");
+        let hands = (self.desk(), Jobs::of(Box::new(AtOnce)));
+        let manager = Manager::start(self.paths.clone(), kernel, hands, owner).expect("starts");
         self.manager = Some(manager);
         self.manager().take_up_locks().expect("are read");
         self.manager().take_up_leases().expect("randomness");
         self.hear_tpm();
     }
 
-    pub(super) fn manager(&mut self) -> &mut Manager<faulty::Faulty<Kernel>, Nv> {
+    fn desk(&self) -> Box<dyn Desk> {
+        let (paths, nv) = (self.paths.clone(), self.nv.clone());
+        if self.apart {
+            Box::new(ErrandThread::start(paths, nv, || ()).expect("a thread"))
+        } else {
+            Box::new(HereAtOnce(paths, nv))
+        }
+    }
+
+    pub(super) fn manager(&mut self) -> &mut Manager<faulty::Faulty<Kernel>> {
         self.manager.as_mut().expect("started")
     }
 

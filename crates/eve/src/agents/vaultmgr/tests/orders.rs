@@ -1,5 +1,6 @@
 //! Orders of root on the node, and what the status calls done.
 
+use std::path::Path;
 use std::time::Duration;
 
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
@@ -123,10 +124,10 @@ fn ucd_an_order_out_of_date_is_not_carried_out() {
     node.hear(&mut controller, &[Line { created: true, ..Line::of(Custody::Tpm) }]);
     assert_eq!(node.state(BERLIN), State::Missing);
     let order = Order::Recreate(BERLIN, "berlin".parse().expect("a name"), Hope::Kept);
-    let late = node.manager().obey(&order, Duration::from_secs(110));
+    let late = node.manager().obey(&order, Duration::from_secs(110), &mut |_| ());
     assert_eq!(late, Err(OrderError::OutOfDate));
     assert_eq!(node.state(BERLIN), State::Missing);
-    let done = node.manager().obey(&order, Duration::from_secs(1));
+    let done = node.manager().obey(&order, Duration::from_secs(1), &mut |_| ());
     assert_eq!(done.map(|report| report.state), Ok(State::Unlocked));
 }
 
@@ -174,12 +175,39 @@ fn a_lock_that_is_not_understood_or_not_kept_is_an_error() {
 #[test]
 fn the_config_vault_is_not_locked_by_order() {
     let (mut node, _) = made(Custody::Tpm);
-    let obeyed = node.manager().obey(&Order::Lock(CONFIG_VAULT), Duration::ZERO);
+    let obeyed = node.manager().obey(&Order::Lock(CONFIG_VAULT), Duration::ZERO, &mut |_| ());
     assert!(obeyed.expect_err("in use").to_string().contains("this node's own agents"));
     node.manager().settle_all();
     assert_eq!(node.state(CONFIG_VAULT), State::Unlocked);
-    let other = node.manager().obey(&Order::Lock(IMAGE_VAULT), Duration::ZERO);
+    let other = node.manager().obey(&Order::Lock(IMAGE_VAULT), Duration::ZERO, &mut |_| ());
     assert_eq!(other.map(|report| report.state), Ok(State::Locked));
+}
+
+/// Invariant 4: a disk that was plugged in anew is another device: nothing is done by its paths, and it is told that eve is to be started again,
+/// which goes on with it.
+#[test]
+fn a_disk_that_comes_back_as_another_device_is_told() {
+    let (mut node, _) = made(Custody::Tpm);
+    let again = node.disk.root().join("again");
+    std::fs::write(&again, node.disk.image()).expect("writes");
+    let run = |args: &[&Path]| {
+        assert!(std::process::Command::new(args[0]).args(&args[1..]).status().expect("runs").success());
+    };
+    let persist = node.disk.persist();
+    run(&["mount".as_ref(), "-o".as_ref(), "loop".as_ref(), &again, &persist]);
+    let status = node.manager().vault_status();
+    let refused = node.manager().obey_telling(&Order::Unlock(BERLIN), Duration::ZERO, &mut |_| ()).0;
+    node.restart();
+    let state = node.state(BERLIN);
+    node.manager = None;
+    run(&["umount".as_ref(), &persist]);
+    let told = status.notes.concat();
+    assert!(
+        status.disk_away && told.contains("another device") && told.contains("Start eve again"),
+        "{told}"
+    );
+    assert!(matches!(&refused, Err(OrderError::DiskAway { words }) if words.contains("another device")));
+    assert_eq!(state, State::Unlocked, "by the next start");
 }
 
 /// Invariant 4: once the disk is not at its path any more that is told, and no order makes or deletes anything on it. A lock is carried out,
@@ -195,13 +223,18 @@ fn while_the_disk_is_away_only_locks_are_carried_out() {
     };
     over("mount", &["-t", "tmpfs", "none"]);
     let recreate = Order::Recreate(BERLIN, "berlin".parse().expect("a name"), Hope::GivenUp);
-    let refused =
-        [Order::Unlock(BERLIN), recreate].map(|order| node.manager().obey_telling(&order, Duration::ZERO).0);
+    let refused = [Order::Unlock(BERLIN), recreate]
+        .map(|order| node.manager().obey_telling(&order, Duration::ZERO, &mut |_| ()).0);
     let status = node.manager().vault_status();
-    let locked = node.manager().obey_telling(&Order::Lock(BERLIN), Duration::ZERO).0;
+    let waiting = [node.manager().opened(BERLIN), node.manager().made_anew(BERLIN)];
+    let locked = node.manager().obey_telling(&Order::Lock(BERLIN), Duration::ZERO, &mut |_| ()).0;
+    node.manager().look_again(BERLIN);
+    let looked_at = node.state(BERLIN);
     let made = std::fs::read_dir(&persist).map(Iterator::count);
     over("umount", &[]);
-    for refused in refused {
+    assert_eq!(looked_at, State::Locked, "also where everything is looked at anew");
+    // Those that were given before, and wait, are answered too.
+    for refused in refused.into_iter().chain(waiting) {
         assert!(
             matches!(&refused, Err(OrderError::DiskAway { words }) if words.contains("Mount the disk")),
             "{refused:?}"

@@ -1,7 +1,7 @@
 //! seen-by-users 0.1, 0b.1: a controller's database that was restored, copied or rolled back, on the real kernel. Nothing that it says
 //! deletes, or takes a vault back.
 
-use vault::ids::IMAGE_VAULT;
+use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
 use vault::report::State;
 use vault::section::Custody;
 
@@ -101,6 +101,76 @@ fn another_controllers_key_of_the_same_number_is_not_the_vaults() {
         );
         assert_eq!(node.status(BERLIN).epoch, Some(vault::ids::Epoch(1)), "{custody:?}");
     }
+}
+
+/// 0.9: what another controller's key alone opens, or that of an epoch that is over, is made anew by root on the node who gives it up by name: the Config
+/// Vault too, without which nothing of the new controller's is kept. An open vault is not, nor one whose key only has not come yet.
+#[test]
+fn a_vault_under_another_controllers_key_is_made_anew_once_root_gives_it_up() {
+    for (has_tpm, custody) in [(false, Custody::Controller), (true, Custody::TpmAndController)] {
+        for epochs in [(1, 1), (3, 2)] {
+            let line = |id| Line { id, created: true, epochs, ..Line::of(custody) };
+            let (mut node, mut controller) = (Node::new(has_tpm), Controller::new());
+            let name = |node: &mut Node, id| node.status(id).name;
+            let both = [line(CONFIG_VAULT), line(BERLIN)];
+            node.hear(&mut controller, &both.each_ref().map(|line| Line { created: false, ..line.clone() }));
+            node.put(BERLIN, "file", "kept");
+            let order = |node: &mut Node, id, hope| {
+                let name = name(node, id);
+                node.manager().order_recreate(id, &name, hope)
+            };
+            assert!(matches!(order(&mut node, BERLIN, Hope::ShutGivenUp), Err(OrderError::NotMissing(_))));
+            node.reboot();
+            let waits = order(&mut node, BERLIN, Hope::ShutGivenUp);
+            assert!(matches!(waits, Err(OrderError::NotMissing(_))), "its key has not come: {waits:?}");
+            let mut other = Controller { incarnation: 2, version: 0, lineage: 7, ..controller.clone() };
+            let new = [CONFIG_VAULT, BERLIN].map(|id| Line { epochs: (1, 1), ..line(id) });
+            node.hear(&mut other, &new);
+            for id in [CONFIG_VAULT, BERLIN] {
+                let told = format!("{has_tpm}, {epochs:?}: {:?}", node.status(id));
+                assert_eq!(node.state(id), State::Locked, "{told}");
+                assert!(told.contains("--despite-other-key"), "{told}");
+                for hope in [Hope::Kept, Hope::GivenUp] {
+                    let refused = order(&mut node, id, hope);
+                    assert!(matches!(refused, Err(OrderError::UnderAnotherKey(_))), "{refused:?}");
+                }
+                assert!(node.paths.vault(id).exists(), "it is as it was");
+            }
+            for id in [CONFIG_VAULT, BERLIN] {
+                let made = order(&mut node, id, Hope::ShutGivenUp);
+                assert_eq!(made.map(|report| report.state), Ok(State::Unlocked), "{has_tpm}, {epochs:?}");
+            }
+            assert_eq!(node.get(BERLIN, "file"), None);
+            node.put(BERLIN, "file", "new");
+            node.reboot();
+            node.hear(&mut other, &new);
+            assert_eq!(node.get(BERLIN, "file").as_deref(), Some("new"), "{:?}", node.status(BERLIN));
+        }
+    }
+}
+
+/// Invariant 4: the word that gives up what stands shut gives up nothing else. Where the share table is lost too, neither that nor any other vault of it is begun anew.
+#[test]
+fn what_is_given_up_of_a_shut_vault_is_not_the_share_table() {
+    let line = Line::of(Custody::TpmAndController);
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[line]);
+    node.put(IMAGE_VAULT, "file", "kept");
+    node.manager = None;
+    let tables = node.paths.table(vault::ids::Generation::FIRST);
+    let kept = tables.clone().map(|path| std::fs::read(path).expect("reads"));
+    tables.iter().for_each(|path| std::fs::remove_file(path).expect("removes"));
+    node.reboot();
+    for id in [BERLIN, IMAGE_VAULT, CONFIG_VAULT] {
+        let name = node.status(id).name;
+        let refused = node.manager().order_recreate(id, &name, Hope::ShutGivenUp);
+        assert!(refused.is_err(), "{id:?}: {refused:?}");
+        assert!(tables.iter().all(|path| !path.exists()), "{id:?}: no table was begun");
+    }
+    node.manager = None;
+    tables.iter().zip(kept).for_each(|(path, bytes)| std::fs::write(path, bytes).expect("writes"));
+    node.reboot();
+    assert_eq!(node.get(IMAGE_VAULT, "file").as_deref(), Some("kept"), "{:?}", node.status(IMAGE_VAULT));
 }
 
 /// The same of a vault that is locked: given a chance to open it, the new key's number is not taken for the one that it is under.

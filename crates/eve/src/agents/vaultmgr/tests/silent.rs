@@ -10,11 +10,13 @@ use vault::plan::Note;
 use vault::report::State;
 use vault::section::{Custody, Operation, Seal};
 
+use super::brought_back::{all_key_files, wipe};
 use super::controller::{BERLIN, Controller, KEY, Line};
 use super::node::{Node, NvSlots};
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
+use crate::agents::vaultmgr::belief::orders::Order;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
-use crate::bus::messages::OrderError;
+use crate::bus::messages::{Hope, OrderError};
 
 const PARIS: VaultId = VaultId(uuid::Uuid::from_u128(0xfa));
 /// Its lease ends when an hour has passed.
@@ -30,15 +32,12 @@ enum LockBy {
     Lease,
 }
 
-fn ticks(node: &mut Node, what: &str, mut is: impl FnMut(&mut Node) -> bool) {
+pub(super) fn ticks(node: &mut Node, what: &str, mut is: impl FnMut(&mut Node) -> bool) {
     let late = Instant::now() + Duration::from_secs(120);
     while !is(node) {
         let notes = node.manager().notes();
         assert!(Instant::now() < late, "{what}: {:?} {notes:?}", node.status(PARIS));
         std::thread::yield_now();
-        if node.manager().welcome() {
-            node.manager().settle_all();
-        }
         node.manager().tick(Instant::now());
     }
 }
@@ -209,4 +208,47 @@ fn a_lock_waits_for_one_step_when_the_tpm_is_heard() {
         between += usize::from(manager.report(CONFIG_VAULT).state == State::Creating);
     });
     assert!(between >= 2 && node.state(CONFIG_VAULT) == State::Unlocked, "{between} pauses between steps");
+}
+
+/// What root orders of one vault takes several steps too: another one's lock comes between the first two of them.
+#[test]
+fn a_lock_waits_for_one_step_of_another_order() {
+    for anew in [false, true] {
+        let (mut node, mut controller) = (Node::new(true), Controller::new());
+        hear(&mut node, &mut controller, &[Line::of(Custody::Tpm), paris()]);
+        let order = if anew {
+            node.manager = None;
+            wipe(&all_key_files(&node, BERLIN));
+            node.restart();
+            Order::Recreate(BERLIN, "berlin".parse().expect("a name"), Hope::GivenUp)
+        } else {
+            node.manager().order_lock(BERLIN).expect("ordered");
+            Order::Unlock(BERLIN)
+        };
+        let mut seen = Vec::new();
+        let done = node.manager().obey(&order, Duration::ZERO, &mut |manager| {
+            let locked = manager.order_lock(PARIS).map(|report| report.state);
+            seen.push((manager.report(BERLIN).state, locked));
+        });
+        assert_eq!(done.map(|report| report.state), Ok(State::Unlocked), "{order:?}");
+        let (berlin, paris) = seen.first().expect("there was a pause");
+        assert_ne!(*berlin, State::Unlocked, "{order:?}");
+        // A child of another test's may have a file open for a moment.
+        assert!(matches!(paris, Ok(State::Locked | State::LockIncomplete)), "{paris:?}");
+    }
+}
+
+/// Leases of several vaults end at once: all are locked before anything else is done, an order too.
+#[test]
+fn leases_that_end_lock_all_before_anything_comes_between() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let leased = |id| Line { id, ..paris() };
+    hear(&mut node, &mut controller, &[leased(BERLIN), paris()]);
+    node.calls.pass(Duration::from_secs(u64::from(LEASE) + 1));
+    let mut open = Vec::new();
+    node.manager().tend_leases_pausing(|manager, _| {
+        open.push([BERLIN, PARIS].iter().filter(|id| manager.report(**id).state == State::Unlocked).count());
+    });
+    assert!(open.iter().all(|open| *open == 0), "{open:?}");
+    assert!([BERLIN, PARIS].iter().all(|id| node.state(*id) != State::Unlocked));
 }

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use vault::ids::{CONFIG_VAULT, VaultId};
+use vault::report::State;
 use vault::section::{Custody, Seal};
 
+use super::brought_back::{both, with_data};
 use super::controller::{BERLIN, Controller, Line};
+use super::keeper::Keeper;
 use super::node::Node;
 use crate::agents::vaultmgr::belief::orders::Order;
 use crate::agents::vaultmgr::telling::{Touched, change};
@@ -54,7 +57,7 @@ fn an_order_changes_what_is_told_of_its_vault_and_nothing_else() {
     ];
     for (number, order) in orders.iter().enumerate() {
         file.take_if(|_| number == 4);
-        let (_, touched) = node.manager().obey_telling(order, Duration::ZERO);
+        let (_, touched) = node.manager().obey_telling(order, Duration::ZERO, &mut |_| ());
         let Touched::Some(ids) = touched else { panic!("{order:?}: {touched:?}") };
         assert_eq!(ids.len(), 1, "{order:?}");
         if told.vaults.iter().any(|report| report.id == ids[0]) {
@@ -62,6 +65,31 @@ fn an_order_changes_what_is_told_of_its_vault_and_nothing_else() {
         }
         assert_eq!(told, node.manager().vault_status(), "{order:?}");
     }
-    let (_, touched) = node.manager().obey_telling(&Order::Unlock(CONFIG_VAULT), Duration::ZERO);
+    let (_, touched) = node.manager().obey_telling(&Order::Unlock(CONFIG_VAULT), Duration::ZERO, &mut |_| ());
     assert_eq!(touched, Touched::All, "by its record all may change");
+}
+
+/// Issue 8, errors: beside a vault that is open nobody is told to open it; why its key files are not in escrow is told all the same.
+#[test]
+fn an_open_vault_is_not_to_be_opened_for_the_escrow() {
+    let (mut node, _controller) = with_data(&both((1, 1)));
+    let mut keeper = Keeper::default();
+    keeper.settles(&mut node);
+    keeper.held = None;
+    for (open, words, state) in
+        [(true, "it is open", State::Unlocked), (false, "open the vault (`eve vault unlock`)", State::Locked)]
+    {
+        if open {
+            node.restart()
+        } else {
+            node.reboot()
+        }
+        keeper.settles(&mut node);
+        let status = node.status(BERLIN);
+        assert_eq!(status.state, state, "{status:?}");
+        let of_escrow = |line: &&String| line.contains("no other bundle of this node goes into escrow");
+        let told = status.detail.iter().find(of_escrow).expect("a line");
+        assert!(told.contains(words) && told.contains("it is open") == open, "{told}");
+        assert!(status.holds_escrow_up, "{status:?}");
+    }
 }

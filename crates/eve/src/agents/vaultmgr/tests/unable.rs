@@ -17,7 +17,7 @@ use crate::agents::vaultmgr::paths::Paths;
 
 fn refusal(root: &std::path::Path) -> String {
     let paths = Paths::new(root);
-    prepare::own_folders(&paths).expect("our folders");
+    prepare::vaults_folder(&paths).expect("our folder");
     let mut kernel = Kernel::open(&paths).expect("opens");
     let fill = |bytes: &mut [u8; 32]| {
         bytes.fill(1);

@@ -15,11 +15,13 @@ use vault::section::{Custody, Encryption};
 
 use super::controller::{BERLIN, Controller, Line, certs};
 use super::node::Node;
+use super::pauseless::{AtOnce, HereAtOnce};
 use crate::agents::vaultmgr::belief::intake::TpmHeard;
 use crate::agents::vaultmgr::generation::desk::Desk;
 use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, MetaPlace};
 use crate::agents::vaultmgr::hands::kernel::Kernel;
 use crate::agents::vaultmgr::manager::{Manager, Owner};
+use crate::agents::vaultmgr::vault::jobs::Jobs;
 
 /// The real one, but that the user's vault's first copy is damaged whatever is done.
 struct Undone {
@@ -153,9 +155,10 @@ fn a_step_that_is_undone_each_time_is_told_and_stops_nothing() {
     let repairs = Rc::new(Cell::new(0));
     let kernel = Undone { kernel: Kernel::open(&node.paths).expect("opens"), repairs: Rc::clone(&repairs) };
     let owner = Owner { uid: 12345, gid: 12345 };
-    let mut manager =
-        Manager::start(node.paths.clone(), kernel, Desk::here(node.paths.clone(), node.nv.clone()), owner)
-            .expect("starts");
+    let hands = || -> (Box<dyn Desk>, Jobs) {
+        (Box::new(HereAtOnce(node.paths.clone(), node.nv.clone())), Jobs::of(Box::new(AtOnce)))
+    };
+    let mut manager = Manager::start(node.paths.clone(), kernel, hands(), owner).expect("starts");
     manager.hear_tpm(TpmHeard::Ready { key: controller.key, measured: true }, |_, _| ());
     manager.settle_all();
     let section = controller.section(manager.session_key(), &[Line::of(Custody::Tpm)]);

@@ -199,3 +199,26 @@ fn a_record_that_did_not_read_once_is_looked_at_again() {
     hear_blind(&mut node, &mut copy, &[berlin, image]);
     assert_eq!(node.status(IMAGE_VAULT).epoch, None, "read");
 }
+
+/// A record that the disk does not give, in a Config Vault that is open: what is told names the file and what to do, and not an order that is refused.
+#[test]
+fn a_record_that_is_not_given_is_told_as_that() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[both((1, 1))]);
+    node.put(BERLIN, "file", "kept");
+    let aside = node.paths.record().with_extension("aside");
+    std::fs::rename(node.paths.record(), &aside).expect("moves");
+    std::fs::create_dir(node.paths.record()).expect("makes");
+    node.reboot();
+    node.hear(&mut controller, &[Line { created: true, ..both((1, 1)) }]);
+    assert_eq!(node.state(CONFIG_VAULT), State::Unlocked);
+    assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "it opens: {:?}", node.status(BERLIN));
+    for words in ["though the Config Vault is open", "persist/config/vaultmgr/record", "move it away"] {
+        assert!(node.says(words), "{words}: {:?}", node.manager().notes());
+    }
+    assert!(!node.says("recreate config") && !node.says("is not open"), "{:?}", node.manager().notes());
+    std::fs::remove_dir(node.paths.record()).expect("as the words say");
+    std::fs::rename(&aside, node.paths.record()).expect("moves");
+    node.manager().settle_all();
+    assert!(!node.says("though the Config Vault is open"), "{:?}", node.manager().notes());
+}

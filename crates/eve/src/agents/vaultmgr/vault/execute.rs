@@ -12,14 +12,13 @@ use vault::secret::WrappingSecret;
 use vault::section::Encryption;
 
 use crate::agents::vaultmgr::belief::record;
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
 use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, KeyId};
-use crate::agents::vaultmgr::hands::holders;
 use crate::agents::vaultmgr::hands::movein::MoveError;
 use crate::agents::vaultmgr::hands::tree::Trouble;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
+use crate::agents::vaultmgr::vault::tried::Tried;
 
 /// Why a step was not done. What was there is as it was, or the step is repeated.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +52,11 @@ pub(crate) enum StepError {
         /// Who holds them.
         holders: Vec<String>,
     },
+    /// The same, and it is not known yet.
+    #[error(
+        "files of the vault are still open, and who holds them is being looked for; it is locked by itself when they are closed"
+    )]
+    Held,
     /// The record can't be written.
     #[error(
         "the record of accepted sections can't be written before the Config Vault is open; it is tried again by itself"
@@ -84,7 +88,7 @@ pub(crate) fn of_disk(what: &'static str) -> impl Fn(disk::Error) -> StepError {
     move |source| StepError::Io { what, source: source.into() }
 }
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     /// Does one step, or begins it where it is long.
     pub(crate) fn execute(&mut self, id: VaultId, act: Act) -> Result<Ran, StepError> {
         match act.step {
@@ -153,41 +157,25 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     /// damaged counts only if its twin does not open either.
     fn unwrap(&mut self, id: VaultId) -> Result<(), StepError> {
         let known = self.known(id);
-        let (mut protector, mut held) = (None, OpenedBy { first: None, second: None });
-        let (mut damaged, mut all_damaged) = (None, true);
+        let mut tried = Tried::of(&known.seen);
         for wrapping in known.keys.candidates() {
             let secret = self.secret(id, wrapping)?;
-            for (place, copy, by) in [
-                (MetaPlace::First, known.seen.first, &mut held.first),
-                (MetaPlace::Second, known.seen.second, &mut held.second),
-            ] {
-                if copy.hint().is_none() || by.is_some() {
-                    continue;
-                }
-                match self.crypt.unwrap(id, place, &secret) {
-                    Ok(opened) => {
-                        *by = opened.is_some().then_some(wrapping);
-                        protector = protector.or(opened);
-                    }
-                    Err(error) => {
-                        all_damaged &= error.is_damage;
-                        damaged = Some(error);
-                    }
-                }
-            }
+            tried.with(wrapping, |place| self.crypt.unwrap(id, place, &secret));
         }
-        match (protector, damaged) {
+        let slot = self.slots.entry(id).or_default();
+        let held = tried.held();
+        slot.leads_to_damage = tried.leads_to_damage();
+        match (tried.protector, tried.error) {
             (Some(protector), _) => {
-                let by = held.first.or(held.second);
                 let slot = self.hold(id, protector, held);
-                by.into_iter().for_each(|wrapping| slot.opened(wrapping));
+                held.first.or(held.second).into_iter().for_each(|wrapping| slot.opened(wrapping));
             }
             (None, Some(error)) => {
                 // A copy that could not be read may be tried again, and open.
-                self.slots.entry(id).or_default().none_fits = all_damaged;
+                slot.none_fits = tried.only_damage;
                 return Err(error.into());
             }
-            (None, None) => self.slots.entry(id).or_default().none_fits = true,
+            (None, None) => slot.none_fits = true,
         }
         Ok(())
     }
@@ -225,11 +213,15 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         self.slots.entry(id).or_default().held_by = marks;
     }
 
+    /// From then on it may be there, whatever can't be looked at afterwards.
     fn add_key(&mut self, id: VaultId) -> Result<(), StepError> {
-        let slot = self.slots.get(&id).ok_or(StepError::KeyGone)?;
+        let slot = self.slots.get_mut(&id).ok_or(StepError::KeyGone)?;
         let recovered = slot.recovered.as_ref().map(|(protector, _)| protector);
         let held = slot.held.as_ref().map(|(protector, _)| protector).or(recovered);
-        Ok(self.crypt.add_key(id, held.ok_or(StepError::KeyGone)?)?)
+        let held = held.ok_or(StepError::KeyGone)?;
+        let added = self.crypt.add_key(id, held);
+        slot.key_is(Key::Present);
+        Ok(added?)
     }
 
     pub(crate) fn key_of(&self, id: VaultId) -> Result<KeyId, StepError> {
@@ -249,12 +241,12 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let after = self.crypt.remove_key(key)?;
         let slot = self.slots.entry(id).or_default();
         slot.forget();
+        slot.key_is(after);
         if after == Key::Absent {
+            slot.held_by_none();
             return Ok(());
         }
-        let holders = holders::of_vault(&self.paths.vault(id), Some(key));
-        self.slots.entry(id).or_default().facts = holders.clone();
-        Err(StepError::Busy { holders })
+        Err(self.held(id, key))
     }
 
     fn forget_metadata(&mut self, id: VaultId) -> Result<(), StepError> {

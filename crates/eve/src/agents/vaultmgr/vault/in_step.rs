@@ -10,27 +10,29 @@ use vault::plan::{Act, Next, Op, Step};
 use vault::section::Seal;
 use vault::shares::Mark;
 
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::execute::StepError;
 
-/// How many go in step: more wait for the disk no less, and an order waits for one step of so many.
+/// How many go in step: more wait for the disk no less, and any order but a lock waits for one step of so many; a lock for one's.
 pub(crate) const IN_STEP: usize = 16;
 /// Share, key files, key, directory, project and limit, policy, mark.
 const ROUNDS: usize = 7;
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     /// Takes those of a group that are to be made as far as they go in step. The default ones go alone: others wait for them. After each
-    /// step there is a pause: what an order changes in it, the next step is planned by.
+    /// step there is a pause, of each vault too: what an order changes in it, the next step is planned by.
     pub(crate) fn make_in_step(&mut self, group: &[VaultId], mut pause: impl FnMut(&mut Self)) {
         let unmade = |id: &VaultId| !id.is_default() && !self.may_be_made(*id);
         let unmade: Vec<VaultId> = group.iter().copied().filter(unmade).collect();
-        unmade.iter().for_each(|id| self.look(*id));
+        for id in &unmade {
+            self.look(*id);
+            pause(self);
+        }
         for _ in 0..ROUNDS {
             let acts: Vec<(VaultId, Act)> =
                 unmade.iter().filter_map(|id| Some((*id, self.makes(*id)?))).collect();
-            if acts.is_empty() || !self.round(&acts) {
+            if acts.is_empty() || !self.round(&acts, &mut pause) {
                 return;
             }
             pause(self);
@@ -62,8 +64,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// A step of each. Says whether they may go on together.
-    fn round(&mut self, acts: &[(VaultId, Act)]) -> bool {
-        self.write_shares(acts).is_ok() && self.write_apart(acts).is_ok()
+    fn round(&mut self, acts: &[(VaultId, Act)], pause: impl FnMut(&mut Self)) -> bool {
+        self.write_shares(acts).is_ok() && self.write_apart(acts, pause).is_ok()
     }
 
     fn write_shares(&mut self, acts: &[(VaultId, Act)]) -> Result<(), StepError> {
@@ -88,15 +90,38 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// What each has of its own. A folder that can't be synced fails the step of all: nobody knows whose names are lost.
-    fn write_apart(&mut self, acts: &[(VaultId, Act)]) -> Result<(), disk::Error> {
+    fn write_apart(
+        &mut self,
+        acts: &[(VaultId, Act)],
+        mut pause: impl FnMut(&mut Self),
+    ) -> Result<(), disk::Error> {
         let apart = |act: &Act| !matches!(act.step, Step::MakeShare { .. } | Step::MarkMade);
-        let acts: Vec<_> = acts.iter().copied().filter(|(_, act)| apart(act)).collect();
-        let disk = self.paths.disk().clone();
-        let synced = disk.together(|| acts.iter().for_each(|(id, act)| self.act(*id, *act)));
+        let (disk, mut taken) = (self.paths.disk().clone(), Vec::new());
+        let synced = disk.together(|| {
+            for (id, act) in acts.iter().copied().filter(|(_, act)| apart(act)) {
+                self.act(id, act);
+                taken.push((id, act));
+                pause(self);
+                if std::mem::take(&mut self.hurried) {
+                    break;
+                }
+            }
+        });
         if let Err(error) = &synced {
             let words = crate::agents::vaultmgr::chain(error);
-            acts.iter().for_each(|(id, act)| self.fail(*id, act, words.clone()));
+            taken.iter().for_each(|(id, act)| self.fail(*id, act, words.clone()));
         }
         synced
+    }
+
+    /// Whether what is written now becomes durable with what others write. No order is carried out meanwhile: what it writes would not be durable when
+    /// it is answered.
+    pub(crate) fn writes_together(&self) -> bool {
+        self.paths.disk().is_together()
+    }
+
+    /// A lock waits: what was written together becomes durable now, and the rest of the step comes later.
+    pub(crate) fn hurry(&mut self) {
+        self.hurried = true;
     }
 }

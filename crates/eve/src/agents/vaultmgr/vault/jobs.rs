@@ -9,11 +9,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use vault::ids::VaultId;
-use vault::plan::Act;
+use vault::plan::{Act, StepKind};
 
 use crate::agents::vaultmgr::hands::crypt::Join;
 use crate::agents::vaultmgr::hands::movein::{self, MoveError, Places};
 use crate::agents::vaultmgr::hands::tree::{self, BetweenPieces, Work};
+use crate::agents::vaultmgr::vault::seeking::{Search, Seeking, Sought};
 
 /// How long a job is waited for before it is left to itself: most are over by then.
 const SHORT: Duration = Duration::from_millis(300);
@@ -41,7 +42,7 @@ pub(crate) enum Job {
 pub(crate) type Outcome = Result<Vec<String>, MoveError>;
 
 impl Job {
-    fn run(self, work: &Work) -> Outcome {
+    pub(crate) fn run(self, work: &Work) -> Outcome {
         match self {
             Self::MoveIn(places) => movein::move_in(&places, work).map(|()| Vec::new()),
             Self::Settle { places, open } => movein::settle(&places, open, work),
@@ -57,6 +58,57 @@ impl Job {
     }
 }
 
+/// Who does long work.
+pub(crate) trait Workers {
+    /// Does the work of such a step, or begins to.
+    fn take(&self, kind: StepKind, job: Job) -> Taken;
+
+    /// Looks for the holders of a vault's files, or begins to.
+    fn seek(&self, search: Search) -> Sought;
+}
+
+/// What became of it so far.
+pub(crate) enum Taken {
+    Over(Outcome),
+    UnderWay(Arc<Work>, JoinHandle<Outcome>),
+}
+
+/// A thread for each work, which does this between two pieces of it. For a moment it is waited for.
+pub(crate) struct Threads(pub(crate) Arc<dyn BetweenPieces>);
+
+impl Workers for Threads {
+    fn take(&self, kind: StepKind, job: Job) -> Taken {
+        let work = Arc::new(Work::apart(kind, Arc::clone(&self.0)));
+        let theirs = Arc::clone(&work);
+        // How deep users' folders nest is up to them, as far as these are gone into.
+        let builder = thread::Builder::new().name("long work".to_owned()).stack_size(tree::STACK);
+        match builder.spawn(move || job.run(&theirs)) {
+            Ok(thread) if is_soon_over(&thread) => Taken::Over(outcome(thread)),
+            Ok(thread) => Taken::UnderWay(work, thread),
+            Err(error) => Taken::Over(Err(error.into())),
+        }
+    }
+
+    fn seek(&self, search: Search) -> Sought {
+        match thread::Builder::new().name("holders".to_owned()).spawn(move || search.run()) {
+            Ok(thread) => Sought::UnderWay(thread),
+            Err(error) => Sought::Over(vec![format!("who holds files of it can't be looked for: {error}")]),
+        }
+    }
+}
+
+fn is_soon_over(thread: &JoinHandle<Outcome>) -> bool {
+    let late = Instant::now() + SHORT;
+    while !thread.is_finished() && Instant::now() < late {
+        thread::sleep(Duration::from_millis(2));
+    }
+    thread.is_finished()
+}
+
+fn outcome(thread: JoinHandle<Outcome>) -> Outcome {
+    thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the work ended by a panic").into()))
+}
+
 struct Running {
     act: Act,
     work: Arc<Work>,
@@ -70,38 +122,28 @@ pub(crate) struct Over {
     pub(crate) outcome: Outcome,
 }
 
-/// The jobs of a node, one a vault.
-#[derive(Default)]
+/// The jobs of a node, one a vault, and its searches for holders.
 pub(crate) struct Jobs {
+    seeking: Seeking,
     running: BTreeMap<VaultId, Running>,
-    /// What threads do between two pieces of it. Nothing: whoever starts one waits for its end. Tests do, which stop a life at a step.
-    apart: Option<Arc<dyn BetweenPieces>>,
+    workers: Box<dyn Workers>,
 }
 
 impl Jobs {
-    /// From now on long work is left to threads, which do this between two pieces of it.
-    pub(crate) fn leave_to_threads(&mut self, between: Arc<dyn BetweenPieces>) {
-        self.apart = Some(between);
+    /// None yet.
+    pub(crate) fn of(workers: Box<dyn Workers>) -> Self {
+        Self { seeking: Seeking::default(), running: BTreeMap::new(), workers }
     }
 
     /// Starts a job on a vault that has none. What is over at once is handed back at once.
     pub(crate) fn start(&mut self, id: VaultId, act: Act, job: Job) -> Option<Over> {
-        let Some(between) = &self.apart else {
-            return Some(Over { id, act, outcome: job.run(&Work::default()) });
-        };
-        let work = Arc::new(Work::apart(act.step.kind(), Arc::clone(between)));
-        let theirs = Arc::clone(&work);
-        let spawned = thread::Builder::new().name("long work".to_owned()).spawn(move || job.run(&theirs));
-        let thread = match spawned {
-            Ok(thread) => thread,
-            Err(error) => return Some(Over { id, act, outcome: Err(error.into()) }),
-        };
-        let late = Instant::now() + SHORT;
-        while !thread.is_finished() && Instant::now() < late {
-            thread::sleep(Duration::from_millis(2));
+        match self.workers.take(act.step.kind(), job) {
+            Taken::Over(outcome) => Some(Over { id, act, outcome }),
+            Taken::UnderWay(work, thread) => {
+                self.running.insert(id, Running { act, work, thread });
+                None
+            }
         }
-        self.running.insert(id, Running { act, work, thread });
-        self.poll(id)
     }
 
     /// The job of a vault, if it is over.
@@ -124,9 +166,7 @@ impl Jobs {
 
     fn join(&mut self, id: VaultId) -> Option<Over> {
         let Running { act, thread, .. } = self.running.remove(&id)?;
-        let outcome =
-            thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the work ended by a panic").into()));
-        Some(Over { id, act, outcome })
+        Some(Over { id, act, outcome: outcome(thread) })
     }
 
     /// What is under way on a vault, and how far it is, in words.
@@ -134,8 +174,23 @@ impl Jobs {
         self.running.get(&id).map(|running| (running.act, running.work.to_string()))
     }
 
+    /// Looks for the holders of a vault's files. What is found at once is handed back.
+    pub(crate) fn seek(&mut self, id: VaultId, search: Search) -> Option<Vec<String>> {
+        self.seeking.ask(id, search, &*self.workers)
+    }
+
+    /// Whether that is under way.
+    pub(crate) fn seeks(&self, id: VaultId) -> bool {
+        self.seeking.is_about(id)
+    }
+
+    /// The holders that were found since, vault by vault; or that a search was given up.
+    pub(crate) fn sought(&mut self, now: Instant) -> Vec<(VaultId, Vec<String>)> {
+        self.seeking.over(now, &*self.workers)
+    }
+
     /// When to ask again; nothing while none is under way.
     pub(crate) fn again(&self) -> Option<Instant> {
-        (!self.running.is_empty()).then(|| Instant::now() + LOOK)
+        (!self.running.is_empty() || self.seeking.is_out()).then(|| Instant::now() + LOOK)
     }
 }

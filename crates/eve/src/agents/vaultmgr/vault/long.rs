@@ -11,7 +11,6 @@ use vault::section::Encryption;
 use vault::space::{Project, StorageLimit};
 
 use crate::agents::vaultmgr::chain;
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
 use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, Found, KeyId};
 use crate::agents::vaultmgr::hands::mounts;
 use crate::agents::vaultmgr::hands::movein::{self, Places};
@@ -21,7 +20,7 @@ use crate::agents::vaultmgr::vault::execute::{Ran, StepError, io, of_disk};
 use crate::agents::vaultmgr::vault::jobs::{Job, Over};
 use crate::agents::vaultmgr::vault::slot::Count;
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     fn places(&self, id: VaultId) -> Places {
         let (place, staging) = (self.paths.vault(id), self.paths.staging(id));
         let (going, arriving, stamps) =
@@ -29,7 +28,8 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         Places { disk: self.paths.disk().clone(), place, staging, going, arriving, stamps }
     }
 
-    /// The empty vault beside the plain files.
+    /// The empty vault beside the plain files. What an earlier move left in its place, however much that is, is removed apart first: then
+    /// the plan asks for this again.
     pub(crate) fn begin_move(
         &mut self,
         id: VaultId,
@@ -40,7 +40,9 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         for path in [&places.place, &places.staging] {
             mounts::none_at(path).map_err(io("moving plain files in"))?;
         }
-        tree::remove(&places.staging, &Work::default())?;
+        if tree::stands(&places.staging) {
+            return self.begin(id, act, Job::Delete(vec![places.staging]));
+        }
         let made = places.disk.make_folder(&places.staging, 0o700);
         made.map_err(of_disk("making the staging directory"))?;
         // Counted from the first file on, where that can be.

@@ -1,6 +1,8 @@
 //! One vault read back from kernel and disk. That the thing at its path is this vault is proved here, each time: a directory, no
 //! link, on the persist filesystem, under the policy that the metadata names.
 
+use std::path::Path;
+
 use vault::condition::{Dir, Key, MetaCopy, Others, Recovery, Seen, Staged};
 use vault::ids::VaultId;
 use vault::section::Encryption;
@@ -25,12 +27,13 @@ struct Named {
     encryption: Option<Encryption>,
 }
 
-/// Reads everything of one vault; its shares are added by the caller. `known`: the key it had, for a vault whose metadata went.
+/// Reads everything of one vault; its shares are added by the caller. `before` has the key it had, for a vault whose metadata went, and what lay at its
+/// paths, for a disk that went.
 pub(crate) fn observe(
     crypt: &impl Crypt,
     paths: &Paths,
     id: VaultId,
-    known: Option<KeyId>,
+    before: Option<&Sight>,
 ) -> Result<Sight, CryptError> {
     let found = crypt.find(&paths.vault(id))?;
     let copies = read_both(crypt, id)?;
@@ -38,10 +41,17 @@ pub(crate) fn observe(
     let recovery =
         crypt.recovery(id, copies.iter().any(|copy| matches!(copy, CopyRead::Whole { recovery: true, .. })));
     let [first, second] = copies.map(|copy| meta(&copy, named));
-    let key = named.map(|named| named.key).or(policy(&found)).or(known);
+    let standing = standing(crypt, id, &found, named);
+    let key = key(standing, &found, named).or(before.and_then(|before| before.key));
+    let went = before.filter(|_| crypt.is_away());
+    let dir = went.map_or(standing, |before| before.seen.dir);
+    let is_whole = matches!(dir, Dir::Vault(_)) && [first, second].iter().any(|copy| copy.hint().is_some());
+    let staged = went.map_or_else(|| staged(crypt, paths, id), |before| Ok(before.seen.staged));
     let seen = Seen {
-        dir: dir(&found, named),
-        staged: staged(crypt, paths, id)?,
+        dir,
+        // Nothing that may stand there is of need to a vault that is whole.
+        staged: staged.or_else(|error| if is_whole { Ok(Staged::Nothing) } else { Err(error) })?,
+        unwiped: crypt.unwiped(id).is_some(),
         key: key.map_or(Ok(Key::Absent), |key| crypt.key(key))?,
         first,
         second,
@@ -63,19 +73,35 @@ pub(crate) fn glance(
 ) -> Result<Sight, CryptError> {
     let found = crypt.find(&paths.vault(id))?;
     let named = before.named;
-    let key = named.map(|named| named.key).or(policy(&found)).or(before.key);
+    let standing = standing(crypt, id, &found, named);
+    let key = key(standing, &found, named).or(before.key);
     let status = key.map_or(Ok(Key::Absent), |key| crypt.key(key))?;
     let lags = lags(crypt, id, &before.seen);
     let space = space(crypt, paths, id, &found);
     // A disk that went has it still, and the kernel its key.
-    let dir = if crypt.is_away() { before.seen.dir } else { dir(&found, named) };
+    let dir = if crypt.is_away() { before.seen.dir } else { standing };
     Ok(Sight { seen: Seen { dir, key: status, lags, space, ..before.seen }, key, named })
+}
+
+/// What is known of a vault that could not be looked at: what was seen of it before, or what its key files name; and what the kernel says of its
+/// key, which asks nothing of its place.
+pub(crate) fn unlooked(crypt: &impl Crypt, id: VaultId, before: &Sight) -> Sight {
+    let known = before.key.map(|_| *before).or_else(|| of_key_files(crypt, id)).unwrap_or(*before);
+    let status = known.key.and_then(|key| crypt.key(key).ok());
+    Sight { seen: Seen { key: status.unwrap_or(known.seen.key), ..known.seen }, ..known }
+}
+
+fn of_key_files(crypt: &impl Crypt, id: VaultId) -> Option<Sight> {
+    let copies = read_both(crypt, id).ok()?;
+    let named = named(&Found::Nothing, &copies)?;
+    let [first, second] = copies.map(|copy| meta(&copy, Some(named)));
+    Some(Sight { seen: Seen { first, second, ..Seen::default() }, key: Some(named.key), named: Some(named) })
 }
 
 fn space(crypt: &impl Crypt, paths: &Paths, id: VaultId, found: &Found) -> Space {
     match found {
         Found::Policy { .. } | Found::Plain { empty: true } => crypt.space(&paths.vault(id)),
-        Found::Nothing | Found::Stranger | Found::Plain { empty: false } => Space::default(),
+        Found::Nothing | Found::Stranger | Found::Covered | Found::Plain { empty: false } => Space::default(),
     }
 }
 
@@ -109,7 +135,7 @@ fn others(copy: &CopyRead) -> Others {
 fn policy(found: &Found) -> Option<KeyId> {
     match found {
         Found::Policy { key, .. } => Some(*key),
-        Found::Nothing | Found::Stranger | Found::Plain { .. } => None,
+        Found::Nothing | Found::Stranger | Found::Covered | Found::Plain { .. } => None,
     }
 }
 
@@ -136,11 +162,23 @@ fn meta(copy: &CopyRead, named: Option<Named>) -> MetaCopy {
     }
 }
 
+/// The content key's name: what the metadata says, or else the policy of a directory that is no other vault's.
+fn key(standing: Dir, found: &Found, named: Option<Named>) -> Option<KeyId> {
+    named.map(|named| named.key).or_else(|| policy(found).filter(|_| standing != Dir::OtherVault))
+}
+
+/// Without metadata of its own a directory counts as the vault's, unless another vault's metadata tells that it is that one's.
+fn standing(crypt: &impl Crypt, id: VaultId, found: &Found, named: Option<Named>) -> Dir {
+    let is_anothers = |key| named.is_none() && crypt.is_named_by_another(id, key);
+    if policy(found).is_some_and(is_anothers) { Dir::OtherVault } else { dir(found, named) }
+}
+
 /// Key and modes must be those that the metadata names: the directory's own word can be changed on the raw disk.
 fn dir(found: &Found, named: Option<Named>) -> Dir {
     match *found {
         Found::Nothing => Dir::Absent,
         Found::Stranger => Dir::Stranger,
+        Found::Covered => Dir::Covered,
         Found::Plain { empty: true } => Dir::Empty,
         Found::Plain { empty: false } => Dir::Plain,
         Found::Policy { key, encryption } => match (named, encryption) {
@@ -160,8 +198,12 @@ fn staged(crypt: &impl Crypt, paths: &Paths, id: VaultId) -> Result<Staged, Cryp
         // Files that only wait to be wiped are not the only copy of anything.
         Found::Nothing if paths.going(id).exists() || paths.stamps(id).exists() => Staged::Copy,
         Found::Nothing => Staged::Nothing,
+        // What stands in the place of the folder itself is nothing that was staged.
+        Found::Stranger if !paths.staging(id).parent().is_some_and(Path::is_dir) => {
+            return Err(CryptError::new("looking at a vault's staging place"));
+        }
         Found::Policy { .. } | Found::Plain { empty: true } => Staged::Copy,
-        Found::Plain { empty: false } | Found::Stranger => Staged::Plain,
+        Found::Plain { empty: false } | Found::Stranger | Found::Covered => Staged::Plain,
     })
 }
 

@@ -7,13 +7,13 @@ use vault::report::VaultReport;
 use vault::secret::RecoveryKey;
 use vault::wanted::Wish;
 
-use crate::agents::vaultmgr::generation::roots::Tpmmgr;
+use crate::agents::vaultmgr::belief::orders::Between;
 use crate::agents::vaultmgr::hands::crypt::{Crypt, KeyId};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::execute::StepError;
 use crate::bus::messages::OrderError;
 
-impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
+impl<C: Crypt> Manager<C> {
     /// For the recipients that the policy names now: the step was planned for these.
     pub(super) fn make_recovery(&mut self, id: VaultId, hint: RecoveryHint) -> Result<(), StepError> {
         let Wish::Keep(want) = self.ask(id).0 else { return Err(StepError::KeyGone) };
@@ -34,10 +34,11 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
     }
 
     /// Opens a vault by its recovery key, whatever of TPM and controller is there; whoever wants it locked is obeyed, but for a lease.
-    pub(crate) fn order_recover(
+    pub(crate) fn recover_pausing(
         &mut self,
         id: VaultId,
         key: &RecoveryKey,
+        between: Between<'_, C>,
     ) -> Result<VaultReport, OrderError> {
         self.known_here(id)?;
         let locked = self.belief.desired().held.contains_key(&id);
@@ -51,7 +52,7 @@ impl<C: Crypt, T: Tpmmgr> Manager<C, T> {
         let kept = self.keep_locks();
         self.look_again(id);
         self.slots.entry(id).or_default().recover(protector, of);
-        let report = self.opened_now(id)?;
+        let report = self.opened_now(id, between)?;
         kept.map(|()| report)
     }
 

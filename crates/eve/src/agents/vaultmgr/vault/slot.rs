@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use vault::condition::{Keys, OpenedBy, Seen, State};
+use vault::condition::{Key, Keys, OpenedBy, Seen, State};
 use vault::custody::{EpochMark, Wrapping};
 use vault::escrow::hope::KeyFilesSeen;
 use vault::ids::{Epoch, VaultId};
@@ -13,8 +13,10 @@ use vault::section::BySeal;
 use vault::shares::Mark;
 use vault::space::Space;
 
+use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::hands::crypt::KeyId;
 use crate::agents::vaultmgr::hands::tree::RECOUNT;
+use crate::agents::vaultmgr::vault::execute::StepError;
 use crate::agents::vaultmgr::vault::naming::Naming;
 use crate::agents::vaultmgr::vault::observe::Sight;
 
@@ -45,6 +47,8 @@ pub(crate) struct VaultMemory<P> {
     /// Which keys of the controller's, by epoch, opened it or were put around it.
     pub(crate) held_by: Vec<(Epoch, EpochMark)>,
     pub(crate) none_fits: bool,
+    /// As [`Keys::leads_to_damage`]: of the time when none fitted.
+    pub(crate) leads_to_damage: bool,
     pub(crate) last: Option<Outcome>,
     /// By what its protector's key came to hand.
     opened: Option<Opened>,
@@ -54,6 +58,8 @@ pub(crate) struct VaultMemory<P> {
     under_way: Option<Op>,
     /// Facts for the status: who holds files, what could not be observed.
     pub(crate) facts: Vec<String>,
+    /// Who holds files of it, since it does not lock; nothing before that was looked for.
+    holders: Option<Vec<String>>,
     /// What of it is on the disk in the clear though it is in the vault.
     pub(crate) left: Vec<String>,
     /// Of its files, to its storage limit.
@@ -65,6 +71,8 @@ pub(crate) struct VaultMemory<P> {
     pub(crate) setbacks: Setbacks,
     again: Option<Instant>,
     pause: Duration,
+    /// It was open or locked as wanted when it was taken last.
+    rests: bool,
 }
 
 impl<P> Default for VaultMemory<P> {
@@ -76,11 +84,13 @@ impl<P> Default for VaultMemory<P> {
             recovered: None,
             held_by: Vec::new(),
             none_fits: false,
+            leads_to_damage: false,
             last: None,
             opened: None,
             anew: false,
             under_way: None,
             facts: Vec::new(),
+            holders: None,
             left: Vec::new(),
             count: Count::Due,
             uncounted: Vec::new(),
@@ -88,6 +98,7 @@ impl<P> Default for VaultMemory<P> {
             setbacks: Setbacks::default(),
             again: None,
             pause: FIRST_PAUSE,
+            rests: false,
         }
     }
 }
@@ -102,6 +113,11 @@ impl<P> VaultMemory<P> {
     pub(crate) fn see(&mut self, id: VaultId, sight: Sight, naming: &mut Naming) {
         naming.change(id, self.sight.key, sight.key);
         self.sight = sight;
+    }
+
+    /// Its key is about to be in the kernel, or the kernel said how it is: so it stands until it is asked for.
+    pub(crate) fn key_is(&mut self, key: Key) {
+        self.sight.seen.key = key;
     }
 
     /// The content key's identifier, as far as it is known.
@@ -163,6 +179,34 @@ impl<P> VaultMemory<P> {
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
 
+    /// It does not lock, and these hold files of it. How the lock failed is told by them too.
+    pub(crate) fn held_by(&mut self, holders: Vec<String>) {
+        let before = chain(&self.held_error());
+        self.facts.clone_from(&holders);
+        self.holders = Some(holders);
+        let now = chain(&self.held_error());
+        let told = self.last.as_mut().and_then(|last| last.error.as_mut()).filter(|told| **told == before);
+        told.into_iter().for_each(|told| told.clone_from(&now));
+    }
+
+    /// It does not lock, and by whom is not known; who was found before stands.
+    pub(crate) fn held_by_whom(&mut self, words: &str) {
+        if self.holders.is_none() {
+            self.facts = vec![words.to_owned()];
+        }
+    }
+
+    /// Nobody holds it any longer.
+    pub(crate) fn held_by_none(&mut self) {
+        self.holders = None;
+    }
+
+    /// Why it is not locked.
+    pub(crate) fn held_error(&self) -> StepError {
+        let busy = |holders: &Vec<String>| StepError::Busy { holders: holders.clone() };
+        self.holders.as_ref().map_or(StepError::Held, busy)
+    }
+
     /// Everything may be tried anew: something outside changed.
     pub(crate) fn afresh(&mut self) {
         self.setbacks = Setbacks::default();
@@ -204,6 +248,8 @@ impl<P> VaultMemory<P> {
     /// Nothing failed since: the next pause is a short one again. What was under way has succeeded only then, and where the vault is
     /// as it was to be: one that waits for a key in the middle of its making is not made.
     pub(crate) fn at_rest(&mut self, next: &Next) {
+        let quiet = |state| matches!(state, State::Unlocked | State::Locked);
+        self.rests = matches!(next, Next::Settled(settled) if quiet(settled.state));
         if !self.setbacks.is_empty() || self.job.is_some() {
             return;
         }
@@ -214,6 +260,11 @@ impl<P> VaultMemory<P> {
             self.last = Some(Outcome { operation: op.to_string(), error: None });
             self.anew = false;
         }
+    }
+
+    /// Whether nothing is to be done of it, and nothing awaited, unless something outside changes.
+    pub(crate) fn rests(&self) -> bool {
+        self.rests && !self.unseen && self.setbacks.is_empty() && self.job.is_none() && self.facts.is_empty()
     }
 
     /// `mark` tells the controller's key of an epoch that is at hand now.
@@ -227,7 +278,8 @@ impl<P> VaultMemory<P> {
         let held = self.held.as_ref().map(|(_, held)| held.proved(same));
         // By it nothing is opened but the vault whose key it is.
         let recovered = self.recovered.as_ref().is_some_and(|(_, key)| Some(*key) == self.key());
-        let keys = Keys { held, none_fits: self.none_fits, recovered, ..keys };
+        let (none_fits, leads_to_damage) = (self.none_fits, self.leads_to_damage);
+        let keys = Keys { held, none_fits, leads_to_damage, recovered, ..keys };
         let space = Space { uncounted: self.count == Count::Due, ..self.sight.seen.space };
         let seen = Seen { shares, space, ..self.sight.seen };
         // One that was not looked at yet is looked at before anything is done.

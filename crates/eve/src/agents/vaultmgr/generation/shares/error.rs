@@ -17,6 +17,16 @@ pub(crate) enum SharesError {
     /// The file.
     #[error("the share table in persist/vaults/.shares can't be written; it is tried again by itself")]
     File(#[from] disk::Error),
+    /// Something of it has another name too, or is no file.
+    #[error(
+        "the share table in persist/vaults/.shares can't be written, or what it replaced can't be wiped: {shown} has another name too, under which its shares would stay, or is no file of ours: `find {persist} -xdev -samefile {shown}` lists its names; remove the others, or what stands there; it is tried again by itself"
+    )]
+    TwoNames {
+        /// Its path.
+        shown: String,
+        /// The filesystem that it lies on.
+        persist: String,
+    },
     /// The disk.
     #[error("the share table in persist/vaults/.shares can't be written; it is tried again by itself")]
     Io(#[from] io::Error),
@@ -37,7 +47,7 @@ pub(crate) enum SharesError {
     Next(#[from] NextError),
     /// The generation before is in force.
     #[error(
-        "what was erased is not dead yet, since the TPM's secrets were not changed; it is tried again by itself"
+        "the TPM's secrets were not changed, so that what was erased is not dead yet, and what came back from escrow, or is to be new, is not bound to this boot; it is tried again by itself"
     )]
     NotChanged(#[source] Box<SharesError>),
     /// Nothing of the next generation was begun.
@@ -65,6 +75,11 @@ pub(crate) enum SharesError {
         "the share table in persist/vaults/.shares is lost, and the one in escrow is not of the roots that this TPM has now: bring the table back from a copy of the disk, or begin a new one with `eve vault recreate config`"
     )]
     OtherTable(#[from] OtherTable),
+    /// What came back from escrow.
+    #[error(
+        "the share table in escrow is, as it seems, of another disk than persist, so it is not taken: vaults that the bundle has key files of stand there, each under another key, and its shares open none of them; this TPM, or what config/ names, may be another node's: bring TPM, config/ and disk of one node together; only if they are, as where all vaults were made anew since, begin a new table with `eve vault recreate config --despite-escrow`"
+    )]
+    OtherDisk,
     /// While roots of another generation are there, that could be taken for those in force.
     #[error(
         "what is left in the TPM of another generation of roots is taken away first; it is tried again by itself"
@@ -75,6 +90,16 @@ pub(crate) enum SharesError {
         "the share table stays as it is while the TPM is asked, which has not answered yet; it is tried again by itself"
     )]
     Lent,
+    /// Somebody else wrote it.
+    #[error(
+        "the share table in persist/vaults/.shares is newer on the disk (edition {there}) than what vaultmgr wrote last (edition {known}), so nothing is written over it and it is read anew: see that no other `eve run` and no copy of an older disk writes to this persist filesystem"
+    )]
+    Overtaken {
+        /// On the disk.
+        there: u64,
+        /// In memory.
+        known: u64,
+    },
     /// Whether this is a first boot hangs on it.
     #[error("whether vaults are in persist/vaults can't be seen; it is tried again by itself")]
     Vaults(#[from] CryptError),

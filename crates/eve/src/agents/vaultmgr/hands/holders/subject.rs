@@ -4,16 +4,15 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::os::fd::RawFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use fscrypt::KeyIdentifier;
+use fscrypt::sharing::FileId;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Statx, StatxFlags, makedev};
 
 use crate::agents::vaultmgr::hands::mounts::{FilePlace, Table};
-use crate::agents::vaultmgr::hands::tree::Folder;
+use crate::agents::vaultmgr::hands::tree::{self, Inodes};
 
 /// Of what kind the tree is, and so what a hold is.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +23,18 @@ pub(super) enum What<'a> {
     Plain { device: u64, inodes: &'a BTreeSet<u64>, own: Option<RawFd> },
 }
 
+/// Of a file that somebody gave to the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Given {
+    OfTree,
+    /// It lies on the same filesystem or may do so, and no path leads to it by which it could be asked.
+    Perhaps,
+    Not,
+}
+
+/// Whether a search has taken too long.
+pub(super) type Late<'a> = &'a dyn Fn() -> bool;
+
 /// A tree.
 pub(super) struct Subject<'a> {
     dir: PathBuf,
@@ -31,22 +42,24 @@ pub(super) struct Subject<'a> {
     device: u64,
     /// What it is in this namespace's table of mounts.
     pub(super) place: Option<FilePlace>,
-    pub(super) until: Instant,
+    pub(super) late: Late<'a>,
     /// What was asked already of a file of this filesystem.
     asked: RefCell<BTreeMap<u64, bool>>,
-    inside: OnceCell<BTreeSet<u64>>,
+    inside: OnceCell<Inodes>,
 }
 
 impl<'a> Subject<'a> {
-    pub(super) fn new(dir: &Path, what: What<'a>, until: Instant) -> Option<Self> {
-        let dir = fs::canonicalize(dir).ok()?;
+    pub(super) fn new(dir: &Path, what: What<'a>, late: Late<'a>) -> Option<Self> {
+        let dir = real(dir)?;
+        let folder = dir.parent()?;
         let device = match what {
-            What::Vault(_) => fs::metadata(&dir).ok()?.dev(),
+            What::Vault(_) => fs::metadata(folder).ok()?.dev(),
             What::Plain { device, .. } => device,
         };
-        let place = Table::read(Path::new("/proc/self/mountinfo")).ok().and_then(|table| table.place(&dir));
+        let table = Table::read(Path::new("/proc/self/mountinfo")).ok();
+        let place = table.and_then(|table| Some(table.place(folder)?.of_name(dir.file_name()?)));
         let (asked, inside) = (RefCell::default(), OnceCell::new());
-        Some(Self { dir, what, device, place, until, asked, inside })
+        Some(Self { dir, what, device, place, late, asked, inside })
     }
 
     /// Whether it is the descriptor by which we walk the tree: all of our threads have it.
@@ -56,8 +69,9 @@ impl<'a> Subject<'a> {
         link.starts_with(tasks) && link.ends_with(Path::new("fd").join(own.to_string()))
     }
 
-    pub(super) fn late(&self) -> bool {
-        Instant::now() >= self.until
+    /// Whether not all that is in it was found.
+    pub(super) fn is_cut(&self) -> bool {
+        self.inside.get().is_some_and(|inside| !inside.whole)
     }
 
     /// Whether the thing behind a link of /proc is in the tree. The link leads to the thing itself and not to its name.
@@ -79,12 +93,41 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// Whether a file that is known by the path which it had or has somewhere is in the tree. `is`: what it is, where the kernel tells that.
+    pub(super) fn has_given(&self, path: &Path, is: Option<FileId>) -> Given {
+        let there = look(path).map(|found| id(&found));
+        match is.or(there) {
+            _ if path.starts_with(&self.dir) => Given::OfTree,
+            Some(is) if is.device != self.device => Given::Not,
+            Some(is) if self.has_inode(is.inode) => Given::OfTree,
+            // It was renamed out of the tree, and has its key still.
+            Some(is) if there == Some(is) => {
+                if self.has(path) {
+                    Given::OfTree
+                } else {
+                    Given::Not
+                }
+            }
+            Some(_) | None => Given::Perhaps,
+        }
+    }
+
+    /// Names may be those of a locked vault: they are not asked.
+    fn has_inode(&self, inode: u64) -> bool {
+        match self.what {
+            What::Plain { inodes, .. } => inodes.contains(&inode),
+            What::Vault(_) => {
+                self.inside.get_or_init(|| tree::inodes(&self.dir, self.late)).found.contains(&inode)
+            }
+        }
+    }
+
     pub(super) fn is_folder(link: &Path) -> bool {
         look(link).is_some_and(|found| kind(&found) == FileType::Directory)
     }
 
     fn is_mine(&self, found: &Statx) -> bool {
-        makedev(found.stx_dev_major, found.stx_dev_minor) == self.device
+        id(found).device == self.device
     }
 
     /// Whether an inotify watch, as the kernel writes it (`ino:HEX sdev:HEX`), is of something in the tree.
@@ -97,32 +140,22 @@ impl<'a> Subject<'a> {
         let device = field("sdev:").and_then(|device| {
             Some(makedev(u32::try_from(device >> 20).ok()?, u32::try_from(device & 0xf_ffff).ok()?))
         });
-        let inside = || self.inside.get_or_init(|| self.inodes());
-        device == Some(self.device) && field("ino:").is_some_and(|inode| inside().contains(&inode))
+        device == Some(self.device) && field("ino:").is_some_and(|inode| self.has_inode(inode))
     }
+}
 
-    /// The inodes of all that is in it, as far as there is time. Names may be those of a locked vault.
-    fn inodes(&self) -> BTreeSet<u64> {
-        let (mut all, Ok(top)) = (BTreeSet::new(), Folder::top(&self.dir)) else { return BTreeSet::new() };
-        all.extend(top.stat().map(|stat| stat.stx_ino).ok());
-        self.add(&top, &mut all);
-        all
-    }
-
-    fn add(&self, folder: &Folder, all: &mut BTreeSet<u64>) {
-        for name in folder.names().unwrap_or_default() {
-            let Some(entry) = folder.entry(&name).ok().flatten().filter(|_| !self.late()) else { continue };
-            all.insert(entry.stat.stx_ino);
-            if let Ok(inner) = folder.folder(&name) {
-                self.add(&inner, all);
-            }
-        }
-    }
+/// By its folder, which is ours: what is mounted over the tree itself is asked for nothing, and is not the tree.
+fn real(dir: &Path) -> Option<PathBuf> {
+    Some(fs::canonicalize(dir.parent()?).ok()?.join(dir.file_name()?))
 }
 
 /// Without asking a filesystem that answers when it likes.
 fn look(link: &Path) -> Option<Statx> {
     rustix::fs::statx(CWD, link, AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS).ok()
+}
+
+fn id(found: &Statx) -> FileId {
+    FileId { device: makedev(found.stx_dev_major, found.stx_dev_minor), inode: found.stx_ino }
 }
 
 fn kind(found: &Statx) -> FileType {
@@ -140,21 +173,4 @@ fn has_key(link: &Path, found: &Statx, key: Option<KeyIdentifier>) -> bool {
             fscrypt::get_policy(&file)
                 .is_ok_and(|policy| policy.map(|policy| policy.identifier) == key && key.is_some())
         })
-}
-
-/// What the kernel itself holds there: loop devices and swap.
-pub(super) fn kernels(dir: &Path) -> Vec<String> {
-    let Ok(dir) = fs::canonicalize(dir) else { return Vec::new() };
-    let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten().map(|entry| entry.path());
-    let backed = devices.filter(|device| {
-        fs::read(device.join("loop/backing_file"))
-            .is_ok_and(|file| Path::new(std::ffi::OsStr::from_bytes(file.trim_ascii_end())).starts_with(&dir))
-    });
-    let loops = backed.map(|device| {
-        let name = device.file_name().unwrap_or_default().display().to_string();
-        format!("loop device {name} is backed by a file (losetup -d /dev/{name})")
-    });
-    let swaps =
-        crate::agents::vaultmgr::hands::swaps::files().into_iter().filter(|file| file.starts_with(&dir));
-    loops.chain(swaps.map(|_| "a file of it is swap (swapoff)".to_owned())).collect()
 }

@@ -2,7 +2,7 @@
 //! is judged in `recovery`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 use disk::{Disk, Folder};
@@ -50,6 +50,10 @@ impl AgeFiles {
 
     pub(super) fn is_used(&self, vault: VaultId) -> bool {
         self.names.contains(&used(vault))
+    }
+
+    pub(super) fn places(&self) -> [&Path; 2] {
+        self.folders.each_ref().map(PathBuf::as_path)
     }
 
     fn folder(&self, place: MetaPlace) -> Result<Folder, disk::Error> {

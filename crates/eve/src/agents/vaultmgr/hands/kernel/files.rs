@@ -8,7 +8,8 @@ use vault::ids::VaultId;
 
 use super::label;
 use super::part::{Part, identifier};
-use super::{CryptError, Kernel, MetaPlace, Work, failed, tree};
+use super::{CryptError, Kernel, MetaPlace, failed};
+use crate::agents::vaultmgr::hands::tree::{self, Work};
 
 /// Protectors by name, as they were read, and the names of policies.
 type ReadIn = (Vec<(ProtectorDescriptor, Result<ProtectorFile, MetaError>)>, BTreeSet<KeyIdentifier>);
@@ -48,28 +49,35 @@ impl Names {
 
 impl Kernel {
     /// A file that can't be read is nobody's here; its twin may name it.
-    pub(super) fn read_names(&mut self) -> Result<(), MetaError> {
-        for protector in self.first.protectors()? {
-            let Ok(file) = self.first.read_protector(protector) else { continue };
+    pub(super) fn read_names(&mut self) {
+        self.read_first_protectors();
+        self.read_second();
+        self.read_first_policies();
+        let all: Vec<VaultId> = self.names.keys().copied().collect();
+        if self.first().is_ok_and(MetaDir::has_leftovers) {
+            all.iter().for_each(|vault| self.note_left(*vault));
+        }
+        all.into_iter().for_each(|vault| self.share_policies(vault));
+    }
+
+    fn read_first_protectors(&mut self) {
+        let Ok(first) = &self.first else { return };
+        for protector in first.protectors().unwrap_or_default() {
+            let Ok(file) = first.read_protector(protector) else { continue };
             if let Some(label) = label::read(file.name()) {
                 self.names.entry(label.vault).or_default().protectors.insert(protector);
             }
         }
-        self.read_second();
-        for policy in self.first.policies()? {
-            let Ok(file) = self.first.read_policy(policy) else { continue };
-            let of_owner = self.owner(&file);
-            if let Some(names) = of_owner.and_then(|vault| self.names.get_mut(&vault)) {
-                names.policies.insert(policy);
-            }
+    }
+
+    fn read_first_policies(&mut self) {
+        let Ok(first) = self.first() else { return };
+        let policies = first.policies().unwrap_or_default().into_iter();
+        let read = policies.filter_map(|of| Some((of, first.read_policy(of).ok()?)));
+        let owned: Vec<_> = read.filter_map(|(of, file)| Some((of, self.owner(&file)?))).collect();
+        for (policy, vault) in owned {
+            self.names.entry(vault).or_default().policies.insert(policy);
         }
-        self.names
-            .keys()
-            .copied()
-            .collect::<Vec<_>>()
-            .into_iter()
-            .for_each(|vault| self.share_policies(vault));
-        Ok(())
     }
 
     /// Whose a policy is: of the vault that has it in its second copy, else of the first protector of ours that it names. What opens it
@@ -133,7 +141,7 @@ impl Kernel {
         work: impl FnOnce(&MetaDir) -> Result<T, MetaError>,
     ) -> Result<T, MetaError> {
         match place {
-            MetaPlace::First => work(&self.first),
+            MetaPlace::First => work(self.first()?),
             MetaPlace::Second => work(&self.second(vault)?),
         }
     }
@@ -144,14 +152,24 @@ impl Kernel {
             let vault = entry.file_name().to_str().and_then(|name| name.parse::<VaultId>().ok());
             let Some(vault) = vault else { continue };
             let second = self.second(vault);
-            match second.and_then(|second| second.sweep().and_then(|()| self.names_in(&second, vault))) {
+            let mut is_swept = true;
+            let names = second.and_then(|second| {
+                is_swept = second.sweep().is_ok();
+                self.names_in(&second, vault)
+            });
+            match names {
                 // Left by a removal that was cut short; it is tried again at the next start.
-                Ok(names) if names.is_empty() => drop(tree::remove(&entry.path(), &Work::default())),
+                Ok(names) if names.is_empty() && is_swept => {
+                    drop(tree::remove(&entry.path(), &Work::default()))
+                }
                 Ok(names) => self.names.entry(vault).or_default().add(names),
                 Err(error) => {
                     tracing::warn!(%vault, error = %crate::agents::vaultmgr::chain(&error), "its second copy of the metadata");
                     self.names.entry(vault).or_default();
                 }
+            }
+            if !is_swept {
+                self.note_left(vault);
             }
         }
     }
@@ -182,11 +200,16 @@ impl Kernel {
     ) -> bool {
         let there =
             there.as_ref().ok().map(|file| label::kind(file.name(), vault) == Some(label::Kind::Primary));
-        there == Some(true) || is_labelled(&self.first, vault, of).unwrap_or(there.is_none())
+        there == Some(true) || self.is_labelled_first(vault, of).unwrap_or(there.is_none())
+    }
+
+    /// As [`is_labelled`], in the first place.
+    fn is_labelled_first(&self, vault: VaultId, of: ProtectorDescriptor) -> Option<bool> {
+        is_labelled(self.first().ok()?, vault, of)
     }
 
     fn knows_ours(&self, vault: VaultId) -> bool {
-        let labelled = |of: &ProtectorDescriptor| is_labelled(&self.first, vault, *of) == Some(true);
+        let labelled = |of: &ProtectorDescriptor| self.is_labelled_first(vault, *of) == Some(true);
         self.names.get(&vault).is_some_and(|names| names.protectors.iter().any(labelled))
     }
 
@@ -243,11 +266,10 @@ impl Kernel {
     /// What is there in one place.
     pub(super) fn part(&self, vault: VaultId, place: MetaPlace) -> Result<Part, MetaError> {
         match place {
-            MetaPlace::First => Ok(self
-                .names
-                .get(&vault)
-                .map(|names| Part::of(&self.first, vault, names))
-                .unwrap_or_default()),
+            MetaPlace::First => {
+                let (first, names) = (self.first()?, self.names.get(&vault));
+                Ok(names.map(|names| Part::of(first, vault, names)).unwrap_or_default())
+            }
             MetaPlace::Second => match self.second(vault) {
                 Ok(second) => {
                     let (ours, policies) = self.read_in(&second, vault)?;

@@ -73,8 +73,8 @@ impl Kernel {
     }
 
     fn files_to_write(&self, second: &MetaDir, named: &BTreeSet<ProtectorDescriptor>) -> Vec<Change> {
-        let change =
-            |of: &ProtectorDescriptor| write(self.first.read_protector(*of), second.read_protector(*of));
+        let read = |of: ProtectorDescriptor| self.first().and_then(|first| first.read_protector(of));
+        let change = |of: &ProtectorDescriptor| write(read(*of), second.read_protector(*of));
         named.iter().filter_map(change).collect()
     }
 
@@ -105,7 +105,7 @@ impl Kernel {
             names.add(self.names_in(second, vault)?);
             all.extend(second.protectors()?);
         }
-        for folder in [Some(&self.first), second].into_iter().flatten() {
+        for folder in [self.first().ok(), second].into_iter().flatten() {
             let policies = names.policies.iter().filter_map(|policy| folder.read_policy(*policy).ok());
             all.extend(policies.flat_map(|file| file.named().collect::<Vec<_>>()));
         }
@@ -127,14 +127,15 @@ impl Kernel {
 
     fn label(&self, second: Option<&MetaDir>, of: ProtectorDescriptor) -> Option<(VaultId, label::Kind)> {
         let read = |folder: &MetaDir| label::read(folder.read_protector(of).ok()?.name());
-        let label = read(&self.first).or_else(|| second.and_then(read))?;
+        let label = self.first().ok().and_then(read).or_else(|| second.and_then(read))?;
         Some((label.vault, label.kind))
     }
 
     /// The protectors that policies of others name; nothing when one of these does not read.
     fn needed(&self, names: &Names) -> Result<Option<BTreeSet<ProtectorDescriptor>>, MetaError> {
-        let theirs = self.first.policies()?.into_iter().filter(|policy| !names.policies.contains(policy));
-        let named = |policy| Some(self.first.read_policy(policy).ok()?.named().collect::<Vec<_>>());
+        let first = self.first()?;
+        let theirs = first.policies()?.into_iter().filter(|policy| !names.policies.contains(policy));
+        let named = |policy| Some(first.read_policy(policy).ok()?.named().collect::<Vec<_>>());
         let named: Option<Vec<_>> = theirs.map(named).collect();
         Ok(named.map(|named| named.into_iter().flatten().collect()))
     }

@@ -119,7 +119,8 @@ impl Kernel {
         file: &ProtectorFile,
     ) -> Result<(), CryptError> {
         self.names.entry(vault).or_default().protectors.insert(file.descriptor());
-        let written = [&self.first, second].into_iter().try_for_each(|folder| folder.write_protector(file));
+        let both = self.first().map(|first| [first, second]);
+        let written = both.and_then(|both| both.iter().try_for_each(|folder| folder.write_protector(file)));
         written.map_err(failed("writing a protector"))
     }
 
@@ -167,7 +168,8 @@ impl Kernel {
     fn know_policy(&mut self, vault: VaultId) {
         let Some(proved) = self.proved.get(&vault) else { return };
         let ours = proved.protector.descriptor();
-        let read = self.first.read_policy(proved.policy.policy().identifier).ok();
+        let of = proved.policy.policy().identifier;
+        let read = self.first().and_then(|first| first.read_policy(of)).ok();
         let Some(now) = read.filter(|now| now.agrees(&proved.policy, ours)) else { return };
         self.proved.entry(vault).and_modify(|files| files.policy = now);
     }
@@ -250,8 +252,8 @@ impl Kernel {
         self.put_protector(vault, &second, &file)?;
         self.put_wrap(vault, &content, &protector, &|of| old.contains(&of))?;
         self.remove_protectors(vault, &old)?;
-        let policy =
-            self.first.read_policy(KeyIdentifier::of(&content)).map_err(failed("reading metadata"))?;
+        let policy = self.first().and_then(|first| first.read_policy(KeyIdentifier::of(&content)));
+        let policy = policy.map_err(failed("reading metadata"))?;
         self.proved.insert(vault, KeyFiles { protector: file, policy });
         self.opened.take();
         Ok(protector)

@@ -77,7 +77,9 @@ impl Kernel {
     fn directory(&self, path: &Path) -> Result<File, CryptError> {
         match self.look(path)? {
             PathKind::Plain(directory) | PathKind::Encrypted(directory, _) => Ok(directory),
-            PathKind::Nothing | PathKind::Stranger => Err(CryptError::new("there is no directory of ours")),
+            PathKind::Nothing | PathKind::Stranger | PathKind::Covered => {
+                Err(CryptError::new("there is no directory of ours"))
+            }
         }
     }
 }

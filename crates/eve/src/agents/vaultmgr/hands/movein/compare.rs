@@ -45,7 +45,7 @@ impl Comparison<'_> {
         };
         let same = match (original.kind(), copy.kind()) {
             (Kind::Folder, Kind::Folder) => {
-                return self.tree(&from.into(name, &original)?, &to.into(name, &copy)?);
+                return self.tree(&from.into(name, original)?, &to.into(name, copy)?);
             }
             (Kind::File, Kind::File) | (Kind::Link, Kind::Link) => self.same(&original, &copy)?,
             _ => false,

@@ -24,7 +24,7 @@ pub(super) fn tree(from: &Folder, to: &Folder, stamps: &mut Stamps, work: &Work)
     }
     for name in &names {
         if let Some(entry) = from.entry(name)? {
-            one(from, to, name, &entry, stamps, work)?;
+            one(from, to, name, entry, stamps, work)?;
         }
     }
     keep_rights(&from.as_entry()?, &to.as_entry()?)
@@ -34,7 +34,7 @@ fn one(
     from: &Folder,
     to: &Folder,
     name: &CStr,
-    entry: &Entry,
+    entry: Entry,
     stamps: &mut Stamps,
     work: &Work,
 ) -> Result<(), Trouble> {
@@ -47,19 +47,17 @@ fn one(
     if there.is_some() && !is_there {
         clear(to, name, work)?;
     }
+    drop(there);
     match entry.kind() {
-        Kind::Folder => {
-            tree(&from.into(name, entry)?, &to.make(name)?, stamps, work)?;
-            Ok(())
-        }
+        Kind::Folder => tree(&from.into(name, entry)?, &to.make(name)?, stamps, work),
         Kind::Socket => Ok(()),
         Kind::Special => Err(Trouble::new(&entry.path, super::SPECIAL)),
         Kind::File | Kind::Link if is_there => Ok(()),
         Kind::File | Kind::Link => {
             let copy = if entry.kind() == Kind::File {
-                file(to, name, entry, work)?
+                file(to, name, &entry, work)?
             } else {
-                link(to, name, entry)?
+                link(to, name, &entry)?
             };
             stamps.note(&entry.stat, &copy.stat);
             Ok(())

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use disk::Disk;
 
-use crate::agents::vaultmgr::hands::tree::{Folder, Left, Trouble, Work};
+use crate::agents::vaultmgr::hands::tree::{self, Folder, Left, Trouble, Work};
 use compare::{Comparison, Look};
 pub(crate) use exchange::give_back;
 pub(crate) use settle::settle;
@@ -85,10 +85,9 @@ pub(crate) struct Places {
 pub(crate) fn move_in(places: &Places, work: &Work) -> Result<(), MoveError> {
     exchange::give_back(places)?;
     let copied = copy_beside(places, work);
-    // What was copied must not fill the disk until the next try. After the exchange the originals are there: those are settled.
-    let (from, to) = copied.inspect_err(|_| {
-        drop(crate::agents::vaultmgr::hands::tree::remove(&places.staging, &Work::default()))
-    })?;
+    // What was copied must not fill the disk until the next try; whoever stops this waits for it, and not for the removal of what was
+    // copied: that is the next plan's. After the exchange the originals are there: those are settled.
+    let (from, to) = copied.inspect_err(|_| drop(tree::remove(&places.staging, work)))?;
     exchange::exchange(places, &from, &to)
 }
 

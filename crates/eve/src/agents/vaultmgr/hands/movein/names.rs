@@ -36,9 +36,9 @@ fn empty(folder: &Folder, top: &Folder, work: &Work) -> Result<(), Trouble> {
             remove_in(folder, &name, work)?;
             continue;
         }
-        empty(&folder.into(&name, &entry)?, top, work)?;
         let number = CString::new(entry.stat.stx_ino.to_string()).expect("digits have no zero byte");
-        put(folder, &name, top, &number).map_err(Trouble::of(&entry.path, NOT_FORGOTTEN))?;
+        empty(&folder.into(&name, entry)?, top, work)?;
+        put(folder, &name, top, &number).map_err(Trouble::of(&folder.path_of(&name), NOT_FORGOTTEN))?;
     }
     Ok(())
 }

@@ -107,7 +107,7 @@ impl Judging<'_> {
             match entry.kind() {
                 Kind::Folder => {
                     let inner = to.and_then(|to| to.folder(&name).ok());
-                    self.folder(&from.into(&name, &entry)?, inner.as_ref())?;
+                    self.folder(&from.into(&name, entry)?, inner.as_ref())?;
                 }
                 Kind::File | Kind::Link => self.one(from, to, &name, &entry),
                 Kind::Socket | Kind::Special => {}

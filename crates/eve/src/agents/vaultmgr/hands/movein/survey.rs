@@ -35,7 +35,7 @@ impl Survey {
             let Some(entry) = folder.entry(&name)? else { continue };
             self.add(&entry);
             if entry.kind() == Kind::Folder {
-                self.folder(&folder.into(&name, &entry)?)?;
+                self.folder(&folder.into(&name, entry)?)?;
             }
         }
         Ok(())

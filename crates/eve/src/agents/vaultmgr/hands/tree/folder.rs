@@ -32,6 +32,12 @@ impl Folder {
         Ok(Self { fd, path: path.to_owned(), depth: 0 })
     }
 
+    /// The same by its name in its folder, so that nothing is opened that is mounted on it: that may answer never.
+    pub(super) fn unless_covered(path: &Path) -> Result<Self, Trouble> {
+        let (folder, name) = super::remove::split(path)?;
+        Self::top(folder).map_err(Trouble::of(folder, UNREADABLE))?.folder(&name)
+    }
+
     /// The names in it now.
     pub(crate) fn names(&self) -> Result<BTreeSet<CString>, Trouble> {
         let list = || -> io::Result<BTreeSet<CString>> {
@@ -89,11 +95,12 @@ impl Folder {
         Ok(Self { fd, path, depth })
     }
 
-    /// Goes into the directory that was taken hold of, if that is still what its name says.
-    pub(crate) fn into(&self, name: &CStr, entry: &Entry) -> Result<Self, Trouble> {
-        let folder = self.folder(name)?;
+    /// Goes into the directory that was taken hold of, if that is still what its name says. It is let go: inside, one descriptor is enough.
+    pub(crate) fn into(&self, name: &CStr, entry: Entry) -> Result<Self, Trouble> {
+        let (folder, was) = (self.folder(name)?, entry.stat.stx_ino);
+        drop(entry);
         let now = folder.stat()?;
-        if now.stx_ino == entry.stat.stx_ino {
+        if now.stx_ino == was {
             Ok(folder)
         } else {
             Err(Trouble::new(&folder.path, "was exchanged while it was looked at; stop what writes there"))

@@ -7,6 +7,7 @@ mod empty;
 mod enlist;
 mod entry;
 mod folder;
+mod inodes;
 mod remove;
 mod wipe;
 mod work;
@@ -23,14 +24,18 @@ pub(crate) use enlist::Uncounted;
 pub(crate) use enlist::enlist;
 pub(crate) use entry::{Entry, Kind, Rights};
 pub(crate) use folder::Folder;
-pub(crate) use remove::{remove, remove_in};
+pub(crate) use inodes::{Inodes, inodes};
+pub(crate) use remove::{remove, remove_in, stands};
 #[cfg(test)]
 pub(crate) use wipe::NOT_WIPED;
 pub(crate) use wipe::{HELD, HELD_UNKNOWN, Left, wipe};
 pub(crate) use work::{BetweenPieces, GiveWay, Work, size};
 
-/// Folders nest no deeper than this: each level keeps descriptors open, of which a process has about a thousand.
-const DEEPEST: usize = 300;
+/// Folders nest no deeper than this where a tree is gone through by calls within calls. Each level keeps two descriptors at most, of which a process
+/// has about a thousand, and two default vaults may be moved in at once.
+pub(crate) const DEEPEST: usize = 200;
+/// The stack of a thread that goes through such a tree: a level takes about 10 KiB of it where nothing is optimized, and all levels less than half.
+pub(crate) const STACK: usize = 8 << 20;
 /// How long what could not be counted to a project is left before it is tried again: a whole tree is walked for it.
 pub(crate) const RECOUNT: Duration = Duration::from_secs(15 * 60);
 

@@ -33,6 +33,12 @@ pub(crate) fn remove(path: &Path, work: &Work) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// Whether anything has this name. What can't be looked at is not nothing.
+pub(crate) fn stands(path: &Path) -> bool {
+    let gone = std::fs::symlink_metadata(path);
+    !matches!(gone, Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
 pub(super) fn split(path: &Path) -> Result<(&Path, CString), Trouble> {
     let name = path.file_name().and_then(|name| CString::new(name.as_bytes()).ok());
     path.parent().zip(name).ok_or_else(|| Trouble::new(path, "is no name in a folder"))

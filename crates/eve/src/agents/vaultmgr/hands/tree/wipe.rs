@@ -104,15 +104,16 @@ impl Wiping<'_> {
 
     fn one(&mut self, folder: &Folder, name: &CStr) -> Result<(), Trouble> {
         let Some(entry) = folder.entry(name)? else { return Ok(()) };
-        match entry.kind() {
-            Kind::Folder => self.folder(&folder.into(name, &entry)?)?,
+        let kind = entry.kind();
+        match kind {
+            Kind::Folder => self.folder(&folder.into(name, entry)?)?,
             Kind::File => self.file(&entry)?,
             Kind::Link | Kind::Socket | Kind::Special => {}
         }
-        match unlink_taking(folder, name, entry.kind()) {
+        match unlink_taking(folder, name, kind) {
             // What could not be wiped stands in it still, and is told.
             Err(Errno::NOTEMPTY) if !self.left.is_empty() => return Ok(()),
-            gone => gone.map_err(Trouble::of(&entry.path, NOT_WIPED))?,
+            gone => gone.map_err(Trouble::of(&folder.path_of(name), NOT_WIPED))?,
         }
         self.work.file();
         Ok(())

@@ -16,6 +16,7 @@ mod master;
 mod names;
 mod pairs;
 mod table;
+mod without_tpm;
 
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;

@@ -89,7 +89,7 @@ fn copy(key: &RecoveryKey) -> RecoveryKey {
 }
 
 pub(super) fn recover(node: &mut Node, key: &RecoveryKey) -> Result<VaultReport, OrderError> {
-    node.manager().obey(&Order::Recover(BERLIN, copy(key)), Duration::ZERO)
+    node.manager().obey(&Order::Recover(BERLIN, copy(key)), Duration::ZERO, &mut |_| ())
 }
 
 pub(super) fn key(node: &Node) -> RecoveryKey {

@@ -78,8 +78,8 @@ fn a_share_that_is_lost_for_good_is_replaced() {
     assert_eq!(node.state(BERLIN), State::Locked, "{:?}", node.status(BERLIN));
     recover(&mut node, &key).expect("opens");
     assert!(kept(&node));
-    let anew = Order::Recreate(CONFIG_VAULT, "config".parse().expect("a name"), Hope::Kept);
-    node.manager().obey(&anew, Duration::ZERO).expect("a new table begins");
+    let anew = Order::Recreate(CONFIG_VAULT, "config".parse().expect("a name"), Hope::GivenUp);
+    node.manager().obey(&anew, Duration::ZERO, &mut |_| ()).expect("a new table begins");
     node.hear(&mut controller, std::slice::from_ref(&asked));
     is_ready(&mut node, "heard");
     node.reboot();
@@ -109,7 +109,7 @@ fn vc2_the_recovery_key_opens_no_vault_that_is_to_be_locked() {
 fn vc2_a_wrong_key_lifts_no_lock_of_roots() {
     let (mut node, _controller) = node(&line(Custody::Tpm, &[0]));
     let key = key(&node);
-    node.manager().obey(&Order::Lock(BERLIN), Duration::ZERO).expect("locks");
+    node.manager().obey(&Order::Lock(BERLIN), Duration::ZERO, &mut |_| ()).expect("locks");
     recover(&mut node, &RecoveryKey::copied_from(&[9; 32])).expect_err("another key");
     node.manager().settle_all();
     assert_eq!(node.state(BERLIN), State::Locked, "{:?}", node.status(BERLIN));

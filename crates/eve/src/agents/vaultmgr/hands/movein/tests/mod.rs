@@ -1,6 +1,7 @@
 //! A tree of plain files moved in: what comes over, what holds it up, what is settled afterwards, and what is on its way meanwhile.
 
 mod arriving;
+mod deep;
 mod holders;
 mod moved;
 mod settled;

@@ -1,10 +1,10 @@
-//! Appraisals of this model's sessions, made once, as in earnest: `attest` alone can make them.
+//! Appraisals of a world's sessions, made once, as in earnest: `attest` alone can make them.
 
 use std::collections::HashMap;
 
 use attest::{Appraisal, SessionKey};
 
-#[path = "../../src/decide/tests/fake_tpm.rs"]
+#[path = "../../../src/decide/tests/fake_tpm.rs"]
 #[allow(
     dead_code,
     clippy::disallowed_types,
@@ -12,7 +12,7 @@ use attest::{Appraisal, SessionKey};
     reason = "a software TPM makes keys; shared with the tests of `decide`"
 )]
 mod fake_tpm;
-#[path = "../../src/decide/tests/made.rs"]
+#[path = "../../../src/decide/tests/made.rs"]
 #[allow(
     dead_code,
     clippy::disallowed_types,

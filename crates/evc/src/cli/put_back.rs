@@ -1,0 +1,41 @@
+//! `evc put-back`: what to go through of a database that was put back from a copy; and that it was, by the right of who has the stopped
+//! controller's folder.
+
+use anyhow::Context as _;
+use disk::Disk;
+
+use super::args::Reach;
+use crate::api::Done;
+use crate::service::checked;
+
+/// What operators may have said after the copy was made, the most urgent first, and how each is said anew.
+const LIST: [&str; 8] = [
+    "tokens that were ended are good again: `evc token rotate` ends all but a new one",
+    "devices that were marked as lost are not: `evc get devices`, then `evc device lost NAME` for each",
+    "devices that were deleted are registered again, and keys that were forgotten are kept: `evc delete device`, `evc device deleted`, `evc device forget`",
+    "reference values that were rejected may be approved: `evc reference list`, then `evc reference reject`",
+    "policies are as they were (`operation: lock`, `require`, `on_removal`, recovery recipients): `evc get policies`, or `evc apply` of your newest files",
+    "vaults that were deleted are wanted again, and vaults that were made since are orphans: `evc get vaults`, `evc describe device`",
+    "vaults that were kept again, and devices that were let in again, are being removed in it. `--checked` ends none of them: such vaults are retained then, until `evc apply` or `evc delete vault`, and what is kept of deleted devices stays for its whole grace from then on (`evc device deleted`, `evc onboard add --give-back`)",
+    "allowances that were withdrawn are there: `evc get onboarding`, then `evc onboard remove`",
+];
+
+/// Lists it, or lets the keys go.
+pub(super) fn put_back(disk: &Disk, reach: &Reach, is_checked: bool) -> anyhow::Result<Done> {
+    if !is_checked {
+        let done = "what operators said after a copy was made is not in it; while `evc serve` runs over it and releases nothing, go through this";
+        let last = "then stop evc, run `evc put-back --checked` with its --data, and start it again";
+        return Ok(Done {
+            done: done.into(),
+            notes: LIST.into_iter().chain([last]).map(Into::into).collect(),
+        });
+    }
+    let data = reach.data();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start")?;
+    runtime.block_on(checked(disk, &data)).context("nothing was changed")?;
+    let done =
+        format!("{} releases keys again, as its database says: start it with `evc serve`", data.display());
+    let notes = vec!["if nodes are ahead of it (`evc get devices`), see `evc begin-anew --help`".into()];
+    Ok(Done { done, notes })
+}

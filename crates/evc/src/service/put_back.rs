@@ -1,0 +1,79 @@
+//! A database that was put back from a copy. What operators said since the copy was made is not in it: a device that they marked as lost is in good
+//! hands again, a token that they ended is good. Nobody but they can say it anew. So nothing is released, and nothing that was kept ends, until
+//! who has the stopped controller's folder says that it was gone through. Not over the API: an ended token is good there.
+
+use std::path::Path;
+use std::sync::atomic::Ordering::SeqCst;
+
+use disk::Disk;
+
+use super::start::{StartError, claimed};
+use super::{Controller, Part, Refusal};
+use crate::clock::now;
+use crate::store::{Scope, Store, Stored, Tx, UnixSeconds};
+use crate::words::damaged::of_unkept;
+
+/// In the store: nobody said yet that it was gone through; empty: it is so.
+const PUT_BACK: &str = "put back";
+
+/// Whether it is so, in the transaction that brings the controller up; and each device says so then.
+pub(super) async fn held(tx: &mut dyn Tx, noticed: bool) -> Stored<bool> {
+    let noted = tx.meta(PUT_BACK).await?.is_some_and(|noted| !noted.is_empty());
+    if noticed && !noted {
+        tx.put_meta(PUT_BACK, b"to be gone through").await?;
+    }
+    if noticed || noted {
+        tx.hold_back(true).await?;
+    }
+    Ok(noticed || noted)
+}
+
+impl Controller {
+    /// An operator changed something, or an alarm was given: a copy from before is known as one from now on. Before anybody is told that it is done.
+    pub(crate) async fn acted(&self) {
+        if let Err(error) = self.store.count_act().await {
+            // What was said stands all the same: a device that is lost is not to wait for room on a disk.
+            let line = of_unkept(Part::Number, &error.into());
+            tracing::error!(error = line, "tried again in the next round of housekeeping");
+            self.unkept.add(line);
+            self.owes_number.store(true, SeqCst);
+        }
+    }
+
+    /// Makes up for it.
+    pub(crate) async fn number_owed(&self) -> Result<(), Refusal> {
+        if self.owes_number.swap(false, SeqCst)
+            && let Err(error) = self.store.count_act().await
+        {
+            self.owes_number.store(true, SeqCst);
+            return Err(error.into());
+        }
+        Ok(())
+    }
+}
+
+/// The database of a data folder, on which no controller works, was gone through: keys go out again, as it says.
+///
+/// # Errors
+/// [`StartError`]: nothing was changed.
+pub async fn checked(disk: &Disk, data: &Path) -> Result<(), StartError> {
+    let store = claimed(data).await?;
+    let done = let_go(disk, &store).await;
+    store.close().await;
+    done
+}
+
+async fn let_go(disk: &Disk, store: &Store) -> Result<(), StartError> {
+    let at = now();
+    let written: Stored<()> = store.write(Scope::Fleet, |tx| Box::pin(gone_through(tx, at))).await;
+    written?;
+    // From here on it is the one that was left here.
+    Ok(store.count_opening(disk).await?)
+}
+
+/// What is being removed in it may have been kept since, and a deleted device let in again: erased, their keys would be gone for good.
+async fn gone_through(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<()> {
+    tx.keep_ending(now).await?;
+    tx.put_meta(PUT_BACK, b"").await?;
+    tx.hold_back(false).await
+}

@@ -1,0 +1,105 @@
+//! What is said of rows that do not read back: what follows from it, and what to do.
+
+use super::Words;
+use crate::api::{Damaged, Listed};
+use crate::service::{Part, Refusal};
+use crate::store::{DamagedRow, OrDamaged, RowKind, StoreError};
+
+/// What mends each of them.
+const PUT_BACK: &str = "stop evc, and put back the newest good copy of the database";
+
+impl From<DamagedRow> for Damaged {
+    fn from(row: DamagedRow) -> Self {
+        let what_to_do = what_to_do(&row);
+        let DamagedRow { kind, device, id, name, column } = row;
+        Self {
+            kind,
+            device,
+            id,
+            name,
+            damaged: format!("column {column} has an impossible value"),
+            what_to_do,
+        }
+    }
+}
+
+impl<T> From<OrDamaged<T>> for Listed<T> {
+    fn from(row: OrDamaged<T>) -> Self {
+        match row {
+            OrDamaged::Whole(row) => Self::Row(row),
+            OrDamaged::Damaged(row) => Self::Damaged(row.into()),
+        }
+    }
+}
+
+fn what_to_do(row: &DamagedRow) -> String {
+    let which = row.name.as_deref().filter(|name| !name.is_empty()).or(row.id.as_deref()).unwrap_or("UUID");
+    match row.kind {
+        RowKind::Device => format!(
+            "nothing is released to it, and its node keeps what it has; {PUT_BACK}; or give the device up: `evc device lost {which}`, `evc delete device {which} --force --confirm {which}`"
+        ),
+        RowKind::Vault => format!("its device gets no list and no key until then; {PUT_BACK}"),
+        RowKind::Policy => {
+            format!("devices with vaults under it get no list and no key until then; {PUT_BACK}")
+        }
+        RowKind::Reference => format!(
+            "no boot is good by it until then: vaults that require measured PCRs are withheld from a boot of its values; {PUT_BACK}, or `evc reference learn` of its device, and approve what its next evidence shows"
+        ),
+        RowKind::Rule => {
+            format!(
+                "it gives no vault to anybody until then; {PUT_BACK}, or delete the rule (`evc delete rule {which}`) and apply it again"
+            )
+        }
+        RowKind::Allowance => format!(
+            "nobody registers by it until then; {PUT_BACK}, or withdraw it (`evc onboard remove`) and allow it again"
+        ),
+        RowKind::DeletedDevice => {
+            format!(
+                "what is kept of it stays until then; {PUT_BACK}, or forget it: `evc device forget {which} --confirm {which}`"
+            )
+        }
+        RowKind::Bundle => {
+            format!("it is not given back until then, and the others of its device are as before; {PUT_BACK}")
+        }
+        RowKind::Key | RowKind::Other => PUT_BACK.into(),
+    }
+}
+
+/// Of a part of the housekeeping that failed.
+pub(crate) fn of_unkept(part: Part, refusal: &Refusal) -> String {
+    let Words { problem, advice } = match refusal {
+        Refusal::Store(StoreError::Damaged(what)) => of(what),
+        other => other.into(),
+    };
+    // What was said stands, whatever a store says of what it was asked.
+    let advice = match part {
+        Part::Number => "make room on the disk of the data folder, or mend it: it is tried again by itself",
+        _ => &*advice,
+    };
+    format!("housekeeping: {}: {problem}: {advice}", part.words())
+}
+
+/// Of a row that something depends on, to whoever asked.
+pub(super) fn of_a_row() -> Words {
+    of("a row of it does not read")
+}
+
+/// The same to an operator, with what row it is.
+pub(crate) fn of_row(what: &str) -> Words {
+    of(what)
+}
+
+/// The same, as one line of what needs somebody.
+pub(crate) fn of_row_at(what: &str) -> String {
+    let Words { problem, advice } = of(what);
+    format!("{problem}: {advice}")
+}
+
+fn of(what: &str) -> Words {
+    Words::new(
+        format!("the controller's database is damaged: {what}"),
+        format!(
+            "nothing was changed or released; see `evc status`, which names the rows that are damaged; {PUT_BACK}"
+        ),
+    )
+}

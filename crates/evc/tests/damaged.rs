@@ -1,0 +1,354 @@
+//! One damaged row, wherever it is damaged: every list shows the others and names it; other devices are served as if nothing was; the
+//! device that it is of gets nothing, and can be marked as lost and deleted (invariant 6). The rows are of a real file, whose columns are
+//! read from its schema.
+
+mod common;
+
+use std::process::Command;
+use std::time::Duration;
+
+use common::{Device, Evc, sql};
+use evc::clock::now;
+use evc::service::{Steady, token_hash};
+use serde_json::Value;
+use vault::ids::DeviceId;
+
+const POLICIES: &str =
+    "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: VaultPolicy\nname: q\ncustody: controller\n";
+
+fn vault(device: &str, policy: &str) -> String {
+    format!("---\nkind: Vault\nname: payments\ndevice: {device}\npolicy: {policy}\n")
+}
+
+/// Columns of a table, each with a value that its type lets in and nothing in this program writes.
+fn damages(evc: &Evc, table: &str) -> Vec<(String, &'static str)> {
+    let file = rusqlite::Connection::open(evc.dir.path().join("evc.db")).expect("opened");
+    let mut columns = file.prepare(&format!("PRAGMA table_info({table})")).expect("asked");
+    let columns = columns.query_map((), |row| Ok((row.get::<_, String>(1)?, row.get::<_, String>(2)?)));
+    let damage = |kind: &str| match kind {
+        "TEXT" => "CAST(x'ff21' AS TEXT)",
+        "BLOB" => "x'00'",
+        "INTEGER" => "-7",
+        other => panic!("{other}: how is that damaged?"),
+    };
+    columns
+        .expect("told")
+        .map(|column| column.expect("a column"))
+        .map(|(name, kind)| (name, damage(&kind)))
+        .collect()
+}
+
+fn list(evc: &Evc, path: &str) -> Vec<Value> {
+    evc.act("GET", path, "").as_array().expect("a list").clone()
+}
+
+/// The rows of a list that are damaged; each says what is and what to do.
+fn named(rows: &[Value]) -> Vec<&Value> {
+    let damaged: Vec<_> = rows.iter().filter(|row| row.get("damaged").is_some()).collect();
+    for row in &damaged {
+        assert!(
+            row["damaged"].is_string() && row["what_to_do"].as_str().is_some_and(|what| !what.is_empty()),
+            "{row}"
+        );
+    }
+    damaged
+}
+
+fn status(evc: &Evc, device: &Device) -> u16 {
+    evc.post(&device.own("config"), &device.seal(&device.ask())).status
+}
+
+/// Somebody else's device is polled, given a vault and taken it away, and gives evidence.
+fn is_served(evc: &Evc, other: &mut Device, at: &str) {
+    assert!([200, 304].contains(&status(evc, other)), "{at}: {}", status(evc, other));
+    other.hash.clear();
+    let section = other.section(evc);
+    assert!(other.keys(&section, "payments").is_some(), "{at}: its key is released");
+    evc.apply(&vault("other", "q"));
+    evc.act("POST", "/devices/other/labels", r#"{"set":{"site":"berlin"}}"#);
+    evc.apply("kind: Vault\nname: ruled\ndevices: { site: berlin }\npolicy: q\n");
+}
+
+fn what_needs_somebody(evc: &Evc) -> (Value, String) {
+    evc.wait(evc.app.glances.forget());
+    let glance = evc.act("GET", "/glance", "");
+    (glance["counts"].clone(), glance["needs_somebody"].to_string())
+}
+
+fn with_other() -> (Evc, Device) {
+    let evc = Evc::start();
+    let mut other = Device::onboarded(&evc, "other");
+    evc.apply(&(POLICIES.to_owned() + &vault("other", "q")));
+    other.attested(&evc);
+    (evc, other)
+}
+
+/// Invariant 6, each column of a device's row.
+#[test]
+fn a_damaged_device_is_named_barred_and_deleted_and_keeps_nobody_back() {
+    let (evc, mut other) = with_other();
+    let mut damaged_once = Vec::new();
+    for (column, value) in damages(&evc, "devices") {
+        let name = format!("edge-{}", column.replace('_', "-"));
+        let device = Device::onboarded(&evc, &name);
+        evc.apply(&vault(&name, "p"));
+        let id = device.id;
+        let hex = hex::encode(id.0.as_bytes());
+        sql(evc.dir.path(), &[&format!("UPDATE devices SET {column} = {value} WHERE id = x'{hex}'")]);
+
+        let rows = list(&evc, "/devices");
+        let damaged = named(&rows);
+        assert_eq!(rows.len(), 2, "{column}: {rows:?}");
+        assert!(rows.iter().any(|row| row["name"] == "other" && row.get("damaged").is_none()), "{column}");
+        for path in ["/vaults", "/policies", "/references", "/onboarding", "/rules", "/deleted-devices"] {
+            list(&evc, path);
+        }
+        is_served(&evc, &mut other, &column);
+        let (counts, needs) = what_needs_somebody(&evc);
+        assert_eq!(counts["devices"], 2, "{column}");
+        if let [row] = damaged[..] {
+            damaged_once.push(column.clone());
+            assert_ne!(status(&evc, &device), 200, "{column}: it is released nothing");
+            assert!(
+                needs.contains("damaged") && needs.contains(row["what_to_do"].as_str().expect("said")),
+                "{column}: {needs}"
+            );
+            let known = [&row["id"], &row["name"]].map(|it| it.as_str().unwrap_or_default().to_owned());
+            assert!(known.contains(&id.to_string()) || known.contains(&name), "{column}: {row}");
+        }
+        may_be_given_up(&evc, &device, (&name, &column));
+    }
+    for column in [
+        "project",
+        "name",
+        "labels",
+        "cert_digest",
+        "tpm",
+        "registered_at",
+        "ledger",
+        "older",
+        "lost_at",
+        "alarm",
+    ] {
+        assert!(damaged_once.iter().any(|it| it == column), "{column} is damaged: {damaged_once:?}");
+    }
+}
+
+/// By its identity; by its name too, where that reads.
+fn may_be_given_up(evc: &Evc, device: &Device, (name, column): (&str, &str)) {
+    let (id, token) = (device.id.to_string(), Some(evc.token.as_str()));
+    if column == "id" {
+        // What there is of it can't be told from others': it stays, and is barred by being damaged.
+        for call in [("POST", "lost"), ("DELETE", "")] {
+            let path = format!("/devices/{name}/{}", call.1);
+            let path = format!("{}?force=true&confirm={name}", path.trim_end_matches('/'));
+            assert_eq!(
+                evc.operator(call.0, &path, "", token).problem().code,
+                evc::api::Code::DatabaseDamaged
+            );
+        }
+        sql(
+            evc.dir.path(),
+            &[&format!(
+                "DELETE FROM devices WHERE name = '{name}'; DELETE FROM vaults WHERE device NOT IN (SELECT id FROM devices)"
+            )],
+        );
+        return;
+    }
+    evc.act("POST", &format!("/devices/{id}/lost"), "");
+    if !["name", "project"].contains(&column) {
+        evc.act("POST", &format!("/devices/{name}/lost"), "");
+    }
+    let kept = evc.operator("DELETE", &format!("/devices/{id}"), "", token);
+    assert_eq!(
+        kept.problem().code,
+        evc::api::Code::DeviceHasVaults,
+        "{column}: its keys are not thrown away unasked"
+    );
+    evc.act("DELETE", &format!("/devices/{id}?force=true&confirm={id}"), "");
+    assert!(list(evc, "/devices").iter().all(|row| row["id"] != *id), "{column}");
+    let was =
+        list(evc, "/deleted-devices").into_iter().find(|row| row["id"] == *id).expect("what it had is kept");
+    assert_eq!(was["vaults"][0], "payments", "{column}: {was}");
+    assert_eq!(status(evc, device), 401, "{column}: its certificate is refused");
+    evc.act("DELETE", &format!("/deleted-devices/{id}?confirm={id}"), "");
+}
+
+/// Invariant 6, each column of a vault's row.
+#[test]
+fn a_damaged_vault_is_named_and_keeps_its_device_alone_from_its_keys() {
+    let (evc, mut other) = with_other();
+    for (column, value) in damages(&evc, "vaults") {
+        let name = format!("edge-{}", column.replace('_', "-"));
+        let mut device = Device::onboarded(&evc, &name);
+        evc.apply(&vault(&name, "p"));
+        device.attested(&evc);
+        let hex = hex::encode(device.id.0.as_bytes());
+        sql(
+            evc.dir.path(),
+            &[&format!("UPDATE vaults SET {column} = {value} WHERE device = x'{hex}' AND name = 'payments'")],
+        );
+        let rows = list(&evc, "/vaults");
+        assert!(rows.iter().any(|row| row["device_name"] == "other"), "{column}: {rows:?}");
+        let damaged = named(&rows).len();
+        assert!(
+            damaged <= 1 && !rows.iter().any(|row| row.get("damaged").is_some() && row["id"].is_null()),
+            "{column}: {rows:?}"
+        );
+        is_served(&evc, &mut other, &column);
+        let (counts, needs) = what_needs_somebody(&evc);
+        assert_eq!(counts["devices"], 2, "{column}");
+        // Of no device, it is none of this one's.
+        if damaged == 1 && column != "device" {
+            assert!(needs.contains("damaged"), "{column}: {needs}");
+            device.hash.clear();
+            assert_eq!(status(&evc, &device), 500, "{column}: no list, and no key");
+            let told = evc.act("GET", &format!("/devices/{name}"), "");
+            assert_eq!(named(told["vaults"].as_array().expect("its vaults")).len(), 1, "{column}");
+        }
+        evc.act("DELETE", &format!("/devices/{name}?force=true&confirm={name}"), "");
+        let gone = list(&evc, "/deleted-devices");
+        assert!(gone.iter().any(|row| row["name"] == *name), "{column}: {gone:?}");
+        sql(evc.dir.path(), &["DELETE FROM vaults WHERE device = x'00'"]);
+    }
+}
+
+/// Invariant 6, each column of a policy's row.
+#[test]
+fn a_damaged_policy_is_named_and_keeps_devices_of_others_from_nothing() {
+    let (evc, mut other) = with_other();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&vault("edge-1", "p"));
+    device.attested(&evc);
+    let whole = "SELECT project, name, canonical, changed_at FROM policies WHERE name = 'p'";
+    sql(evc.dir.path(), &[&format!("CREATE TABLE as_it_was AS {whole}")]);
+    for (column, value) in damages(&evc, "policies") {
+        sql(evc.dir.path(), &[&format!("UPDATE policies SET {column} = {value} WHERE name = 'p'")]);
+        let rows = list(&evc, "/policies");
+        assert_eq!((rows.len(), named(&rows).len()), (2, 1), "{column}: {rows:?}");
+        is_served(&evc, &mut other, &column);
+        list(&evc, "/vaults");
+        assert!(what_needs_somebody(&evc).1.contains("damaged"), "{column}");
+        device.hash.clear();
+        assert_eq!(status(&evc, &device), 500, "{column}: no list, and no key");
+        sql(
+            evc.dir.path(),
+            &["DELETE FROM policies WHERE name <> 'q'", "INSERT INTO policies SELECT * FROM as_it_was"],
+        );
+        assert_eq!(status(&evc, &device), 200, "{column}: mended, it is served again");
+    }
+}
+
+/// A token whose row does not read lets nobody in; the others do.
+#[test]
+fn a_damaged_token_is_refused_and_the_others_are_good() {
+    let (evc, _) = with_other();
+    for (column, value) in damages(&evc, "tokens") {
+        let token = format!("another token for {column}");
+        let hash = hex::encode(token_hash(&token));
+        evc.act("POST", "/tokens", &format!(r#"{{"sha256":"{hash}"}}"#));
+        assert_eq!(evc.operator("GET", "/status", "", Some(&token)).status, 200);
+        sql(evc.dir.path(), &[&format!("UPDATE tokens SET {column} = {value} WHERE hash = x'{hash}'")]);
+        let answer = evc.operator("GET", "/devices", "", Some(&token));
+        assert!([401, 500].contains(&answer.status), "{column}: {}", answer.status);
+        assert_eq!(list(&evc, "/devices").len(), 1, "{column}");
+        evc.act("DELETE", "/tokens/others", "");
+    }
+}
+
+/// Who has no token is not told which row it is.
+#[test]
+fn a_device_is_not_told_which_row_is_damaged() {
+    let (evc, other) = with_other();
+    sql(evc.dir.path(), &["UPDATE devices SET registered_at = -7"]);
+    let told = evc.post(&other.own("config"), &other.seal(&other.ask())).problem();
+    assert!(told.error.contains("damaged") && !told.error.contains("other"), "{told:?}");
+    let answer = evc.operator("GET", "/devices/other", "", Some(&evc.token)).problem();
+    assert!(answer.error.contains("device `other`") && answer.error.contains("registered_at"), "{answer:?}");
+}
+
+/// The command line prints what reads, names what does not, and exits by it.
+#[test]
+fn a_list_with_a_damaged_row_has_an_exit_code_of_its_own() {
+    let (evc, _) = with_other();
+    let device = Device::onboarded(&evc, "edge-1");
+    sql(evc.dir.path(), &["UPDATE devices SET ledger = x'00' WHERE name = 'edge-1'"]);
+    let evc_says = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evc"));
+        let told = command.args(args).arg("--data").arg(evc.dir.path()).args(["--url", &evc.url]).output();
+        let told = told.expect("ran");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (told.status.code(), text(&told.stdout), text(&told.stderr))
+    };
+    let (code, table, said) = evc_says(&["get", "devices"]);
+    assert_eq!(code, Some(7), "{table}{said}");
+    assert!(table.contains("damaged: column ledger") && table.contains("\nother"), "{table}");
+    assert!(said.contains(&device.id.to_string()) && said.contains("what to do"), "{said}");
+    let (code, json, _) = evc_says(&["get", "devices", "-o", "json"]);
+    let rows: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((code, named(rows.as_array().expect("a list")).len()), (Some(7), 1), "{json}");
+    assert_eq!(evc_says(&["get", "vaults"]).0, Some(7), "its default vaults are in no list");
+    assert_eq!(evc_says(&["get", "policies"]).0, Some(0));
+    assert_eq!(evc_says(&["get", "devices", "other"]).0, Some(0));
+    let (_, lines, _) = evc_says(&["status"]);
+    assert!(lines.contains("device `edge-1`") && lines.contains("is damaged"), "{lines}");
+    assert_eq!(evc_says(&["device", "lost", "edge-1"]).0, Some(0));
+    let (code, _, said) = evc_says(&["delete", "device", "edge-1", "--force", "--confirm", "edge-1"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(evc_says(&["get", "devices"]).0, Some(0));
+}
+
+/// Invariant 6: what is kept of a device whose end does not read stays; what else is due is done, and the failure is told until it is mended.
+#[test]
+fn a_damaged_row_of_a_deleted_device_keeps_no_other_part_of_the_housekeeping_back() {
+    let (evc, _) = with_other();
+    let delete = |name: &str| -> DeviceId {
+        let device = Device::onboarded(&evc, name);
+        evc.apply(&vault(name, "p"));
+        evc.act("DELETE", &format!("/devices/{name}?force=true&confirm={name}"), "");
+        device.id
+    };
+    let [damaged, whole] = ["edge-1", "edge-2"].map(delete);
+    for (column, value) in
+        [("until", "-7"), ("labels", "'no'"), ("name", "''"), ("key", "x'00'"), ("ledger", "x'00'")]
+    {
+        sql(
+            evc.dir.path(),
+            &[
+                "CREATE TABLE IF NOT EXISTS as_it_was AS SELECT * FROM deleted_devices",
+                &format!(
+                    "UPDATE deleted_devices SET {column} = {value} WHERE serial = (SELECT min(serial) FROM deleted_devices)"
+                ),
+            ],
+        );
+        let rows = list(&evc, "/deleted-devices");
+        assert_eq!(rows.len(), 2, "{column}: {rows:?}");
+        assert!(rows.iter().any(|row| row["id"] == whole.to_string()), "{column}");
+        list(&evc, "/devices");
+        let (_, needs) = what_needs_somebody(&evc);
+        assert_eq!(needs.contains("damaged"), column != "ledger", "{column}: {needs}");
+        sql(
+            evc.dir.path(),
+            &["DELETE FROM deleted_devices", "INSERT INTO deleted_devices SELECT * FROM as_it_was"],
+        );
+    }
+    sql(
+        evc.dir.path(),
+        &["UPDATE deleted_devices SET until = -7 WHERE serial = (SELECT min(serial) FROM deleted_devices)"],
+    );
+    let over = now() + 40 * 24 * 3600;
+    let round = |at| evc.wait(evc.app.keep_house(&mut Steady::since(at), at, Duration::ZERO));
+    assert!(round(over).is_err());
+    let kept = list(&evc, "/deleted-devices");
+    assert_eq!((kept.len(), named(&kept).len()), (1, 1), "the other one is forgotten: {kept:?}");
+    assert_eq!(
+        evc.stored(|tx| tx.meta("time seen")),
+        Some(over.to_be_bytes().to_vec()),
+        "the time is remembered"
+    );
+    let (_, needs) = what_needs_somebody(&evc);
+    assert!(needs.contains("housekeeping") && needs.contains("deleted device"), "{needs}");
+    evc.act("DELETE", &format!("/deleted-devices/{damaged}?confirm={damaged}"), "");
+    round(over + 15).expect("all of it is done");
+    assert!(!what_needs_somebody(&evc).1.contains("housekeeping"), "and told no more");
+}

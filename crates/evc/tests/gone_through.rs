@@ -1,0 +1,170 @@
+//! Attack G3: a copy of the database is put back as the documents say. What operators said since it was made (a device is lost, a token ended) is not
+//! in it. So no key goes out until who has the folder says that it was gone through. By the real service, its API and its folder.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{Device, Evc, end_graces, section};
+use disk::Disk;
+use tempfile::TempDir;
+
+const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: day\ndevice: edge-1\npolicy: p\n";
+
+const REMOVED_SLOWLY: &str = "kind: VaultPolicy\nname: p\ncustody: controller\non_removal: { delete_after: 10m }\n---\nkind: Vault\nname: day\ndevice: edge-1\npolicy: p\n";
+
+/// A copy of a running controller's database, as `.backup` makes it.
+fn copy_of(evc: &Evc, to: &TempDir) -> PathBuf {
+    let copy = to.path().join("copy");
+    common::sql(evc.dir.path(), &[&format!("VACUUM INTO '{}'", copy.display())]);
+    copy
+}
+
+/// As docs/operations.md says.
+fn put_back(folder: &Path, copy: &Path) {
+    for beside in ["evc.db-wal", "evc.db-shm"] {
+        let _ = fs::remove_file(folder.join(beside));
+    }
+    fs::copy(copy, folder.join("evc.db")).expect("put back");
+}
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
+}
+
+/// The device boots again: a session of its own, and nothing is known of what it had.
+fn boots(device: &mut Device) {
+    device.session = common::new_session();
+    device.hash.clear();
+}
+
+fn glance(evc: &Evc) -> String {
+    evc.act("GET", "/glance", "").to_string()
+}
+
+/// Nothing goes out to the device, nothing changes its keys, and each list says why and what to do.
+fn withholds(evc: &Evc, device: &mut Device) {
+    boots(device);
+    let answer = device.poll(evc).expect("an answer");
+    assert_eq!(section(&answer), None, "no section");
+    assert!(answer.control.expect("control").challenge.is_none(), "and nothing in its place");
+    let rotated = evc.operator("POST", "/devices/edge-1/vaults/day/rotate", "{}", Some(&evc.token));
+    assert_eq!(rotated.status, 409, "no rotation");
+    let listed = evc.act("GET", "/devices", "").to_string();
+    assert!(listed.contains("the database was put back from a copy"), "{listed}");
+    let shown = evc.act("GET", "/devices/edge-1", "")["vaults"].to_string();
+    assert!(shown.contains("withheld: the database was put back") && !shown.contains("would be"), "{shown}");
+    assert!(glance(evc).contains("evc put-back --checked"), "{}", glance(evc));
+}
+
+fn released(evc: &Evc, device: &mut Device) -> bool {
+    boots(device);
+    let given = device.attested(evc);
+    device.keys(&given, "day").is_some()
+}
+
+/// One life of a controller: the copy is of its middle, and what was said after it is gone with it.
+#[test]
+fn a_copy_releases_nothing_until_it_was_gone_through() {
+    let (evc, copies) = (Evc::start(), tempfile::tempdir().expect("a folder"));
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(VAULT);
+    assert!(released(&evc, &mut device));
+    let copy = copy_of(&evc, &copies);
+    evc.act("POST", "/devices/edge-1/lost", "");
+    let folder = evc.stop();
+    put_back(folder.path(), &copy);
+    let evc = Evc::over(folder);
+    withholds(&evc, &mut device);
+    // Neither another start nor a new incarnation is an operator's word.
+    let folder = evc.restart().stop();
+    run(evc::service::begin_anew(folder.path())).expect("begun");
+    let evc = Evc::over(folder);
+    withholds(&evc, &mut device);
+    evc.act("POST", "/devices/edge-1/lost", "");
+    let folder = evc.stop();
+    run(evc::service::checked(&Disk::linux(), folder.path())).expect("said");
+    let evc = Evc::over(folder);
+    assert!(!glance(&evc).contains("put back"), "{}", glance(&evc));
+    boots(&mut device);
+    let answer = device.poll(&evc).expect("an answer");
+    assert_eq!(section(&answer), None, "it is lost");
+    evc.act("DELETE", "/devices/edge-1/lost", "");
+    assert!(released(&evc.restart(), &mut device), "and keys go out by what was said anew");
+}
+
+/// Also one that comes with no number of this folder's: with a log of its own, or on another machine.
+#[test]
+fn a_database_that_was_moved_into_the_folder_is_a_copy() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(VAULT);
+    let folder = evc.stop();
+    fs::remove_file(folder.path().join("evc.db-opened")).expect("removed");
+    let evc = Evc::over(folder);
+    withholds(&evc, &mut device);
+    let folder = evc.stop();
+    run(evc::service::checked(&Disk::linux(), folder.path())).expect("said");
+    assert!(released(&Evc::over(folder), &mut device));
+}
+
+/// The twin: a copy of after the last word of an operator's has all of them; and however many there were, the next start knows its own.
+#[test]
+fn what_has_every_word_of_operators_releases_at_once() {
+    let (evc, copies) = (Evc::start(), tempfile::tempdir().expect("a folder"));
+    let mut device = Device::onboarded(&evc, "edge-1");
+    for n in 0..40 {
+        evc.apply(
+            &VAULT.replace("name: p", &format!("name: p{n}")).replace("policy: p", &format!("policy: p{n}")),
+        );
+    }
+    let copy = copy_of(&evc, &copies);
+    // What a device says is none of their words.
+    boots(&mut device);
+    device.poll(&evc);
+    let folder = evc.stop();
+    put_back(folder.path(), &copy);
+    let evc = Evc::over(folder);
+    assert!(released(&evc, &mut device));
+    assert!(released(&evc.restart(), &mut device));
+}
+
+/// Who reads for long keeps the log from being folded in, and no act from being counted: a copy from between them is known as one.
+#[test]
+fn acts_are_counted_while_somebody_reads() {
+    let (evc, copies) = (Evc::start(), tempfile::tempdir().expect("a folder"));
+    let reader = rusqlite::Connection::open(evc.dir.path().join("evc.db")).expect("opened");
+    reader.execute_batch("BEGIN").expect("begun");
+    let seen: i64 = reader.query_row("SELECT count(*) FROM policies", (), |row| row.get(0)).expect("read");
+    assert_eq!(seen, 0);
+    let policy = |n: u32| format!("kind: VaultPolicy\nname: p-{n}\ncustody: controller\n");
+    (0..25).for_each(|n| drop(evc.apply(&policy(n))));
+    let copy = copy_of(&evc, &copies);
+    (25..40).for_each(|n| drop(evc.apply(&policy(n))));
+    drop(reader);
+    let folder = evc.stop();
+    put_back(folder.path(), &copy);
+    let evc = Evc::over(folder);
+    assert!(glance(&evc).contains("evc put-back --checked"), "{}", glance(&evc));
+}
+
+/// The copy has a vault as being removed that was kept since: erased by the copy's word, its key would be gone for good.
+#[test]
+fn what_was_kept_again_after_the_copy_is_not_ended_by_it() {
+    let (evc, copies) = (Evc::start(), tempfile::tempdir().expect("a folder"));
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(REMOVED_SLOWLY);
+    assert!(released(&evc, &mut device));
+    evc.act("DELETE", "/devices/edge-1/vaults/day", "");
+    let copy = copy_of(&evc, &copies);
+    evc.apply(REMOVED_SLOWLY);
+    let folder = evc.stop();
+    put_back(folder.path(), &copy);
+    let folder = Evc::over(folder).stop();
+    run(evc::service::checked(&Disk::linux(), folder.path())).expect("said");
+    let evc = Evc::over(folder);
+    assert_eq!(end_graces(&evc, evc::clock::now() + 601), 0, "nothing ends");
+    evc.apply(REMOVED_SLOWLY);
+    assert!(released(&evc, &mut device), "and its key is there");
+}

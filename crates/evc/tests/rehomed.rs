@@ -1,0 +1,46 @@
+//! A vault goes over to the device that its own became, and what is said of it is so: by which keys it opens there.
+
+mod common;
+
+use common::quoting::{pcrs, quote, with_tpm};
+use common::{Device, Evc, section};
+use serde_json::{Value, json};
+use wire::attest::AttestRequest;
+
+const BOTH: &str = "kind: VaultPolicy\nname: p\ncustody: tpm+controller\n---\nkind: Vault\nname: till\ndevice: edge-1\npolicy: p\n";
+
+/// A vault whose keys went out under a TPM's custody, or not, and then under the controller's alone.
+fn moved(before: &[&str]) -> (Evc, Value) {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    for custody in before.iter().chain(&["controller"]) {
+        evc.apply(&BOTH.replace("tpm+controller", custody));
+        device.session = common::new_session();
+        device.hash.clear();
+        let nonce = device.challenged(&evc);
+        device.attest(&evc, &AttestRequest::Quote(Box::new(quote(&device, &tpm, nonce, &pcrs(1)))));
+        let told = section(&device.poll(&evc).expect("an answer")).expect("a section");
+        assert!(device.keys(&told, "till").is_some(), "{custody}: it went out");
+        device.report(&evc, &told, 1);
+    }
+    Device::onboarded(&evc, "edge-2");
+    evc.act("POST", "/devices/edge-1/lost", "");
+    let how = json!({ "to": "edge-2", "confirm": "till" }).to_string();
+    let told = evc.act("POST", "/devices/edge-1/vaults/till/rehome", &how);
+    (evc, told)
+}
+
+/// KO-2: keys that went out under two custodies tell of neither which one the node has it under: nobody is told that it opens.
+#[test]
+fn what_went_out_under_two_custodies_is_said_to_open_by_one_alone() {
+    for (before, in_doubt) in [(&["tpm+controller"][..], true), (&[], false), (&["controller"], false)] {
+        let (evc, told) = moved(before);
+        assert_eq!(told["done"], "vault `till` of device `edge-1` is device `edge-2`'s, with its keys");
+        let notes = told["notes"].to_string();
+        assert!(notes.contains("if its directory is on that device's disk"), "{before:?}: {notes}");
+        let words = ["in the TPM of device `edge-1`", "no key of this controller's opens it", "recovery key"];
+        assert_eq!(words.map(|word| notes.contains(word)), [in_doubt; 3], "{before:?}: {notes}");
+        let rows = evc.act("GET", "/vaults?device=edge-2", "").to_string();
+        assert!(rows.contains("till"), "{rows}");
+    }
+}

@@ -1,0 +1,151 @@
+//! Invariant 5, seen-by-users 0b.14: one of the two places of key files that can't be used closes no vault, and what could not be wiped in either is told
+//! until it is: no epoch counts as taken before.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use vault::ids::{CONFIG_VAULT, Epoch, IMAGE_VAULT};
+use vault::report::State;
+use vault::section::Custody;
+
+use super::controller::{BERLIN, Controller, Line};
+use super::node::Node;
+
+fn line(epochs: (u64, u64)) -> Line {
+    Line { epochs, created: epochs.0 > 1, ..Line::of(Custody::TpmAndController) }
+}
+
+/// A node with a file in its vault, stopped, its disk mounted.
+fn stopped() -> (Node, Controller) {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, &[line((1, 1))]);
+    node.put(BERLIN, "file", "kept");
+    node.stop();
+    node.disk.mount();
+    (node, controller)
+}
+
+type Harm = fn(&Path);
+
+/// A file stands in the folder's place; what was there is beside it.
+fn file_in_place(folder: &Path) {
+    fs::rename(folder, aside(folder)).expect("moves");
+    fs::write(folder, "in the way").expect("writes");
+}
+
+fn others(folder: &Path) {
+    chown(folder, Some(1000), Some(1000)).expect("as root");
+}
+
+fn writable(folder: &Path) {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).expect("as root");
+}
+
+fn aside(folder: &Path) -> PathBuf {
+    folder.with_extension("aside")
+}
+
+fn mend(folder: &Path) {
+    if aside(folder).exists() {
+        fs::remove_file(folder).expect("the file");
+        fs::rename(aside(folder), folder).expect("moves back");
+    }
+    chown(folder, Some(0), Some(0)).expect("as root");
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("as root");
+}
+
+/// All vaults open by what lies elsewhere, and it is said of which folder, and what to do. Mended, it is used again without a start.
+#[test]
+fn one_place_that_cannot_be_used_closes_no_vault() {
+    for (place, harm) in [
+        (".fscrypt", file_in_place as Harm),
+        (".fscrypt", others),
+        (".fscrypt/protectors", file_in_place),
+        (".fscrypt/policies", writable),
+        ("vaults/.meta", file_in_place),
+        ("vaults/.new", file_in_place),
+        ("vaults/.shares", file_in_place),
+    ] {
+        let (mut node, mut controller) = stopped();
+        let folder = node.disk.persist().join(place);
+        harm(&folder);
+        node.start();
+        node.hear(&mut controller, &[Line { created: true, ..line((1, 1)) }]);
+        for id in [CONFIG_VAULT, IMAGE_VAULT, BERLIN] {
+            assert_eq!(node.state(id), State::Unlocked, "{place}: {:?}", node.status(id));
+        }
+        assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{place}");
+        let named = folder.parent().filter(|_| place.starts_with(".fscrypt/")).unwrap_or(&folder);
+        for words in [named.display().to_string(), "move".to_owned(), "tried again by itself".to_owned()] {
+            assert!(node.says(&words), "{place}: {words}: {:?}", node.manager().notes());
+        }
+        mend(&folder);
+        node.manager().look_for_others();
+        node.manager().settle_all();
+        assert!(node.manager().notes().is_empty(), "{place}: {:?}", node.manager().notes());
+        node.hear(&mut controller, &[line((2, 1))]);
+        node.reboot();
+        node.hear(&mut controller, &[line((2, 1))]);
+        let status = node.status(BERLIN);
+        assert_eq!(
+            (status.epoch, node.get(BERLIN, "file").as_deref()),
+            (Some(Epoch(2)), Some("kept")),
+            "{place}: {status:?}"
+        );
+    }
+}
+
+/// VC-2: a copy by links (`cp -al`) keeps the wrap of before. That is told with its path, by each life, until it is gone: no epoch counts as taken.
+#[test]
+fn vc2_an_epoch_is_not_taken_while_a_wrap_of_before_is_left() {
+    for place in [".fscrypt".to_owned(), format!("vaults/.meta/{}", BERLIN.0)] {
+        let (mut node, mut controller) = stopped();
+        let second = node.paths.metas().join(BERLIN.to_string()).join("protectors");
+        let name = fs::read_dir(second).expect("lists").flatten().next().expect("one").file_name();
+        let link = node.disk.persist().join("link");
+        fs::hard_link(node.disk.persist().join(&place).join("protectors").join(name), &link).expect("links");
+        node.start();
+        for boots in [false, true] {
+            if boots {
+                node.reboot();
+            }
+            node.hear(&mut controller, &[line((2, 1))]);
+            let status = node.status(BERLIN);
+            assert_eq!((status.state, status.epoch), (State::Unlocked, None), "{place} {boots}: {status:?}");
+            let told = status.detail.join("; ");
+            for words in [".tmp-eve-new-", "-samefile", "remove the others"] {
+                assert!(told.contains(words), "{place} {boots}: {words}: {told}");
+            }
+        }
+        fs::remove_file(&link).expect("as the words say");
+        node.manager().look_for_others();
+        node.manager().settle_all();
+        let status = node.status(BERLIN);
+        assert_eq!(status.epoch, Some(Epoch(2)), "{place}: {status:?}");
+        assert!(!status.detail.join("; ").contains(".tmp-eve"), "{place}: {status:?}");
+        let left = |place: &Path| {
+            fs::read_dir(place)
+                .expect("lists")
+                .flatten()
+                .any(|one| one.file_name().to_string_lossy().starts_with(".tmp"))
+        };
+        assert!(!left(&node.disk.persist().join(&place).join("protectors")), "{place}: it is wiped");
+    }
+}
+
+/// The share table likewise: what can't be wiped is told by its path.
+#[test]
+fn a_table_of_two_names_is_told_by_its_path() {
+    let (mut node, mut controller) = stopped();
+    let table = node.paths.table(vault::ids::Generation(1))[0].clone();
+    fs::hard_link(&table, node.disk.persist().join("link")).expect("links");
+    node.start();
+    let other = Line { id: vault::ids::VaultId(uuid::Uuid::from_u128(0xf1)), ..Line::of(Custody::Tpm) };
+    node.hear(&mut controller, &[Line { created: true, ..line((1, 1)) }, other.clone()]);
+    let status = node.status(other.id);
+    let error = status.last.and_then(|last| last.error).unwrap_or_default();
+    for words in ["vaults/.shares/.tmp-eve-new-shares.1", "-samefile", "remove the others"] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+}

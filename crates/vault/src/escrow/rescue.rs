@@ -1,0 +1,105 @@
+//! When another `P_g` than the TPM gives in this boot is wanted: back from escrow, to be bound to this boot; or, where nothing hangs on the one that
+//! is there, fresh. A boot that no operator approved gets neither: a bundle goes to an approved one alone, and only such a one is told that none is
+//! held (`decide::escrow` comes before that answer).
+
+use super::hope::Back;
+use crate::condition::Node;
+use crate::ids::VaultId;
+use crate::section::{Presence, Seal};
+use crate::shares::Mark;
+use crate::wanted::{Authority, Desired, Wish};
+
+/// Why `P_g` is not at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// The TPM gives it in another boot.
+    Moved,
+    /// It is not known yet in which.
+    Unsteady,
+    /// There is none, or a damaged one. Where the TPM has no PCRs to bind it to, a fresh one would be no better.
+    Unreadable,
+}
+
+/// What hangs on the `P_g` that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hanging {
+    /// Shares that were dropped are dead only when the generation ends.
+    pub dropped: bool,
+    /// Shares are sealed under it.
+    pub shares: bool,
+}
+
+/// Whether the root is wanted back. `listed`: a vault waits for its first share under it.
+pub fn is_wanted(lack: Option<Lack>, hanging: Hanging, listed: impl FnOnce() -> bool) -> bool {
+    match lack {
+        Some(Lack::Moved) => hanging.dropped || hanging.shares || listed(),
+        Some(Lack::Unreadable) => hanging.shares,
+        Some(Lack::Unsteady) | None => false,
+    }
+}
+
+/// Whether a fresh one takes its place with the next generation, where it is wanted back: no share is lost by that, and none is to be had.
+#[must_use]
+pub fn begins_anew(lack: Option<Lack>, hanging: Hanging, back: Option<Back>) -> bool {
+    lack == Some(Lack::Moved) && !hanging.shares && back == Some(Back::NoneHeld)
+}
+
+/// Whether a list that was accepted in this session wants a vault under `seal: pcrs` that has no share there. `share`: a vault's, under that seal.
+pub fn is_listed(desired: &Desired, node: &Node, share: impl Fn(VaultId) -> Option<Mark>) -> bool {
+    let wants = |id: VaultId| match desired.wish(id, node, false) {
+        Wish::Keep(want) => {
+            want.authority == Authority::Live
+                && want.standing == Presence::Active
+                && want.policy.custody.needs_tpm()
+                && want.policy.seal == Seal::Pcrs
+        }
+        _ => false,
+    };
+    let shareless = |id: VaultId| matches!(share(id), None | Some(Mark::Lost));
+    node.measured && desired.vaults().any(|id| shareless(id) && wants(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Hanging = Hanging { dropped: false, shares: false };
+    const SHARES: Hanging = Hanging { shares: true, ..NOTHING };
+    const DROPPED: Hanging = Hanging { dropped: true, ..NOTHING };
+
+    /// Decision 82: also for a vault that is yet to get its first share there; and never where the TPM gives it, or may.
+    #[test]
+    fn what_was_never_used_is_wanted_back_for_the_first_vault_that_needs_it() {
+        for (lack, hanging, listed, wanted) in [
+            (Some(Lack::Moved), NOTHING, false, false),
+            (Some(Lack::Moved), NOTHING, true, true),
+            (Some(Lack::Moved), SHARES, false, true),
+            (Some(Lack::Moved), DROPPED, false, true),
+            (Some(Lack::Unreadable), NOTHING, true, false),
+            (Some(Lack::Unreadable), DROPPED, true, false),
+            (Some(Lack::Unreadable), SHARES, false, true),
+            (Some(Lack::Unsteady), SHARES, true, false),
+            (None, SHARES, true, false),
+        ] {
+            assert_eq!(is_wanted(lack, hanging, || listed), wanted, "{lack:?} {hanging:?} {listed}");
+        }
+    }
+
+    /// Invariant 4: never while a share hangs on it, and never before the controller has said, to an approved boot, that there is none.
+    #[test]
+    fn a_fresh_one_takes_no_share_away() {
+        for (lack, hanging, back, anew) in [
+            (Some(Lack::Moved), NOTHING, Some(Back::NoneHeld), true),
+            (Some(Lack::Moved), DROPPED, Some(Back::NoneHeld), true),
+            (Some(Lack::Moved), SHARES, Some(Back::NoneHeld), false),
+            (Some(Lack::Moved), NOTHING, Some(Back::Withheld), false),
+            (Some(Lack::Moved), NOTHING, Some(Back::Came), false),
+            (Some(Lack::Moved), NOTHING, None, false),
+            (Some(Lack::Unreadable), NOTHING, Some(Back::NoneHeld), false),
+            (Some(Lack::Unsteady), NOTHING, Some(Back::NoneHeld), false),
+            (None, NOTHING, Some(Back::NoneHeld), false),
+        ] {
+            assert_eq!(begins_anew(lack, hanging, back), anew, "{lack:?} {hanging:?} {back:?}");
+        }
+    }
+}
