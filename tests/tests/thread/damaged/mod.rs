@@ -47,9 +47,16 @@ const SIDE_BY_SIDE: usize = 6;
 /// What lies in a folder, by name.
 type Files = BTreeMap<String, Vec<u8>>;
 
-fn files(config: &Path) -> Files {
-    let entries = fs::read_dir(config).unwrap().flatten();
-    entries.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
+/// All of it at rest: no write of a running node's is under way, and none was cut short.
+fn files(folder: &Path) -> Files {
+    let at_rest = || read_all(folder).filter(|files| !files.keys().any(|name| name.starts_with(".tmp-eve-")));
+    wait::until(&format!("{} at rest", folder.display()), at_rest).unwrap()
+}
+
+/// `None` where a file went between the look at the folder and the look at it.
+fn read_all(folder: &Path) -> Option<Files> {
+    let read = |file: fs::DirEntry| Some((file.file_name().into_string().ok()?, fs::read(file.path()).ok()?));
+    fs::read_dir(folder).unwrap().flatten().map(read).collect()
 }
 
 /// What only informs is written when nothing else is to be done.
