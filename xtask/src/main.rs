@@ -47,7 +47,7 @@ fn build(profile: &str, program: &str) -> Result<()> {
 }
 
 /// How long the first build takes where nobody has built anything, on two cores.
-const FIRST: &str = "compiling what the demo runs: some minutes on two cores the first time, then seconds; the demo itself takes less than one";
+const FIRST: &str = "compiling what the demo runs: two to five minutes on two cores the first time, then seconds; the demo itself takes less than one minute";
 
 fn demo(args: &[String]) -> Result<()> {
     packages::install()?;
