@@ -1,4 +1,5 @@
-//! The closed list of what happens to a disk, and the kernel that does it.
+//! The closed list of what happens to a disk, and the kernel that does it. A new operation is a variant of `Op` here; how a cut undoes it is said in
+//! `faulty.rs`, and it is cut in `tests/faults.rs`.
 
 use std::fmt;
 use std::fs::File;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use common::{Device, Evc, end_graces, section};
 use disk::Disk;
+use disk::faulty::{Fault, Faults, Faulty};
 use tempfile::TempDir;
 
 const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: day\ndevice: edge-1\npolicy: p\n";
@@ -167,4 +168,35 @@ fn what_was_kept_again_after_the_copy_is_not_ended_by_it() {
     assert_eq!(end_graces(&evc, evc::clock::now() + 601), 0, "nothing ends");
     evc.apply(REMOVED_SLOWLY);
     assert!(released(&evc, &mut device), "and its key is there");
+}
+
+/// Invariant 6, at each write beside the database: what failed lets nothing go, also after starts; said again, it is done.
+#[test]
+fn what_could_not_be_said_whole_lets_no_key_go() {
+    let (evc, copies) = (Evc::start(), tempfile::tempdir().expect("a folder"));
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(VAULT);
+    let copy = copy_of(&evc, &copies);
+    evc.act("POST", "/devices/edge-1/lost", "");
+    let mut folder = evc.stop();
+    for fault in [Fault::Cut, Fault::Tear, Fault::Lose, Fault::Full] {
+        let operations = (0..50).find(|nth| {
+            put_back(folder.path(), &copy);
+            let faults = Faults::default();
+            let disk = Disk::through(Faulty::linux(&faults));
+            let says = || drop(run(evc::service::checked(&disk, folder.path())));
+            if !faults.during(fault, *nth, says) {
+                return true;
+            }
+            let evc = Evc::over(std::mem::replace(&mut folder, TempDir::new().expect("a folder"))).restart();
+            assert!(glance(&evc).contains("evc put-back --checked"), "{fault:?} {nth}: {}", glance(&evc));
+            withholds(&evc, &mut device);
+            folder = evc.stop();
+            false
+        });
+        assert!(operations.expect("it comes to an end") > 1, "{fault:?}: {operations:?}");
+    }
+    put_back(folder.path(), &copy);
+    run(evc::service::checked(&Disk::linux(), folder.path())).expect("said again");
+    assert!(released(&Evc::over(folder), &mut device));
 }

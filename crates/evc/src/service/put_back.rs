@@ -20,12 +20,16 @@ const PUT_BACK: &str = "put back";
 pub(super) async fn held(tx: &mut dyn Tx, noticed: bool) -> Stored<bool> {
     let noted = tx.meta(PUT_BACK).await?.is_some_and(|noted| !noted.is_empty());
     if noticed && !noted {
-        tx.put_meta(PUT_BACK, b"to be gone through").await?;
-    }
-    if noticed || noted {
+        hold(tx).await?;
+    } else if noted {
         tx.hold_back(true).await?;
     }
     Ok(noticed || noted)
+}
+
+async fn hold(tx: &mut dyn Tx) -> Stored<()> {
+    tx.put_meta(PUT_BACK, b"to be gone through").await?;
+    tx.hold_back(true).await
 }
 
 impl Controller {
@@ -55,7 +59,7 @@ impl Controller {
 /// The database of a data folder, on which no controller works, was gone through: keys go out again, as it says.
 ///
 /// # Errors
-/// [`StartError`]: nothing was changed.
+/// [`StartError`]: it is held back still.
 pub async fn checked(disk: &Disk, data: &Path) -> Result<(), StartError> {
     let store = claimed(data).await?;
     let done = let_go(disk, &store).await;
@@ -63,12 +67,15 @@ pub async fn checked(disk: &Disk, data: &Path) -> Result<(), StartError> {
     done
 }
 
+/// The note comes first, as no controller may have run over this folder, and goes last: with its number the database is known as the one that
+/// was left here, and nothing but the note holds it back.
 async fn let_go(disk: &Disk, store: &Store) -> Result<(), StartError> {
+    let held: Stored<()> = store.write(Scope::Fleet, |tx| Box::pin(hold(tx))).await;
+    held?;
+    store.count_opening(disk).await?;
     let at = now();
     let written: Stored<()> = store.write(Scope::Fleet, |tx| Box::pin(gone_through(tx, at))).await;
-    written?;
-    // From here on it is the one that was left here.
-    Ok(store.count_opening(disk).await?)
+    Ok(written?)
 }
 
 /// What is being removed in it may have been kept since, and a deleted device let in again: erased, their keys would be gone for good.

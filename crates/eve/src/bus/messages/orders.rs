@@ -48,7 +48,7 @@ pub enum OrderError {
     PinNotRead,
     /// It can't be kept.
     #[error(
-        "nothing was changed: the share table in persist/vaults/.shares, which keeps whom this node belongs to, can't be written ({why}): make room, or mend the disk, and give the order again"
+        "not done: the share table in persist/vaults/.shares, which keeps whom this node belongs to, can't be written in both of its places ({why}), and may be in force after the next boot: make room, or mend the disk, and give the order again"
     )]
     NotPinned {
         /// As the disk says.
