@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use vault::ids::{CONFIG_VAULT, Epoch, IMAGE_VAULT};
 use vault::report::State;
-use vault::section::Custody;
+use vault::section::{Custody, Operation};
 
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
@@ -131,6 +131,74 @@ fn vc2_an_epoch_is_not_taken_while_a_wrap_of_before_is_left() {
                 .any(|one| one.file_name().to_string_lossy().starts_with(".tmp"))
         };
         assert!(!left(&node.disk.persist().join(&place).join("protectors")), "{place}: it is wiped");
+    }
+}
+
+/// VC-2: what lies in a place that can't be read is not known, in the life that begins meanwhile too: no epoch is told as taken before it was seen.
+#[test]
+fn vc2_what_cannot_be_seen_counts_as_not_wiped() {
+    let (mut node, mut controller) = stopped();
+    let first = node.disk.persist().join(".fscrypt");
+    let second = node.paths.metas().join(BERLIN.to_string()).join("protectors");
+    let name = fs::read_dir(second).expect("lists").flatten().next().expect("one").file_name();
+    let link = node.disk.persist().join("link");
+    fs::hard_link(first.join("protectors").join(name), &link).expect("links");
+    node.start();
+    node.hear(&mut controller, &[line((2, 1))]);
+    assert_eq!(node.status(BERLIN).epoch, None, "{:?}", node.status(BERLIN));
+    node.stop();
+    node.disk.mount();
+    others(&first);
+    node.start();
+    node.hear(&mut controller, &[Line { operation: Operation::Lock, ..line((2, 1)) }]);
+    let status = node.status(BERLIN);
+    assert_eq!((status.state, status.epoch), (State::Locked, None), "{status:?}");
+    // Mended, what is left there is told again, and holds the epoch back until it is gone.
+    mend(&first);
+    node.manager().look_for_others();
+    node.manager().settle_all();
+    let status = node.status(BERLIN);
+    assert!(status.epoch.is_none() && status.detail.join("; ").contains("-samefile"), "{status:?}");
+    fs::remove_file(&link).expect("as the words say");
+    node.manager().look_for_others();
+    node.restart();
+    node.hear(&mut controller, &[line((2, 1))]);
+    assert_eq!(node.status(BERLIN).epoch, Some(Epoch(2)), "{:?}", node.status(BERLIN));
+}
+
+/// TH-3: where fscrypt is set up for all users anybody may put a name of ours there. His holds no epoch back, and no erasure up, and is left alone.
+#[test]
+fn th3_what_a_user_puts_under_our_names_holds_nothing_up() {
+    type Put = fn(&Path);
+    let file: Put = |at| {
+        fs::write(at, "his").expect("writes");
+        chown(at, Some(1000), Some(1000)).expect("as root");
+    };
+    let folder: Put = |at| {
+        fs::create_dir(at).expect("makes");
+        chown(at, Some(1000), Some(1000)).expect("as root");
+    };
+    for put in [file, folder] {
+        let (mut node, mut controller) = stopped();
+        let first = node.disk.persist().join(".fscrypt");
+        let mut his = Vec::new();
+        for of in ["protectors", "policies"].map(|of| first.join(of)) {
+            fs::set_permissions(&of, fs::Permissions::from_mode(0o1777)).expect("as root");
+            for live in fs::read_dir(&of).expect("lists").flatten().map(|live| live.file_name()) {
+                let named = |kind| of.join(format!(".tmp-eve-{kind}-{}", live.to_string_lossy()));
+                his.extend([named("new"), named("old")]);
+            }
+        }
+        his.iter().for_each(|at| put(at));
+        node.start();
+        node.hear(&mut controller, &[line((2, 1))]);
+        let status = node.status(BERLIN);
+        assert_eq!((status.state, status.epoch), (State::Unlocked, Some(Epoch(2))), "{status:?}");
+        assert!(!status.detail.join("; ").contains(".tmp-eve"), "{status:?}");
+        node.hear(&mut controller, &[]);
+        let status = node.status(BERLIN);
+        assert_eq!(status.state, State::Removed, "{status:?}");
+        assert!(his.iter().all(|at| at.exists()), "they are left alone");
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn observe(
     before: Option<&Sight>,
 ) -> Result<Sight, CryptError> {
     let found = crypt.find(&paths.vault(id))?;
-    let copies = read_both(crypt, id)?;
+    let Copies { copies, unread } = read_both(crypt, id)?;
     let (named, others) = (named(&found, &copies), others(&copies[0]).or(others(&copies[1])));
     let recovery =
         crypt.recovery(id, copies.iter().any(|copy| matches!(copy, CopyRead::Whole { recovery: true, .. })));
@@ -51,7 +51,8 @@ pub(crate) fn observe(
         dir,
         // Nothing that may stand there is of need to a vault that is whole.
         staged: staged.or_else(|error| if is_whole { Ok(Staged::Nothing) } else { Err(error) })?,
-        unwiped: crypt.unwiped(id).is_some(),
+        // What lies in a place that can't be read is not known.
+        unwiped: unread || crypt.unwiped(id).is_some(),
         key: key.map_or(Ok(Key::Absent), |key| crypt.key(key))?,
         first,
         second,
@@ -92,7 +93,7 @@ pub(crate) fn unlooked(crypt: &impl Crypt, id: VaultId, before: &Sight) -> Sight
 }
 
 fn of_key_files(crypt: &impl Crypt, id: VaultId) -> Option<Sight> {
-    let copies = read_both(crypt, id).ok()?;
+    let Copies { copies, .. } = read_both(crypt, id).ok()?;
     let named = named(&Found::Nothing, &copies)?;
     let [first, second] = copies.map(|copy| meta(&copy, Some(named)));
     Some(Sight { seen: Seen { first, second, ..Seen::default() }, key: Some(named.key), named: Some(named) })
@@ -105,19 +106,28 @@ fn space(crypt: &impl Crypt, paths: &Paths, id: VaultId, found: &Found) -> Space
     }
 }
 
+/// Both copies of the key files.
+struct Copies {
+    copies: [CopyRead; 2],
+    /// The disk did not give one.
+    unread: bool,
+}
+
 /// A copy that the disk does not give is as good as damaged while its twin is whole; else nothing is concluded.
-fn read_both(crypt: &impl Crypt, id: VaultId) -> Result<[CopyRead; 2], CryptError> {
+fn read_both(crypt: &impl Crypt, id: VaultId) -> Result<Copies, CryptError> {
     let reads = [MetaPlace::First, MetaPlace::Second].map(|place| crypt.read(id, place));
+    let unread = reads.iter().any(Result::is_err);
     if !reads.iter().any(|read| matches!(read, Ok(CopyRead::Whole { .. }))) {
         let [first, second] = reads;
-        return Ok([first?, second?]);
+        return Ok(Copies { copies: [first?, second?], unread });
     }
-    Ok(reads.map(|read| {
+    let copies = reads.map(|read| {
         read.unwrap_or_else(|error| {
             tracing::warn!(vault = %id, error = %crate::agents::vaultmgr::chain(&error), "one copy of its metadata");
             CopyRead::Damaged
         })
-    }))
+    });
+    Ok(Copies { copies, unread })
 }
 
 fn lags(crypt: &impl Crypt, id: VaultId, seen: &Seen) -> bool {
