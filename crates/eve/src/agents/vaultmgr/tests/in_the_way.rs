@@ -140,6 +140,36 @@ fn vc2_what_is_mounted_over_a_vault_is_not_opened() {
     assert!(kept(&node, BERLIN), "{:?}", node.status(BERLIN));
 }
 
+/// VC-2: a vault without a share here that no list speaks of any more, hidden by a mount or not to be looked at, locks in a life of vaultmgr that never saw
+/// it too. Other vaults stay open, and it opens again once it is listed and seen.
+#[test]
+fn vc2_a_hidden_vault_that_is_dropped_is_locked_by_the_next_life() {
+    for covered in [true, false] {
+        let own = Line::of(Custody::Controller);
+        let (mut node, mut controller) = with_data(&own);
+        let own = Line { created: true, ..own };
+        node.hear(&mut controller, &[own.clone(), Line { created: false, ..other() }]);
+        node.put(OTHER, "file", "kept");
+        let over = covered.then(|| Over::new(node.paths.vault(BERLIN)));
+        if !covered {
+            node.calls.blind(&node.paths.vault(BERLIN));
+        }
+        node.restart();
+        assert_eq!(key(&mut node, BERLIN), Key::Present, "nobody wants it locked");
+        // Adopted by another controller, which lists the other one alone.
+        let mut next = Controller { incarnation: 2, version: 50, ..Controller::new() };
+        node.hear(&mut next, &[other()]);
+        // A mount holds the directory itself, and nothing in it.
+        let locked = if covered { Key::Incomplete } else { Key::Absent };
+        assert_eq!(key(&mut node, BERLIN), locked, "{:?}", node.status(BERLIN));
+        assert!(kept(&node, OTHER), "another vault");
+        drop(over);
+        node.calls.see();
+        node.hear_until(&mut next, &[own, other()], State::Unlocked);
+        assert!(kept(&node, BERLIN), "{:?}", node.status(BERLIN));
+    }
+}
+
 /// The node off: the key files of one vault are gone, its directory is moved away, and another's stands at its path.
 fn swapped() -> (Node, Controller, PathBuf) {
     let (mut node, controller) = two_vaults();
