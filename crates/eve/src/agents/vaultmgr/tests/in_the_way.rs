@@ -90,13 +90,13 @@ fn vc2_a_directory_that_can_t_be_looked_at_keeps_no_key_in_the_kernel() {
 }
 
 /// A filesystem of somebody's own over a vault's directory, and how often that was opened.
-struct Over {
-    at: PathBuf,
+pub(super) struct Over {
+    pub(super) at: PathBuf,
     events: std::os::fd::OwnedFd,
 }
 
 impl Over {
-    fn new(at: PathBuf) -> Self {
+    pub(super) fn new(at: PathBuf) -> Self {
         Self::mounted(at, |mount| mount.args(["-t", "tmpfs", "none"]))
     }
 

@@ -143,7 +143,9 @@ fn a_job_that_hangs_in_the_kernel_is_left() {
     let hangs = Hangs { held: held.clone(), since: Instant::now() };
     let mut node = with_plain_files(Arc::new(hangs));
     let under_way = |node: &mut Node| node.manager().jobs.progress(IMAGE_VAULT).is_some();
-    let settles = |node: &Node| node.manager.as_ref().and_then(|manager| Some(manager.jobs.progress(IMAGE_VAULT)?.0.step));
+    let settles = |node: &Node| {
+        node.manager.as_ref().and_then(|manager| Some(manager.jobs.progress(IMAGE_VAULT)?.0.step))
+    };
     ticks(&mut node, "moved", |node| settles(node) == Some(Step::DropStaged));
     let report = node.manager().order_lock(IMAGE_VAULT).expect("locks");
     // What it holds open stays open to it; the key is gone.

@@ -121,7 +121,9 @@ impl<C: Crypt> Manager<C> {
 
     /// One at a time: what hangs in the kernel may go on in the same files.
     fn no_other_job(&mut self, id: VaultId) -> Result<(), StepError> {
-        if self.jobs.progress(id).is_some() && let Some(over) = self.jobs.stop(id)? {
+        if self.jobs.progress(id).is_some()
+            && let Some(over) = self.jobs.stop(id)?
+        {
             let _ = self.conclude(over);
         }
         Ok(())
