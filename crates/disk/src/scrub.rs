@@ -5,12 +5,17 @@
 //! name, and [`Folder::sweep`] finds and overwrites them. (Unlinked, they would lie in freed blocks, out of reach.) A file is given blocks of its own before its first byte, since one that lies in its
 //! inode (ext4's `inline_data`) is copied into the journal with every touch. What lies in a journal all the same is not reached
 //! here: [`Replaced::files`] are for whoever can look and wipe it.
+//!
+//! In a folder where others may add names (the `fscrypt` tool's setup for all users) anybody may use such a name too. Only a regular file of
+//! root's counts as left by us; all else is left alone, is nothing to wait for, and is in nobody's way: then a number is put to our name.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{FileStat, SFlag, fstatat};
 
 use crate::folder::{io, is_own};
 use crate::{Error, Folder, Op};
@@ -19,6 +24,8 @@ use crate::{Error, Folder, Op};
 const NEW: &str = ".tmp-eve-new-";
 /// Names of files being overwritten that nothing replaced, or where a filesystem can't exchange names.
 const OLD: &str = ".tmp-eve-old-";
+/// Behind such a name and before a number, where somebody else's stands under the name alone.
+const NUMBERED: char = '~';
 /// Only its owner reads such a file.
 const MODE: u32 = 0o600;
 /// A block.
@@ -43,14 +50,15 @@ impl Folder {
     /// [`Error::Io`]: the old file or the new is in force, whole; call again.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<Replaced<'_>, Error> {
         let swept = self.sweep_name(name)?;
-        self.write_new(name, bytes)?;
+        let new = self.free_name(NEW, name)?;
+        self.write_new(&new, bytes)?;
         let old = match self.open_file(name, OFlag::O_WRONLY) {
             Err(Error::Absent { .. }) => {
-                self.renamed(&new_name(name), name)?;
+                self.renamed(&new, name)?;
                 self.sync_together()?;
                 None
             }
-            old => Some((old?, self.change_places(name)?)),
+            old => Some((old?, self.change_places(new, name)?)),
         };
         Ok(Replaced { folder: self, old, swept })
     }
@@ -62,11 +70,12 @@ impl Folder {
     /// [`Error::Io`]: call again, and [`Folder::sweep`] after a restart.
     pub fn retire(&self, name: &str) -> Result<Replaced<'_>, Error> {
         let swept = self.sweep_name(name)?;
-        let old = match self.renamed(name, &old_name(name)) {
+        let aside = self.free_name(OLD, name)?;
+        let old = match self.renamed(name, &aside) {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => None,
-            renamed => renamed.and_then(|()| self.sync()).and_then(|()| self.open_old(name))?,
+            renamed => renamed.and_then(|()| self.sync()).and_then(|()| self.open_old(&aside))?,
         };
-        Ok(Replaced { folder: self, old: old.map(|old| (old, old_name(name))), swept })
+        Ok(Replaced { folder: self, old: old.map(|old| (old, aside)), swept })
     }
 
     /// Whether [`Folder::sweep`] has something to do.
@@ -77,13 +86,21 @@ impl Folder {
         Ok(!self.leftovers()?.is_empty())
     }
 
-    /// What [`Folder::sweep`] has to do: names of what is left, each with the name that it had.
+    /// What [`Folder::sweep`] has to do: names of what is left, each with the name that it had. What is not ours is nothing of that.
     ///
     /// # Errors
     /// [`Error::Io`]: the disk.
     pub fn leftovers(&self) -> Result<Vec<(String, String)>, Error> {
-        let of = |name: &String| name.strip_prefix(NEW).or(name.strip_prefix(OLD)).map(str::to_owned);
-        Ok(self.names()?.into_iter().filter_map(|name| of(&name).map(|live| (name, live))).collect())
+        let mut left = Vec::new();
+        for name in self.names()? {
+            if let Some(live) = live_name(&name)
+                && self.found(&name)?.is_some_and(|found| is_our_file(&found))
+            {
+                let live = live.to_owned();
+                left.push((name, live));
+            }
+        }
+        Ok(left)
     }
 
     /// Overwrites and unlinks what a replacement or removal that was cut short has left, and says what that was. Other programs'
@@ -102,9 +119,9 @@ impl Folder {
     /// [`Error::Io`]: nothing can be listed.
     pub fn sweep_what_can_be(&self) -> Result<(Vec<File>, Option<Error>), Error> {
         let (mut swept, mut failed) = (Vec::new(), None);
-        for (_, live) in self.leftovers()? {
-            match self.sweep_name(&live) {
-                Ok(files) => swept.extend(files),
+        for (leftover, live) in self.leftovers()? {
+            match self.sweep_leftover(&leftover, &live) {
+                Ok(file) => swept.extend(file),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
@@ -112,16 +129,15 @@ impl Folder {
     }
 
     fn sweep_name(&self, name: &str) -> Result<Vec<File>, Error> {
-        let swept =
-            [self.sweep_leftover(&new_name(name), name)?, self.sweep_leftover(&old_name(name), name)?];
-        Ok(swept.into_iter().flatten().collect())
+        let its = self.leftovers()?.into_iter().filter(|(_, live)| live == name);
+        let swept = its.map(|(leftover, live)| self.sweep_leftover(&leftover, &live));
+        Ok(swept.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     fn sweep_leftover(&self, leftover: &str, live: &str) -> Result<Option<File>, Error> {
         let swept = match self.open_file(leftover, OFlag::O_WRONLY) {
-            Err(Error::Absent { .. }) => return Ok(None),
-            // A link or the like has no bytes of ours.
-            Err(Error::Unsafe { .. }) => None,
+            // It was ours when it was listed, and is not any more.
+            Err(Error::Absent { .. } | Error::Unsafe { .. }) => return Ok(None),
             // Stopped before the rename: this is a second name of the file in force.
             Ok(file) if self.is_live(&file, live)? => None,
             file => Some(file?),
@@ -131,18 +147,32 @@ impl Folder {
     }
 
     fn is_live(&self, file: &File, live: &str) -> Result<bool, Error> {
-        let live = match self.open_file(live, OFlag::O_RDONLY) {
-            Err(Error::Absent { .. } | Error::Unsafe { .. }) => return Ok(false),
-            other => other?,
-        };
-        let inode = |file: &File| {
-            file.metadata().map(|data| (data.dev(), data.ino())).map_err(io("looking at a file"))
-        };
-        Ok(inode(file)? == inode(&live)?)
+        let file = file.metadata().map_err(io("looking at a file"))?;
+        let same = |live: FileStat| (live.st_dev, live.st_ino) == (file.dev(), file.ino());
+        Ok(self.found(live)?.is_some_and(same))
     }
 
-    fn write_new(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        let file = self.make_file(&new_name(name), MODE)?;
+    /// What stands under a name; no link is followed, and nothing is opened. Nothing where nothing does.
+    fn found(&self, name: &str) -> Result<Option<FileStat>, Error> {
+        match fstatat(self.as_fd(), name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Err(Errno::ENOENT) => Ok(None),
+            found => found.map(Some).map_err(io("looking at a file")),
+        }
+    }
+
+    /// A name under which a file is put aside. What stands under one is somebody else's, for ours was swept.
+    fn free_name(&self, prefix: &str, name: &str) -> Result<String, Error> {
+        let mut free = format!("{prefix}{name}");
+        let mut nth = 0_u32;
+        while self.found(&free)?.is_some() {
+            nth += 1;
+            free = format!("{prefix}{name}{NUMBERED}{nth}");
+        }
+        Ok(free)
+    }
+
+    fn write_new(&self, new: &str, bytes: &[u8]) -> Result<(), Error> {
+        let file = self.make_file(new, MODE)?;
         match self.disk.run(Op::Reserve { file: &file, bytes: BLOCK }) {
             // Such a filesystem has no journal of inodes to keep it out of.
             Err(error) if error.raw_os_error() == Some(Errno::EOPNOTSUPP as i32) => {}
@@ -152,12 +182,12 @@ impl Folder {
     }
 
     /// Puts the new file in force, durably, and says under which name the old one is kept.
-    fn change_places(&self, name: &str) -> Result<String, Error> {
-        let (new, old) = (new_name(name), old_name(name));
+    fn change_places(&self, new: String, name: &str) -> Result<String, Error> {
         match self.disk.run(Op::Exchange { one: self.at(&new), other: self.at(name) }) {
             Ok(()) => self.sync().map(|()| new),
             // A filesystem that can't: a second name for the old one, and then the new one over the first.
             Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => {
+                let old = self.free_name(OLD, name)?;
                 let linked = self.disk.run(Op::Link { from: self.at(name), to: self.at(&old) });
                 linked.map_err(io("linking a file"))?;
                 self.sync()?;
@@ -169,9 +199,9 @@ impl Folder {
     }
 
     /// A link or the like in a file's place is no file of ours, and only loses its name.
-    fn open_old(&self, name: &str) -> Result<Option<File>, Error> {
-        match self.open_file(&old_name(name), OFlag::O_WRONLY) {
-            Err(Error::Unsafe { .. }) => self.unlink(&old_name(name)).map(|()| None),
+    fn open_old(&self, old: &str) -> Result<Option<File>, Error> {
+        match self.open_file(old, OFlag::O_WRONLY) {
+            Err(Error::Unsafe { .. }) => self.unlink(old).map(|()| None),
             file => file.map(Some),
         }
     }
@@ -225,10 +255,13 @@ impl<'a> Replaced<'a> {
     }
 }
 
-fn new_name(name: &str) -> String {
-    format!("{NEW}{name}")
+/// Whose leftover it is by its name.
+fn live_name(name: &str) -> Option<&str> {
+    let rest = name.strip_prefix(NEW).or(name.strip_prefix(OLD))?;
+    let numbered = rest.rsplit_once(NUMBERED);
+    Some(numbered.filter(|(_, nth)| nth.parse::<u32>().is_ok()).map_or(rest, |(live, _)| live))
 }
 
-fn old_name(name: &str) -> String {
-    format!("{OLD}{name}")
+fn is_our_file(found: &FileStat) -> bool {
+    SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG && is_own(found.st_uid)
 }

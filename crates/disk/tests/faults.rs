@@ -153,6 +153,59 @@ fn what_cannot_be_swept_holds_nothing_else_up() {
     assert_eq!(fs::read(&elsewhere).unwrap(), OLD, "as it is");
 }
 
+/// TH-3: in a folder of all users' anybody may use our names for what is his: it is left alone, is nothing that is left of ours, and is in no write's way.
+#[test]
+fn what_others_have_under_our_names_is_left_alone_and_in_no_way() {
+    type Made = fn(&Path);
+    let file: Made = |at| {
+        fs::write(at, "his").unwrap();
+        std::os::unix::fs::chown(at, Some(4711), None).unwrap();
+    };
+    let folder: Made = |at| fs::create_dir(at).unwrap();
+    let link: Made = |at| std::os::unix::fs::symlink("/nowhere", at).unwrap();
+    let pipe: Made = |at| nix::unistd::mkfifo(at, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for (what, make) in [("file", file), ("folder", folder), ("link", link), ("pipe", pipe)] {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Disk::linux().folder(dir.path()).unwrap();
+        folder.replace("f", OLD).unwrap().scrub().unwrap();
+        let his = [".tmp-eve-new-f", ".tmp-eve-new-f~1", ".tmp-eve-old-f"];
+        his.iter().for_each(|name| make(&dir.path().join(name)));
+        assert!(!folder.has_leftovers().unwrap(), "{what}");
+        folder.sweep().unwrap();
+        let mut held = fs::File::open(dir.path().join("f")).unwrap();
+        folder.replace("f", NEW).unwrap().scrub().unwrap();
+        assert_eq!(fs::read(dir.path().join("f")).unwrap(), NEW, "{what}");
+        let mut old = Vec::new();
+        std::io::Read::read_to_end(&mut held, &mut old).unwrap();
+        assert_eq!(old, vec![0; OLD.len()], "{what}: it is overwritten");
+        folder.retire("f").unwrap().scrub().unwrap();
+        assert_eq!(names(dir.path()), his, "{what}");
+    }
+}
+
+/// VC-2: what a cut left under a numbered name is found, and overwritten, by the sweep and by the next write.
+#[test]
+fn what_a_cut_left_under_a_numbered_name_is_swept() {
+    for again in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Disk::linux().folder(dir.path()).unwrap();
+        fs::write(dir.path().join("f"), OLD).unwrap();
+        fs::create_dir(dir.path().join(".tmp-eve-new-f")).unwrap();
+        drop(folder.replace("f", NEW).unwrap());
+        assert_eq!(folder.leftovers().unwrap(), [(".tmp-eve-new-f~1".to_owned(), "f".to_owned())]);
+        let mut held = fs::File::open(dir.path().join(".tmp-eve-new-f~1")).unwrap();
+        if again {
+            folder.replace("f", NEW).unwrap().scrub().unwrap();
+        } else {
+            folder.sweep().unwrap();
+        }
+        let mut old = Vec::new();
+        std::io::Read::read_to_end(&mut held, &mut old).unwrap();
+        assert_eq!(old, vec![0; OLD.len()], "again {again}");
+        assert_eq!(names(dir.path()), [".tmp-eve-new-f", "f"], "again {again}");
+    }
+}
+
 /// A removed file is there whole or gone, and never zeros under its name.
 #[test]
 fn a_removed_file_is_whole_or_gone() {

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, Write},
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::Path,
 };
@@ -46,14 +46,17 @@ pub enum LookError {
     Policy(#[from] GetPolicyError),
 }
 
-/// Looks at what stands at `path`, which lies below the folder `top` and must be on the filesystem `device` (`st_dev`). Only the last part of the
-/// path is never followed as a link: nothing is proved about its parents. What is mounted below `top` is asked for nothing.
+/// Looks at what stands at `inside` of the folder `top`, which must be on the filesystem `device` (`st_dev`). Only the last part of the
+/// path is never followed as a link: nothing is proved about its parents. What is mounted below `top`, or over it since it was opened, is asked for
+/// nothing.
 ///
 /// # Errors
 /// [`LookError`].
-pub fn look(top: &Path, path: &Path, device: u64) -> Result<PathKind, LookError> {
-    let inside = path.strip_prefix(top).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    match place::reach(top, inside) {
+pub fn look(top: impl AsFd, inside: &Path, device: u64) -> Result<PathKind, LookError> {
+    if inside.is_absolute() {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
+    }
+    match place::reach(top.as_fd(), inside) {
         Ok(Some(held)) => standing(opened(&held)?, device),
         Ok(None) => Ok(PathKind::Covered),
         Err(Errno::ENOENT) => Ok(PathKind::Nothing),

@@ -102,13 +102,18 @@ impl Controller {
             Ok(granted) => granted,
             Err(why) => return Ok(EscrowWord { no_rescue: Some(why.coarse()), ..said }),
         };
+        // It asks again and again.
+        let of_device = (view.device.id, view.device.held.map(|held| held.id));
         let rescue = match give_back(tx, &self.kek, &granted, generation).await {
             Err(error @ (CustodyError::Unsealed(_) | CustodyError::Store(StoreError::Damaged(_)))) => {
-                tracing::error!(device = %view.device.id, %error, "the bundle in escrow does not open, and is not given back: see `evc escrow list`, and `evc escrow offer` for another one");
+                if self.unopened_bundles.told(of_device) {
+                    tracing::error!(device = %view.device.id, %error, "the bundle in escrow does not open, and is not given back: see `evc escrow list`, and `evc escrow offer` for another one");
+                }
                 return Ok(EscrowWord { no_rescue: Some(Cause::BundleUnopened), ..said });
             }
             given => given?,
         };
+        self.unopened_bundles.is_over(&of_device);
         let no_rescue = rescue.is_none().then_some(Cause::NoBundle);
         if rescue.is_some() {
             tracing::info!(device = %view.device.id, generation = generation.0, "the bundle in escrow goes back to an approved boot");

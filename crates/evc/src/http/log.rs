@@ -2,7 +2,7 @@
 //! and over is one line a minute, with how often it was. A device has lines of its own where it proved that it is that one; a UUID in a path
 //! is anybody's word, and has none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
@@ -91,6 +91,32 @@ impl<K: Hash + Eq> Lines<K> {
             stays
         });
         self.told.len() < MOST
+    }
+}
+
+/// What was told and stays so: it is not told again while it does.
+#[derive(Debug)]
+pub struct Once<K>(Mutex<HashSet<K>>);
+
+impl<K> Default for Once<K> {
+    fn default() -> Self {
+        Self(Mutex::new(HashSet::new()))
+    }
+}
+
+impl<K: Hash + Eq> Once<K> {
+    /// Whether it is to be told now. Of more than [`MOST`] some may be told again.
+    pub fn told(&self, key: K) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= MOST && !told.contains(&key) {
+            told.clear();
+        }
+        told.insert(key)
+    }
+
+    /// It is so no longer.
+    pub fn is_over(&self, key: &K) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
 
@@ -219,6 +245,18 @@ mod tests {
         assert_eq!(repeats.told("b", 130), kept(0, 0), "another one");
         assert_eq!(repeats.told("a", 160), kept(59, 0));
         assert_eq!(repeats.told("a", 161), None);
+    }
+
+    /// A bundle that does not open is asked for again and again.
+    #[test]
+    fn what_stays_so_is_told_once_and_again_after_it_was_over() {
+        let once = Once::default();
+        assert!(once.told(("a", 1)) && !once.told(("a", 1)));
+        assert!(once.told(("a", 2)), "something else of the same");
+        once.is_over(&("a", 1));
+        assert!(once.told(("a", 1)) && !once.told(("a", 2)));
+        (0..10 * MOST).for_each(|n| assert!(once.told(("b", n))));
+        assert!(once.0.lock().expect("there").len() <= MOST, "it is bounded");
     }
 
     fn kept(repeated: u64, others: u64) -> Option<KeptBack> {

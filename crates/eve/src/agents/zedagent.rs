@@ -369,6 +369,9 @@ impl<'a> Zedagent<'a> {
             let of_bundle = control.held_bundle.is_some() || control.send_again || control.drill.is_some();
             of_bundle || control.rescue.is_some() || control.no_rescue.is_some()
         });
+        if for_us.is_some_and(|control| self.escrow.heard(control)) {
+            self.pace.at_once(Instant::now());
+        }
         let asked = for_us.filter(|_| poll.takes_challenge());
         if let Some((session, question)) = asked.and_then(|by| Some((by.session, by.challenge.clone()?))) {
             self.asked = Some(question.nonce);

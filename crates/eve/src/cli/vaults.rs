@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 use vault::ids::{Name, VaultId};
 use vault::report::{State, VaultReport};
+use vault::section::Operation;
 use vault::text::plain_lines;
 
 use super::args::{Output, Root, VaultCmd};
@@ -45,7 +46,11 @@ pub(super) fn act(command: VaultCmd) -> anyhow::Result<()> {
                 (_, true) => Hope::GivenUp,
                 _ => Hope::Kept,
             };
-            order(&root, &vault, State::Unlocked, |vault| recreate(&root, vault, confirm, hope))
+            let after = given(&root, &vault, State::Unlocked, |vault| recreate(&root, vault, confirm, hope))?;
+            match stays_locked(&after) {
+                Some(words) => out::say(&(words + "\n")),
+                None => reached(State::Unlocked, &after),
+            }
         }
     }
 }
@@ -57,11 +62,32 @@ fn order(
     wanted: State,
     give: impl FnOnce(VaultReport) -> anyhow::Result<VaultReport>,
 ) -> anyhow::Result<()> {
+    reached(wanted, &given(root, vault, wanted, give)?)
+}
+
+/// The same; how it is after that is for the caller to judge.
+fn given(
+    root: &Root,
+    vault: &str,
+    wanted: State,
+    give: impl FnOnce(VaultReport) -> anyhow::Result<VaultReport>,
+) -> anyhow::Result<VaultReport> {
     // A lock needs no disk: what is held of one that went, or vaultmgr's answer, says what comes of it.
     let all = if wanted == State::Locked { ask(root, &Vaults, QUESTION)?.vaults } else { all(root)? };
     let after = give(named(&all, vault)?)?;
     out::say(&table::one(&after, &table::present(all)))?;
-    reached(wanted, &after)
+    Ok(after)
+}
+
+/// An order to make a vault anew lifts no lock, and is done all the same.
+fn stays_locked(after: &VaultReport) -> Option<String> {
+    let is_done = after.state == State::Locked && after.wanted == Operation::Lock;
+    is_done.then(|| {
+        let name = &after.name;
+        format!(
+            "vault {name} was made anew, empty, and stays locked, as was ordered before: `eve vault unlock {name}` lifts a lock of this node's root, and says so where it is the controller's"
+        )
+    })
 }
 
 /// An order is done when the vault is as it was ordered to be: a script reads that from the exit status.
@@ -181,7 +207,6 @@ fn asked(name: &Name) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use vault::ids::{IMAGE_VAULT, Incarnation, SectionVersion};
-    use vault::section::Operation;
 
     use super::*;
 
@@ -237,6 +262,21 @@ mod tests {
         assert!(busy.contains("lock-incomplete") && busy.contains("then lock it again"), "{busy}");
         let open = reached(State::Locked, &report(State::Unlocked)).expect_err("still open").to_string();
         assert!(open.contains("is unlocked, not locked"), "{open}");
+    }
+
+    /// A vault that was locked by an order stays so when it is made anew: that is no failure, and it is said. One that does not open for another reason is.
+    #[test]
+    fn a_vault_that_stays_locked_is_made_anew_all_the_same() {
+        let words = stays_locked(&report(State::Locked)).expect("it is done");
+        assert!(words.contains("stays locked") && words.contains("eve vault unlock image"), "{words}");
+        for not in [
+            VaultReport { wanted: Operation::Unlock, ..report(State::Locked) },
+            report(State::Missing),
+            report(State::Unlocked),
+            report(State::LockIncomplete),
+        ] {
+            assert_eq!(stays_locked(&not), None, "{not:?}");
+        }
     }
 
     /// Who reads it by a program finds the life of the controller's database as `evc` writes it.

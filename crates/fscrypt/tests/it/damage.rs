@@ -153,19 +153,21 @@ fn only_a_file_of_ours_that_has_no_other_name_is_overwritten() {
     let (meta, leftover) = (disk.meta(), disk.path(".fscrypt/protectors/.tmp-eve-old-5da815fe4203d5c1"));
     fs::set_permissions(disk.path(".fscrypt/protectors"), fs::Permissions::from_mode(0o1777)).unwrap();
     let victim = disk.path("victim");
-    for (owner, swept) in [(SOMEBODY, true), (0, false)] {
+    for (owner, is_ours) in [(SOMEBODY, false), (0, true)] {
         fs::write(&victim, "of worth").unwrap();
         chown(&victim, Some(owner), None).unwrap();
         fs::hard_link(&victim, &leftover).unwrap();
         let outcome = meta.sweep();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "of worth", "of user {owner}");
-        if swept {
-            outcome.expect("its name is taken away")
+        assert_eq!(meta.has_leftovers(), is_ours, "of user {owner}");
+        if is_ours {
+            assert!(matches!(outcome, Err(MetaError::Unsafe { .. })), "{outcome:?}");
+            fs::remove_file(&victim).unwrap();
         } else {
-            assert!(matches!(outcome, Err(MetaError::Unsafe { .. })), "{outcome:?}")
+            outcome.expect("it is none of ours");
+            fs::remove_file(&leftover).expect("it is left alone");
         }
     }
-    fs::remove_file(&victim).unwrap();
     let held = fs::File::open(&leftover).unwrap();
     meta.sweep().expect("ours alone");
     let left = std::io::read_to_string(held).unwrap();

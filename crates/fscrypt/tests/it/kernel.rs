@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
 
 use fscrypt::directory::{LookError, ProbeError};
 use fscrypt::kernel::{AddKeyError, SetPolicyError};
@@ -109,7 +110,8 @@ fn what_stands_at_a_path_is_told_apart() {
     let policy = vault(&disk, Modes::AES_256_XTS);
     let device = fs::metadata(disk.fs.mount_point()).unwrap().dev();
     let top = disk.fs.mount_point();
-    let at = |name: &str| look(top, &disk.path(name), device).unwrap();
+    let open = |top: &Path| File::open(top).unwrap();
+    let at = |name: &str| look(open(top), Path::new(name), device).unwrap();
     assert!(matches!(at("vault"), PathKind::Encrypted(_, found) if found == policy));
     fs::create_dir(disk.path("plain")).unwrap();
     fs::write(disk.path("file"), "").unwrap();
@@ -118,13 +120,14 @@ fn what_stands_at_a_path_is_told_apart() {
     assert!(matches!(at("plain"), PathKind::Plain(_)));
     assert!(matches!(at("file"), PathKind::Stranger));
     assert!(matches!(at("link"), PathKind::Stranger), "a link to a vault is none");
-    let elsewhere = look(top, &disk.path("vault"), device + 1).unwrap();
+    let elsewhere = look(open(top), Path::new("vault"), device + 1).unwrap();
     assert!(matches!(elsewhere, PathKind::Stranger), "another filesystem than was opened");
-    let hidden = look(top.parent().unwrap(), &disk.path("vault"), device).unwrap();
+    let (above, inside) = (top.parent().unwrap(), Path::new(top.file_name().unwrap()).join("vault"));
+    let hidden = look(open(above), &inside, device).unwrap();
     assert!(matches!(hidden, PathKind::Covered), "a mount on the way");
-    let outside = look(top, top.parent().unwrap(), device).unwrap_err();
+    let outside = look(open(top), &disk.path("vault"), device).unwrap_err();
     assert!(matches!(outside, LookError::Io(io) if io.kind() == std::io::ErrorKind::InvalidInput));
-    let error = look(top, &disk.path(&"long".repeat(100)), device).unwrap_err();
+    let error = look(open(top), Path::new(&"long".repeat(100)), device).unwrap_err();
     assert!(matches!(error, LookError::Io(io) if io.raw_os_error() == Some(36)), "the kernel's own reason");
 }
 

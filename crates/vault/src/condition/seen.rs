@@ -162,7 +162,8 @@ pub struct Seen {
     pub lags: bool,
     /// What is there of its recovery key.
     pub recovery: Recovery,
-    /// Bytes of its key files that are in force no more could not be wiped: whoever has the key of before opens it by them.
+    /// Bytes of its key files that are in force no more could not be wiped: whoever has the key of before opens it by them. So it counts too while
+    /// one of the places can't be read.
     pub unwiped: bool,
 }
 

@@ -115,7 +115,7 @@ fn unseen(view: &View<'_>) -> Next {
         Wish::Keep(want) => keep::unseen(view, want, waits),
         Wish::Delete | Wish::Lock => remove::lock(view, waits),
         Wish::Leave if keep::unlisted_lease_over(view).is_none() => waits,
-        Wish::Gone | Wish::Orphan | Wish::Unlisted | Wish::Leave => remove::lock_own(view, waits),
+        Wish::Gone | Wish::Orphan | Wish::Unlisted | Wish::Leave => remove::lock_unseen(view, waits),
     };
     held_back(view, next)
 }

@@ -38,10 +38,20 @@ pub(super) fn delete(view: &View<'_>) -> Next {
     Next::Do(Act { op: Op::Delete, step })
 }
 
-/// Of a vault that nobody vouches for: key files alone, planted or with a changed name, may name another vault's key, and lock nothing.
+/// Of a vault that nobody vouches for: key files alone, planted or with a changed name, may name another vault's key, and lock nothing. Under a mount its
+/// directory can't speak for it, and whoever mounts would keep it open: there they do.
 pub(super) fn lock_own(view: &View<'_>, locked: Next) -> Next {
-    let own = view.seen.is_vault() || view.seen.has_share() || view.keys.held.is_some();
-    if own { lock(view, locked) } else { locked }
+    let hidden = view.seen.dir == Dir::Covered && view.seen.has_metadata();
+    if hidden || is_vouched_for(view) { lock(view, locked) } else { locked }
+}
+
+/// The same of one that can't be looked at, which is as good as hidden. A vault of a better claim keeps its key.
+pub(super) fn lock_unseen(view: &View<'_>, waits: Next) -> Next {
+    if view.seen.has_metadata() || is_vouched_for(view) { lock(view, waits) } else { waits }
+}
+
+fn is_vouched_for(view: &View<'_>) -> bool {
+    view.seen.is_vault() || view.seen.has_share() || view.keys.held.is_some()
 }
 
 /// Takes the key out of the kernel, whatever else is there, and comes to rest as told.

@@ -322,8 +322,7 @@ impl<C: Crypt> Manager<C> {
     /// Executes one step and observes what it changed.
     pub(super) fn act(&mut self, id: VaultId, act: Act) {
         tracing::debug!(vault = %id, op = %act.op, step = %act.step.kind(), "step");
-        self.make_way(id, act.step);
-        match self.execute(id, act) {
+        match self.make_way(id, act.step).and_then(|()| self.execute(id, act)) {
             Ok(Ran::UnderWay) => {}
             // Unwrapping changes nothing outside: it is no operation that a user knows.
             Ok(Ran::Done) if act.step == Step::Unwrap => {}

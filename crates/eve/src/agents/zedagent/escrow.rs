@@ -4,9 +4,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use vault::cause::Cause;
 use vault::escrow::BundleId;
 use vault::ids::Generation;
 use wire::attest::{AttestRequest, AttestResponse, StoreKeys, StoreKeysCode};
+use wire::control::Control;
 use wire::envelope;
 use wire::escrow::SealedBundle;
 
@@ -22,6 +24,9 @@ const AGAIN: Duration = Duration::from_secs(30);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(16 * 60);
 /// How soon the bundle is asked back again: an answer that gives none costs the controller more than an unchanged one.
 const ASKED_AGAIN: Duration = Duration::from_secs(20);
+/// As late as that at most, where what the controller holds did not help: each time twice as late, for up to 2.25 MiB come each time. An operator who
+/// brought TPM and disk of one node together waits no longer.
+const ASKED_AT_MOST: Duration = Duration::from_secs(320);
 
 /// What is to be done.
 #[derive(Debug, Default)]
@@ -29,6 +34,10 @@ pub(super) struct Errand {
     wish: EscrowWish,
     posted: Option<Posted>,
     asked: Option<Instant>,
+    /// How often it was asked back and did not help, as far as the controller holds the same since.
+    in_vain: u32,
+    /// What the controller named last as what it holds.
+    named: Option<BundleId>,
 }
 
 /// What was posted last.
@@ -45,7 +54,7 @@ impl Errand {
     pub(super) fn take(&mut self, wish: EscrowWish) -> bool {
         let asks = wish.rescue.is_some() && wish.rescue != self.wish.rescue;
         if asks {
-            self.asked = None;
+            self.begin_anew();
         }
         self.wish = wish;
         asks
@@ -53,7 +62,34 @@ impl Errand {
 
     /// The evidence was accepted: what was refused for want of it is asked again.
     pub(super) fn attested(&mut self) {
-        self.asked = None;
+        self.begin_anew();
+    }
+
+    fn begin_anew(&mut self) {
+        (self.asked, self.in_vain) = (None, 0);
+    }
+
+    /// What an answer says of the bundle: asked back again and again it is another's, or does not open. Says whether the controller is to be asked at
+    /// once: it holds another one.
+    pub(super) fn heard(&mut self, said: &Control) -> bool {
+        let is_another = said.held_bundle.is_some_and(|id| self.named.replace(id) != Some(id));
+        let answers = said.rescue.is_some() || said.no_rescue.is_some();
+        let asks = is_another && !answers && self.wish.rescue.is_some();
+        if is_another {
+            self.in_vain = 0;
+        }
+        if asks {
+            self.begin_anew();
+        }
+        let of_none = matches!(said.no_rescue, Some(Cause::NoBundle | Cause::BundleUnopened));
+        self.in_vain += u32::from(said.rescue.is_some() || of_none);
+        asks
+    }
+
+    /// How soon the bundle is asked back again.
+    fn asked_again(&self) -> Duration {
+        let twice = 1_u32.checked_shl(self.in_vain.saturating_sub(1)).unwrap_or(u32::MAX);
+        ASKED_AGAIN.saturating_mul(twice).min(ASKED_AT_MOST)
     }
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
@@ -76,7 +112,7 @@ impl Errand {
 
     /// What the controller is known to hold, and what is asked back now.
     pub(super) fn ask(&mut self, now: Instant) -> (Option<BundleId>, Option<Generation>) {
-        let due = self.asked.is_none_or(|at| now.saturating_duration_since(at) >= ASKED_AGAIN);
+        let due = self.asked.is_none_or(|at| now.saturating_duration_since(at) >= self.asked_again());
         let rescue = self.wish.rescue.filter(|_| due);
         self.asked = if rescue.is_some() { Some(now) } else { self.asked };
         (self.wish.held, rescue)
@@ -166,5 +202,81 @@ mod tests {
         errand.attested();
         assert_eq!(asked(&mut errand, now), Some(Generation(1)));
         assert_eq!(asked(&mut errand, now + ASKED_AGAIN), Some(Generation(1)));
+    }
+
+    fn says(held: Option<u8>, no_rescue: Option<Cause>) -> Control {
+        Control {
+            device: vault::ids::DeviceId(uuid::Uuid::from_u128(1)),
+            session: attest::SessionKey([1; 32]),
+            challenge: None,
+            device_key: None,
+            orders: vec![],
+            as_of: None,
+            lacks: String::new(),
+            held_bundle: held.map(|digest| BundleId { generation: Generation(1), digest: [digest; 32] }),
+            rescue: None,
+            no_rescue,
+            keeps_bundles: true,
+            drill: None,
+            send_again: false,
+        }
+    }
+
+    /// One that is another disk's, or does not open.
+    fn gives(held: Option<u8>) -> Control {
+        let id = BundleId { generation: Generation(1), digest: [1; 32] };
+        let rescue = SealedBundle { id, place: None, enc: vec![], ciphertext: vec![] };
+        Control { rescue: Some(rescue), ..says(held, None) }
+    }
+
+    /// How long it is until the bundle is asked back again, three times, where each time so much is said.
+    fn pauses(errand: &mut Errand, mut at: Instant, said: &Control) -> [u64; 6] {
+        [(); 6].map(|()| {
+            assert!(errand.ask(at).1.is_some());
+            assert!(!errand.heard(said));
+            let from = at;
+            while errand.ask(at).1.is_none() {
+                at += Duration::from_secs(1);
+            }
+            errand.asked = Some(from);
+            (at - from).as_secs()
+        })
+    }
+
+    /// UC-D: a bundle that does not help is asked back more and more seldom, up to a bound; where the controller decides on the evidence, or on this boot, it
+    /// is asked as before, for an operator approves.
+    #[test]
+    fn a_bundle_that_does_not_help_is_asked_back_more_and_more_seldom() {
+        let now = Instant::now();
+        let rising = [20, 40, 80, 160, 320, 320];
+        for (said, expected) in [
+            (gives(None), rising),
+            (says(None, Some(Cause::NoBundle)), rising),
+            (says(None, Some(Cause::BundleUnopened)), rising),
+            (says(None, Some(Cause::EvidenceWanted)), [20; 6]),
+            (says(None, Some(Cause::DeviceLost)), [20; 6]),
+        ] {
+            let mut errand = Errand::default();
+            errand.take(wish(1, Some(1)));
+            assert_eq!(pauses(&mut errand, now, &said), expected, "{said:?}");
+            errand.attested();
+            assert_eq!(errand.ask(now).1, Some(Generation(1)), "at once, once evidence was accepted");
+        }
+    }
+
+    /// Another bundle that the controller holds is asked for at once, and the same not, however often it is named.
+    #[test]
+    fn another_bundle_is_asked_back_at_once() {
+        let now = Instant::now();
+        let mut errand = Errand::default();
+        errand.take(wish(1, Some(1)));
+        pauses(&mut errand, now, &gives(Some(1)));
+        assert!(!errand.heard(&says(Some(1), None)) && errand.ask(now).1.is_none(), "the same");
+        assert!(errand.heard(&says(Some(2), None)));
+        assert_eq!(errand.ask(now).1, Some(Generation(1)), "another one");
+        assert!(!errand.heard(&gives(Some(2))));
+        assert_eq!(errand.asked_again(), ASKED_AGAIN);
+        errand.take(wish(1, None));
+        assert!(!errand.heard(&says(Some(3), None)), "none is wanted");
     }
 }

@@ -90,6 +90,33 @@ fn if5_an_unlisted_vault_is_locked_though_the_record_is_unreadable() {
     assert_eq!((settled.state, settled.notes), (State::Locked, vec![Note::Unlisted]));
 }
 
+/// VC-2: what no list speaks of is locked also where its directory is hidden by a mount, or can't be looked at, and nothing but its key files is known of it: a
+/// vault of custody controller has no share, and a new life of vaultmgr no key of it. Of a directory that is seen key files alone lock nothing: they may name
+/// another vault's key.
+#[test]
+fn vc2_what_is_dropped_is_locked_though_it_is_hidden() {
+    let key_files = Seen { dir: Dir::Absent, shares: BySeal::default(), ..made(Custody::Controller, 3) };
+    let open = Seen { key: Key::Present, ..key_files };
+    let none = Seen { first: MetaCopy::Absent, second: MetaCopy::Damaged, ..open };
+    let read = RecordSeen::Nothing;
+    for record in [read, RecordSeen::Unreadable] {
+        let listing = Some(listing(Authority::Live, version(1, 8), false));
+        let desired = Desired { listing, record, ..Desired::default() };
+        for (what, seen, unseen, locks) in [
+            ("under a mount", Seen { dir: Dir::Covered, ..open }, false, true),
+            ("not to be looked at", open, true, true),
+            ("no directory", open, false, false),
+            ("another vault's", Seen { dir: Dir::OtherVault, ..open }, false, false),
+            ("a mount, and no key files", Seen { dir: Dir::Covered, ..none }, false, false),
+            ("not to be looked at, and no key files", none, true, false),
+        ] {
+            let known = Known { seen, unseen, ..Known::default() };
+            let (_, next) = one(&desired, USER, &known, &NODE);
+            assert_eq!(step(&next), locks.then_some(Step::Lock), "{what}: {next:?}");
+        }
+    }
+}
+
 /// The default vaults are never deleted by absence (DF-1, DF-2): unlisted, they return to their default policy.
 #[test]
 fn df4_unlisted_a_default_vault_returns_to_its_default_policy() {

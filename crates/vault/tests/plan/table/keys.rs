@@ -33,6 +33,26 @@ fn vc6_an_open_vault_takes_the_newest_epoch() {
     assert_eq!(two_behind, Next::Wait(Wait::OtherEpoch { under: Some(Epoch(1)), finished: Finished::Yes }));
 }
 
+/// Attack F4: a vault is not taken back to a key of an earlier epoch on the word of a controller that may be an older copy. It opens as it is, and says so; where
+/// it is known that no older one speaks it is taken there.
+#[test]
+fn f4_a_lower_epoch_is_not_taken_on_an_older_copys_word() {
+    let open = Seen { key: Key::Present, ..made(Custody::Controller, 5) };
+    let (above, given) = (Wrapping::Controller(Epoch(5)), Wrapping::Controller(Epoch(3)));
+    let lower = Wait::LowerEpoch { given: Epoch(3), under: Epoch(5) };
+    for floor in [None, Some(Epoch(5)), Some(Epoch(6))] {
+        let next = keep(Want { floor, ..want(Custody::Controller) }, open, held(above));
+        let Next::Settled(settled) = &next else { panic!("{floor:?}: {next:?}") };
+        assert_eq!(settled.state, State::Unlocked, "{floor:?}");
+        assert_eq!(settled.notes, [Note::ChangeDue(lower.clone())], "{floor:?}");
+        let shut = Seen { key: Key::Absent, ..open };
+        let next = keep(Want { floor, ..want(Custody::Controller) }, shut, held(above));
+        assert_eq!(step(&next), Some(Step::AddKey), "{floor:?}: it opens as it is");
+    }
+    let known = Want { floor: Some(Epoch(4)), ..want(Custody::Controller) };
+    assert_eq!(step(&keep(known, open, held(above))), Some(Step::Rewrap(given)));
+}
+
 /// KO-1: with the share's root unreadable nothing is wrapped or tried under it, and the status says why.
 #[test]
 fn ko1_a_share_out_of_reach_is_waited_for() {

@@ -177,28 +177,32 @@ impl<C: Crypt> Manager<C> {
     fn bring_back_key_files(&mut self, bundle: &Bundle) -> (Vec<VaultId>, BTreeSet<VaultId>) {
         let dir_key = |id| self.dir_key(id);
         let due = key_files(bundle, &self.lacking(), dir_key);
-        let mut failed = BTreeSet::new();
+        let mut failed = BTreeMap::new();
         for (id, files) in &due {
             match self.bring_back_one(*id, files) {
                 Ok(true) => tracing::info!(vault = %id, "its key files came back from escrow"),
                 Ok(false) => {
                     tracing::warn!(vault = %id, "its key files did not come back from escrow: no key at hand opens those in the bundle either");
                 }
-                Err(error) => {
-                    failed.insert(*id);
-                    self.not_brought_back(*id, &error);
-                }
+                Err(error) => drop(failed.insert(*id, error)),
             }
         }
-        (due.into_iter().map(|(id, _)| id).collect(), failed)
+        self.not_brought_back(&failed);
+        (due.into_iter().map(|(id, _)| id).collect(), failed.into_keys().collect())
     }
 
-    fn not_brought_back(&mut self, id: VaultId, error: &StepError) {
-        let (name, why) = (self.belief.desired().name(id), crate::agents::vaultmgr::chain(error));
-        let words = format!(
-            "the key files of vault {name} did not come back from escrow; it is tried again by itself: {why}"
-        );
-        self.notes.tell(vault::belief::About::Escrow, words);
+    /// In one note: of several, one after the other, each would be new each time that the bundle comes.
+    fn not_brought_back(&mut self, failed: &BTreeMap<VaultId, StepError>) {
+        let one = |(id, error): (&VaultId, &StepError)| {
+            let (name, why) = (self.belief.desired().name(*id), crate::agents::vaultmgr::chain(error));
+            format!(
+                "the key files of vault {name} did not come back from escrow; it is tried again by itself: {why}"
+            )
+        };
+        let words: Vec<String> = failed.iter().map(one).collect();
+        if !words.is_empty() {
+            self.notes.tell(vault::belief::About::Escrow, words.join("; "));
+        }
     }
 
     /// Over copies that read, and are damaged in what a key opens, nothing is written but what a key at hand opens. Whether one did.

@@ -40,7 +40,9 @@ pub(crate) fn words(paths: &Paths) -> String {
 /// nothing of it.
 pub(crate) fn went(paths: &Paths) -> String {
     let persist = tree::shown(&paths.persist());
-    if mounts::is_mount_point(&paths.persist()) && holds(paths) == Some(true) {
+    // Of a server, or a process of somebody's, nothing is asked.
+    let may_look = mounts::is_mount_point(&paths.persist()) && !mounts::may_wait_for(&paths.persist());
+    if may_look && holds(paths) == Some(true) {
         return format!(
             "the disk of persist went away while eve runs, and the one with vaults that is mounted at {persist} now is another device to the kernel: plugged in anew, or another disk; vaults are shown as they were, nothing is made or deleted, and only locks are carried out. Start eve again, and it goes on with this one; if it is not the disk that belongs there, mount that first"
         );

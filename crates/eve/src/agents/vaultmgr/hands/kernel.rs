@@ -321,7 +321,7 @@ impl Crypt for Kernel {
     }
 
     fn is_away(&self) -> bool {
-        !std::fs::metadata(&self.persist).is_ok_and(|now| now.dev() == self.device)
+        self.is_elsewhere()
     }
 
     fn stirred(&mut self) -> bool {

@@ -42,6 +42,12 @@ pub(crate) fn is_mount_point(path: &Path) -> bool {
     table.map_or(true, |table| table.mounts.iter().any(|mount| mount.point == real))
 }
 
+/// Whether who looks there may wait for a server, or for a process. Where that can't be found out he may.
+pub(crate) fn may_wait_for(path: &Path) -> bool {
+    let Ok(real) = fs::canonicalize(path) else { return true };
+    Table::read(Path::new("/proc/self/mountinfo")).map_or(true, |table| table.may_wait(&real))
+}
+
 /// What a path lies on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mounted {

@@ -70,7 +70,13 @@ enum Kind {
 
 /// What is to go wrong, shared by a test and the kernel before which it was put.
 #[derive(Clone, Default)]
-pub(super) struct Calls(Rc<RefCell<Tally>>, Rc<Cell<Duration>>, Projects, Rc<RefCell<Option<PathBuf>>>);
+pub(super) struct Calls(
+    Rc<RefCell<Tally>>,
+    Rc<Cell<Duration>>,
+    Projects,
+    Rc<RefCell<Option<PathBuf>>>,
+    Rc<RefCell<Vec<MetaPlace>>>,
+);
 
 #[derive(Default)]
 struct Tally {
@@ -98,6 +104,11 @@ impl Calls {
     /// From now on it can.
     pub(super) fn see(&self) {
         *self.3.borrow_mut() = None;
+    }
+
+    /// From now on the disk answers with EIO for the folders of key files in these places, and for none in no others.
+    pub(super) fn unreadable(&self, places: &[MetaPlace]) {
+        *self.4.borrow_mut() = places.to_vec();
     }
 
     /// So much time passes.
@@ -175,6 +186,9 @@ impl<C: Crypt> Crypt for Faulty<C> {
         self.asks("vaults", C::vaults)
     }
     fn read(&self, vault: VaultId, place: MetaPlace) -> Told<CopyRead> {
+        if self.calls.4.borrow().contains(&place) {
+            return Err(CryptError::because("reading metadata", io::Error::from(Errno::EIO)));
+        }
         self.asks("read", |inner| inner.read(vault, place))
     }
     fn find(&self, path: &Path) -> Told<Found> {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use form::{every, wrong_line};
 use vault::escrow::restore::OtherTable;
+use vault::plan::StepKind;
 use vault::shares::{AddError, NextError, OpenError, TableError};
 
 use crate::agents::vaultmgr::belief::record::RecordError;
@@ -17,6 +18,7 @@ use crate::agents::vaultmgr::hands::crypt::CryptError;
 use crate::agents::vaultmgr::hands::movein::MoveError;
 use crate::agents::vaultmgr::hands::tree::{Left, NOT_WIPED, Trouble};
 use crate::agents::vaultmgr::vault::execute::StepError;
+use crate::agents::vaultmgr::vault::jobs::JobLeft;
 use crate::bus::BusError;
 
 every! {
@@ -26,6 +28,7 @@ every! {
         StepError::Move(_) => StepError::Move(MoveError::Held(vec!["sh (7)".into()])),
         StepError::Tree(_) => StepError::Tree(trouble()),
         StepError::Io { .. } => StepError::Io { what: "making the vault's directory", source: denied() },
+        StepError::Left(_) => StepError::Left(JobLeft { kind: StepKind::MoveIn, progress: "3 files".into() }),
         StepError::KeyGone => StepError::KeyGone,
         StepError::Busy { .. } => StepError::Busy { holders: Vec::new() },
         StepError::Held => StepError::Held,

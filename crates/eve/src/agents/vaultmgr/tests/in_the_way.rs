@@ -90,15 +90,23 @@ fn vc2_a_directory_that_can_t_be_looked_at_keeps_no_key_in_the_kernel() {
 }
 
 /// A filesystem of somebody's own over a vault's directory, and how often that was opened.
-struct Over {
-    at: PathBuf,
+pub(super) struct Over {
+    pub(super) at: PathBuf,
     events: std::os::fd::OwnedFd,
 }
 
 impl Over {
-    fn new(at: PathBuf) -> Self {
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&at).status().expect("runs mount");
+    pub(super) fn new(at: PathBuf) -> Self {
+        Self::mounted(at, |mount| mount.args(["-t", "tmpfs", "none"]))
+    }
+
+    /// Another folder of the same filesystem.
+    fn bound(from: &Path, at: PathBuf) -> Self {
+        Self::mounted(at, |mount| mount.arg("--bind").arg(from))
+    }
+
+    fn mounted(at: PathBuf, what: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+        let mounted = what(&mut Command::new("mount")).arg(&at).status().expect("runs mount");
         assert!(mounted.success(), "mounts");
         let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).expect("watches");
         inotify::add_watch(&events, &at, WatchFlags::OPEN | WatchFlags::ACCESS).expect("watches");
@@ -138,6 +146,63 @@ fn vc2_what_is_mounted_over_a_vault_is_not_opened() {
     node.hear_until(&mut controller, &[locked(), other()], State::Locked);
     node.hear(&mut controller, &[berlin(), other()]);
     assert!(kept(&node, BERLIN), "{:?}", node.status(BERLIN));
+}
+
+/// VC-2, invariant 4: what is mounted over persist itself is not opened either, be it another part of the very same filesystem. The disk is told as away; its
+/// vaults are told as they were, and lock; once it is unmounted all goes on.
+#[test]
+fn vc2_what_is_mounted_over_persist_is_not_opened() {
+    for bound in [false, true] {
+        let (mut node, mut controller) = two_vaults();
+        let persist = node.paths.persist();
+        let part = persist.join("part");
+        fs::create_dir(&part).expect("makes");
+        let before = [BERLIN, OTHER].map(|id| node.status(id));
+        let over = if bound { Over::bound(&part, persist) } else { Over::new(persist) };
+        assert!(node.manager().disk_went().is_some());
+        node.manager().look_again(BERLIN);
+        node.manager().settle_all();
+        assert_eq!([BERLIN, OTHER].map(|id| node.status(id)), before);
+        node.manager().order_lock(BERLIN).expect("locks");
+        assert_eq!((key(&mut node, BERLIN), key(&mut node, OTHER)), (Key::Absent, Key::Present));
+        assert!(bound || !over.was_opened());
+        assert_eq!(fs::read_dir(&over.at).expect("lists").count(), 0, "nothing was made in it");
+        drop(over);
+        assert_eq!(node.manager().disk_went(), None);
+        node.manager().order_unlock(BERLIN).expect("opens");
+        node.hear(&mut controller, &[berlin(), other()]);
+        assert!(kept(&node, BERLIN) && kept(&node, OTHER), "{:?}", node.status(BERLIN));
+    }
+}
+
+/// VC-2: a vault without a share here that no list speaks of any more, hidden by a mount or not to be looked at, locks in a life of vaultmgr that never saw
+/// it too. Other vaults stay open, and it opens again once it is listed and seen.
+#[test]
+fn vc2_a_hidden_vault_that_is_dropped_is_locked_by_the_next_life() {
+    for covered in [true, false] {
+        let own = Line::of(Custody::Controller);
+        let (mut node, mut controller) = with_data(&own);
+        let own = Line { created: true, ..own };
+        node.hear(&mut controller, &[own.clone(), Line { created: false, ..other() }]);
+        node.put(OTHER, "file", "kept");
+        let over = covered.then(|| Over::new(node.paths.vault(BERLIN)));
+        if !covered {
+            node.calls.blind(&node.paths.vault(BERLIN));
+        }
+        node.restart();
+        assert_eq!(key(&mut node, BERLIN), Key::Present, "nobody wants it locked");
+        // Adopted by another controller, which lists the other one alone.
+        let mut next = Controller { incarnation: 2, version: 50, ..Controller::new() };
+        node.hear(&mut next, &[other()]);
+        // A mount holds the directory itself, and nothing in it.
+        let locked = if covered { Key::Incomplete } else { Key::Absent };
+        assert_eq!(key(&mut node, BERLIN), locked, "{:?}", node.status(BERLIN));
+        assert!(kept(&node, OTHER), "another vault");
+        drop(over);
+        node.calls.see();
+        node.hear_until(&mut next, &[own, other()], State::Unlocked);
+        assert!(kept(&node, BERLIN), "{:?}", node.status(BERLIN));
+    }
 }
 
 /// The node off: the key files of one vault are gone, its directory is moved away, and another's stands at its path.

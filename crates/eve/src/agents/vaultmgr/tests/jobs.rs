@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
-use vault::plan::{Next, StepKind};
+use vault::plan::{Next, Step, StepKind};
 use vault::report::State;
 use vault::section::Custody;
 
@@ -23,6 +23,22 @@ fn ticks(node: &mut Node, what: &str, mut is: impl FnMut(&mut Node) -> bool) {
         assert!(Instant::now() < late, "{what}: {:?}", node.status(IMAGE_VAULT));
         std::thread::yield_now();
         node.manager().tick(Instant::now());
+    }
+}
+
+/// Long work that hangs in the kernel, which heeds no stop; until it is let go, or a test waited for it too long.
+#[derive(Debug, Clone)]
+struct Hangs {
+    held: HeldUp,
+    since: Instant,
+}
+
+impl BetweenPieces for Hangs {
+    fn pieces(&self, kind: StepKind, _: &Work) {
+        let hangs = || self.held.0.lock().expect("whole").contains(&kind);
+        while hangs() && self.since.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
@@ -45,8 +61,7 @@ impl HeldUp {
     }
 }
 
-fn leave_to_threads(node: &mut Node) {
-    let between = Arc::new(node.work.clone());
+fn leave_to_threads(node: &mut Node, between: Arc<dyn BetweenPieces>) {
     node.manager().jobs = Jobs::of(Box::new(Threads(between)));
 }
 
@@ -56,6 +71,15 @@ fn hold(node: &mut Node, kinds: &[StepKind]) {
 
 /// A node with plain files, whose long work of this kind is held up.
 fn with_held(kind: StepKind) -> Node {
+    let held = HeldUp::default();
+    held.hold(&[kind]);
+    let mut node = with_plain_files(Arc::new(held.clone()));
+    node.work = held;
+    node
+}
+
+/// A node with plain files, whose TPM answers by now.
+fn with_plain_files(between: Arc<dyn BetweenPieces>) -> Node {
     let mut node = Node::fresh(true);
     let image = node.paths.vault(IMAGE_VAULT);
     fs::create_dir_all(image.join("sub")).expect("makes");
@@ -65,8 +89,7 @@ fn with_held(kind: StepKind) -> Node {
     node.nv.0.borrow_mut().fail = true;
     node.start();
     node.nv.0.borrow_mut().fail = false;
-    leave_to_threads(&mut node);
-    hold(&mut node, &[kind]);
+    leave_to_threads(&mut node, between);
     node.hear_tpm();
     node
 }
@@ -111,19 +134,49 @@ fn a_lock_during_a_move_is_told_as_under_way() {
     assert_eq!(fs::read(node.paths.vault(IMAGE_VAULT).join("sub/39")).expect("there"), vec![7; 100_000]);
 }
 
+/// Machine facts, fault 5: a job that hangs in the kernel keeps no lock waiting, of its vault or of another, and is named; what would be in its way waits, and
+/// once it is let go all goes on.
+#[test]
+fn a_job_that_hangs_in_the_kernel_is_left() {
+    let held = HeldUp::default();
+    held.hold(&[StepKind::DropStaged]);
+    let hangs = Hangs { held: held.clone(), since: Instant::now() };
+    let mut node = with_plain_files(Arc::new(hangs));
+    let under_way = |node: &mut Node| node.manager().jobs.progress(IMAGE_VAULT).is_some();
+    let settles = |node: &Node| {
+        node.manager.as_ref().and_then(|manager| Some(manager.jobs.progress(IMAGE_VAULT)?.0.step))
+    };
+    ticks(&mut node, "moved", |node| settles(node) == Some(Step::DropStaged));
+    let report = node.manager().order_lock(IMAGE_VAULT).expect("locks");
+    // What it holds open stays open to it; the key is gone.
+    assert_eq!(report.state, State::LockIncomplete, "{report:?}");
+    assert!(report.detail[0].starts_with("removing the plain files"), "it is named: {report:?}");
+    assert!(under_way(&mut node), "nothing waited until it was let go");
+    let other = node.manager().jobs.stop(IMAGE_VAULT).expect_err("it does not end").to_string();
+    assert!(other.contains("does not end") && other.contains("dmesg"), "{other}");
+    held.hold(&[]);
+    ticks(&mut node, "locked", |node| !under_way(node) && node.state(IMAGE_VAULT) == State::Locked);
+    node.manager().order_unlock(IMAGE_VAULT).expect("opens");
+    ticks(&mut node, "wiped", |node| !node.paths.staging(IMAGE_VAULT).exists() && !under_way(node));
+    let status = node.status(IMAGE_VAULT);
+    assert!(status.state == State::Unlocked && status.last.is_none_or(|last| last.error.is_none()));
+    assert_eq!(fs::read(node.paths.vault(IMAGE_VAULT).join("sub/39")).expect("there"), vec![7; 100_000]);
+}
+
 /// A move that waited for somebody is told as under way once it is, and not by what kept it before.
 #[test]
 fn a_move_that_is_tried_again_is_not_told_as_failed() {
     let mut node = with_held(StepKind::DropStaged);
     ticks(&mut node, "moved", |node| node.state(IMAGE_VAULT) == State::Unlocked);
-    node.manager().jobs.stop(IMAGE_VAULT).expect("it was under way");
+    node.manager().jobs.stop(IMAGE_VAULT).expect("it ends").expect("it was under way");
     let held =
         fs::File::options().append(true).open(node.paths.staging(IMAGE_VAULT).join("sub/1")).expect("opens");
     node.restart();
     let failed = node.status(IMAGE_VAULT).last.and_then(|last| last.error).expect("an error");
     assert!(failed.contains("open for writing"), "{failed}");
     drop(held);
-    leave_to_threads(&mut node);
+    let between = Arc::new(node.work.clone());
+    leave_to_threads(&mut node, between);
     hold(&mut node, &[StepKind::DropStaged]);
     node.hear_tpm();
     let status = node.status(IMAGE_VAULT);
@@ -195,7 +248,8 @@ fn th3_a_lock_goes_before_the_removal_of_what_a_move_left() {
     let (mut node, mut controller) = (with_leftover(), Controller::new());
     let left = copied(&node);
     assert!(left > 800, "{left}: {:?}", node.status(IMAGE_VAULT));
-    leave_to_threads(&mut node);
+    let between = Arc::new(node.work.clone());
+    leave_to_threads(&mut node, between);
     hold(&mut node, &[StepKind::MoveIn]);
     node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
     ticks(&mut node, "begun", |node| node.manager().jobs.progress(IMAGE_VAULT).is_some());
@@ -216,6 +270,7 @@ fn a_move_is_stopped_and_resumed() {
     node.manager()
         .jobs
         .stop(IMAGE_VAULT)
+        .expect("it ends")
         .expect("it was under way")
         .outcome
         .expect_err("stopped in the middle");
@@ -274,7 +329,8 @@ fn with_broken() -> (Node, Controller) {
 fn an_order_to_make_anew_outlasts_the_deletion_and_not_the_making() {
     let ((mut node, _controller), name) = (with_broken(), "berlin".parse().expect("a name"));
     assert_eq!(node.state(BERLIN), State::Missing);
-    leave_to_threads(&mut node);
+    let between = Arc::new(node.work.clone());
+    leave_to_threads(&mut node, between);
     hold(&mut node, &[StepKind::DeleteDir]);
     let words =
         node.manager().order_recreate(BERLIN, &name, Hope::GivenUp).expect_err("takes long").to_string();

@@ -33,6 +33,34 @@ fn if2_half_a_creation_is_no_success() {
     assert_eq!((last.operation.as_str(), last.error), ("create", None));
 }
 
+/// Decision 88: a lock of root's outlasts an order of root's to make the vault anew: it is made, empty, and locked; to open it takes the order for that. The
+/// controller's outlasts it likewise.
+#[test]
+fn a_lock_outlasts_an_order_to_make_the_vault_anew() {
+    for by_root in [true, false] {
+        let (mut node, mut controller) = made(Custody::Tpm);
+        let created = Line { created: true, ..Line::of(Custody::Tpm) };
+        if by_root {
+            node.manager().order_lock(BERLIN).expect("locks");
+        }
+        node.manager = None;
+        super::brought_back::wipe(&super::brought_back::all_key_files(&node, BERLIN));
+        node.start();
+        let operation = if by_root { Operation::Unlock } else { Operation::Lock };
+        node.hear(&mut controller, &[Line { operation, ..created.clone() }]);
+        assert_eq!(node.state(BERLIN), State::Missing, "{:?}", node.status(BERLIN));
+        let name = node.status(BERLIN).name;
+        let report = node.manager().order_recreate(BERLIN, &name, Hope::GivenUp).expect("is made");
+        assert_eq!((report.state, report.wanted), (State::Locked, Operation::Lock), "{report:?}");
+        node.hear(&mut controller, &[Line { operation, ..created.clone() }]);
+        assert_eq!(node.state(BERLIN), State::Locked, "it stays so");
+        let opened = node.manager().order_unlock(BERLIN).map(|report| report.state);
+        assert_eq!(opened.is_ok(), by_root, "{opened:?}");
+        node.hear(&mut controller, &[created]);
+        assert_eq!((node.state(BERLIN), node.get(BERLIN, "file")), (State::Unlocked, None));
+    }
+}
+
 /// Root may lock a vault of which no section in force speaks. To open it needs one, and the error says so.
 #[test]
 fn a_vault_that_no_section_speaks_of_is_locked_by_order() {

@@ -5,12 +5,15 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use vault::condition::MetaPlace;
 use vault::ids::{CONFIG_VAULT, Epoch, IMAGE_VAULT};
 use vault::report::State;
-use vault::section::Custody;
+use vault::section::{Custody, Operation};
 
 use super::controller::{BERLIN, Controller, Line};
+use super::in_the_way::Over;
 use super::node::Node;
+use crate::bus::messages::Hope;
 
 fn line(epochs: (u64, u64)) -> Line {
     Line { epochs, created: epochs.0 > 1, ..Line::of(Custody::TpmAndController) }
@@ -131,6 +134,160 @@ fn vc2_an_epoch_is_not_taken_while_a_wrap_of_before_is_left() {
                 .any(|one| one.file_name().to_string_lossy().starts_with(".tmp"))
         };
         assert!(!left(&node.disk.persist().join(&place).join("protectors")), "{place}: it is wiped");
+    }
+}
+
+/// VC-2: what lies in a place that can't be read is not known, in the life that begins meanwhile too: no epoch is told as taken before it was seen.
+#[test]
+fn vc2_what_cannot_be_seen_counts_as_not_wiped() {
+    let (mut node, mut controller) = stopped();
+    let first = node.disk.persist().join(".fscrypt");
+    let second = node.paths.metas().join(BERLIN.to_string()).join("protectors");
+    let name = fs::read_dir(second).expect("lists").flatten().next().expect("one").file_name();
+    let link = node.disk.persist().join("link");
+    fs::hard_link(first.join("protectors").join(name), &link).expect("links");
+    node.start();
+    node.hear(&mut controller, &[line((2, 1))]);
+    assert_eq!(node.status(BERLIN).epoch, None, "{:?}", node.status(BERLIN));
+    node.stop();
+    node.disk.mount();
+    others(&first);
+    node.start();
+    node.hear(&mut controller, &[Line { operation: Operation::Lock, ..line((2, 1)) }]);
+    let status = node.status(BERLIN);
+    assert_eq!((status.state, status.epoch), (State::Locked, None), "{status:?}");
+    // Mended, what is left there is told again, and holds the epoch back until it is gone.
+    mend(&first);
+    node.manager().look_for_others();
+    node.manager().settle_all();
+    let status = node.status(BERLIN);
+    assert!(status.epoch.is_none() && status.detail.join("; ").contains("-samefile"), "{status:?}");
+    fs::remove_file(&link).expect("as the words say");
+    node.manager().look_for_others();
+    node.restart();
+    node.hear(&mut controller, &[line((2, 1))]);
+    assert_eq!(node.status(BERLIN).epoch, Some(Epoch(2)), "{:?}", node.status(BERLIN));
+}
+
+/// VC-2, invariants 4 and 6: a disk that answers with EIO for a folder of key files. By the other copy the vault opens, and no epoch is told as taken; with both
+/// nothing is concluded: it is not missing, no order makes it anew, and it locks. Once it reads again all is as it was.
+#[test]
+fn vc2_a_folder_of_key_files_that_does_not_read_is_as_good_as_none() {
+    use MetaPlace::{First, Second};
+    for places in [&[First][..], &[Second], &[First, Second]] {
+        let (mut node, mut controller) = stopped();
+        node.start();
+        node.hear(&mut controller, &[line((2, 1))]);
+        node.calls.unreadable(places);
+        node.reboot();
+        node.hear(&mut controller, &[line((2, 1))]);
+        let (status, both) = (node.status(BERLIN), places.len() == 2);
+        assert_eq!(status.epoch, None, "{places:?}: {status:?}");
+        assert_eq!(status.state == State::Unlocked, !both, "{places:?}: {status:?}");
+        if both {
+            assert_eq!(status.state, State::Failed, "{status:?}");
+            let anew = node.manager().order_recreate(BERLIN, &status.name, Hope::GivenUp);
+            anew.expect_err("nothing is known of it");
+        }
+        node.manager().order_lock(BERLIN).expect("locks");
+        node.calls.unreadable(&[]);
+        let _ = node.manager().order_unlock(BERLIN);
+        node.restart();
+        node.hear(&mut controller, &[line((2, 1))]);
+        let status = node.status(BERLIN);
+        assert_eq!((status.state, status.epoch), (State::Unlocked, Some(Epoch(2))), "{places:?}: {status:?}");
+        assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{places:?}");
+    }
+}
+
+/// Invariant 4: while the disk is away a place that can't be used is not made anew at its path, and no folder of ours either.
+#[test]
+fn no_place_is_mended_while_the_disk_is_away() {
+    for place in [".fscrypt", "vaults/.shares"] {
+        let (mut node, _) = stopped();
+        let folder = node.disk.persist().join(place);
+        file_in_place(&folder);
+        node.start();
+        assert!(node.says(place), "{:?}", node.manager().notes());
+        let over = Over::new(node.paths.persist());
+        node.manager().look_for_others();
+        node.manager().settle_all();
+        assert_eq!(
+            fs::read_dir(&over.at).expect("lists").count(),
+            0,
+            "{place}: nothing is made in another disk"
+        );
+        drop(over);
+        mend(&folder);
+        node.manager().look_for_others();
+        assert!(!node.says(place), "{:?}", node.manager().notes());
+    }
+}
+
+/// TH-6: what could not be wiped of a vault that is erased is found again in a place that is mended: it is not told as gone before.
+#[test]
+fn th6_what_is_left_of_an_erased_vault_is_found_in_a_mended_place() {
+    let (mut node, mut controller) = stopped();
+    let first = node.disk.persist().join(".fscrypt");
+    let second = node.paths.metas().join(BERLIN.to_string());
+    let name =
+        fs::read_dir(second.join("protectors")).expect("lists").flatten().next().expect("one").file_name();
+    let link = node.disk.persist().join("link");
+    fs::hard_link(first.join("protectors").join(name), &link).expect("links");
+    node.start();
+    node.hear(&mut controller, &[line((1, 1))]);
+    node.hear(&mut controller, &[]);
+    assert_ne!(node.state(BERLIN), State::Removed, "{:?}", node.status(BERLIN));
+    node.stop();
+    node.disk.mount();
+    fs::remove_dir_all(&second).expect("as root");
+    others(&first);
+    node.start();
+    node.hear(&mut controller, &[]);
+    mend(&first);
+    node.manager().look_for_others();
+    node.hear(&mut controller, &[]);
+    let status = node.status(BERLIN);
+    assert_ne!(status.state, State::Removed, "{status:?}");
+    fs::remove_file(&link).expect("as the words say");
+    node.restart();
+    node.hear(&mut controller, &[]);
+    assert_eq!(node.state(BERLIN), State::Removed, "{:?}", node.status(BERLIN));
+}
+
+/// TH-3: where fscrypt is set up for all users anybody may put a name of ours there. His holds no epoch back, and no erasure up, and is left alone.
+#[test]
+fn th3_what_a_user_puts_under_our_names_holds_nothing_up() {
+    type Put = fn(&Path);
+    let file: Put = |at| {
+        fs::write(at, "his").expect("writes");
+        chown(at, Some(1000), Some(1000)).expect("as root");
+    };
+    let folder: Put = |at| {
+        fs::create_dir(at).expect("makes");
+        chown(at, Some(1000), Some(1000)).expect("as root");
+    };
+    for put in [file, folder] {
+        let (mut node, mut controller) = stopped();
+        let first = node.disk.persist().join(".fscrypt");
+        let mut his = Vec::new();
+        for of in ["protectors", "policies"].map(|of| first.join(of)) {
+            fs::set_permissions(&of, fs::Permissions::from_mode(0o1777)).expect("as root");
+            for live in fs::read_dir(&of).expect("lists").flatten().map(|live| live.file_name()) {
+                let named = |kind| of.join(format!(".tmp-eve-{kind}-{}", live.to_string_lossy()));
+                his.extend([named("new"), named("old")]);
+            }
+        }
+        his.iter().for_each(|at| put(at));
+        node.start();
+        node.hear(&mut controller, &[line((2, 1))]);
+        let status = node.status(BERLIN);
+        assert_eq!((status.state, status.epoch), (State::Unlocked, Some(Epoch(2))), "{status:?}");
+        assert!(!status.detail.join("; ").contains(".tmp-eve"), "{status:?}");
+        node.hear(&mut controller, &[]);
+        let status = node.status(BERLIN);
+        assert_eq!(status.state, State::Removed, "{status:?}");
+        assert!(his.iter().all(|at| at.exists()), "they are left alone");
     }
 }
 

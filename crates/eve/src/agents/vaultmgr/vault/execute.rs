@@ -17,6 +17,7 @@ use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, KeyId};
 use crate::agents::vaultmgr::hands::movein::MoveError;
 use crate::agents::vaultmgr::hands::tree::Trouble;
 use crate::agents::vaultmgr::manager::Manager;
+use crate::agents::vaultmgr::vault::jobs::JobLeft;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
 use crate::agents::vaultmgr::vault::tried::Tried;
 
@@ -43,6 +44,9 @@ pub(crate) enum StepError {
         /// Why not.
         source: io::Error,
     },
+    /// A job of before.
+    #[error(transparent)]
+    Left(#[from] JobLeft),
     /// A key that the plan counted on went meanwhile.
     #[error("a key of the vault that this needs is not at hand any more; it is asked for again by itself")]
     KeyGone,

@@ -18,6 +18,8 @@ use crate::agents::vaultmgr::vault::seeking::{Search, Seeking, Sought};
 
 /// How long a job is waited for before it is left to itself: most are over by then.
 const SHORT: Duration = Duration::from_millis(300);
+/// How long one that was stopped is waited for: to its next piece it is not far, unless it hangs in the kernel.
+const STOPS_WITHIN: Duration = if cfg!(test) { Duration::from_millis(500) } else { Duration::from_secs(5) };
 /// How often it is asked for.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -83,7 +85,7 @@ impl Workers for Threads {
         // How deep users' folders nest is up to them, as far as these are gone into.
         let builder = thread::Builder::new().name("long work".to_owned()).stack_size(tree::STACK);
         match builder.spawn(move || job.run(&theirs)) {
-            Ok(thread) if is_soon_over(&thread) => Taken::Over(outcome(thread)),
+            Ok(thread) if is_over_within(&thread, SHORT) => Taken::Over(outcome(thread)),
             Ok(thread) => Taken::UnderWay(work, thread),
             Err(error) => Taken::Over(Err(error.into())),
         }
@@ -97,8 +99,8 @@ impl Workers for Threads {
     }
 }
 
-fn is_soon_over(thread: &JoinHandle<Outcome>) -> bool {
-    let late = Instant::now() + SHORT;
+fn is_over_within(thread: &JoinHandle<Outcome>, span: Duration) -> bool {
+    let late = Instant::now() + span;
     while !thread.is_finished() && Instant::now() < late {
         thread::sleep(Duration::from_millis(2));
     }
@@ -116,10 +118,23 @@ struct Running {
 }
 
 /// A job that is over.
+#[derive(Debug)]
 pub(crate) struct Over {
     pub(crate) id: VaultId,
     pub(crate) act: Act,
     pub(crate) outcome: Outcome,
+    /// It was asked to end: that it came to none is no failure.
+    pub(crate) stopped: bool,
+}
+
+/// A job that was stopped and does not end, in words: the kernel holds it. It ends by itself as soon as that lets it go.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{kind} ({progress}) was stopped and does not end, for the kernel holds it: see `dmesg` for the disk, and whether a filesystem is frozen (`fsfreeze -u`); it goes on by itself once that ends"
+)]
+pub(crate) struct JobLeft {
+    pub(crate) kind: StepKind,
+    pub(crate) progress: String,
 }
 
 /// The jobs of a node, one a vault, and its searches for holders.
@@ -138,7 +153,7 @@ impl Jobs {
     /// Starts a job on a vault that has none. What is over at once is handed back at once.
     pub(crate) fn start(&mut self, id: VaultId, act: Act, job: Job) -> Option<Over> {
         match self.workers.take(act.step.kind(), job) {
-            Taken::Over(outcome) => Some(Over { id, act, outcome }),
+            Taken::Over(outcome) => Some(Over { id, act, outcome, stopped: false }),
             Taken::UnderWay(work, thread) => {
                 self.running.insert(id, Running { act, work, thread });
                 None
@@ -158,15 +173,24 @@ impl Jobs {
         all.into_iter().filter_map(|id| self.poll(id)).collect()
     }
 
-    /// Ends the job of a vault at its next piece, and waits for that.
-    pub(crate) fn stop(&mut self, id: VaultId) -> Option<Over> {
-        self.running.get(&id)?.work.stop();
-        self.join(id)
+    /// Ends the job of a vault at its next piece, and waits for that, but not for ever: other vaults wait meanwhile.
+    ///
+    /// # Errors
+    /// [`JobLeft`]: it is under way still, and ends once it can.
+    pub(crate) fn stop(&mut self, id: VaultId) -> Result<Option<Over>, JobLeft> {
+        let Some(Running { act, work, thread }) = self.running.get(&id) else { return Ok(None) };
+        let asked_before = work.is_stopped();
+        work.stop();
+        let span = if asked_before { Duration::ZERO } else { STOPS_WITHIN };
+        if is_over_within(thread, span) {
+            return Ok(self.join(id));
+        }
+        Err(JobLeft { kind: act.step.kind(), progress: work.to_string() })
     }
 
     fn join(&mut self, id: VaultId) -> Option<Over> {
-        let Running { act, thread, .. } = self.running.remove(&id)?;
-        Some(Over { id, act, outcome: outcome(thread) })
+        let Running { act, work, thread } = self.running.remove(&id)?;
+        Some(Over { id, act, outcome: outcome(thread), stopped: work.is_stopped() })
     }
 
     /// What is under way on a vault, and how far it is, in words.

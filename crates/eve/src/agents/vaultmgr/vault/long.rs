@@ -109,6 +109,7 @@ impl<C: Crypt> Manager<C> {
     }
 
     fn begin(&mut self, id: VaultId, act: Act, job: Job) -> Result<Ran, StepError> {
+        self.no_other_job(id)?;
         match self.jobs.start(id, act, job) {
             Some(over) => self.conclude(over).map(|()| Ran::Done),
             None => {
@@ -116,6 +117,16 @@ impl<C: Crypt> Manager<C> {
                 Ok(Ran::UnderWay)
             }
         }
+    }
+
+    /// One at a time: what hangs in the kernel may go on in the same files.
+    fn no_other_job(&mut self, id: VaultId) -> Result<(), StepError> {
+        if self.jobs.progress(id).is_some()
+            && let Some(over) = self.jobs.stop(id)?
+        {
+            let _ = self.conclude(over);
+        }
+        Ok(())
     }
 
     fn conclude(&mut self, over: Over) -> Result<(), StepError> {
@@ -146,8 +157,9 @@ impl<C: Crypt> Manager<C> {
     }
 
     fn ended(&mut self, over: Over) -> VaultId {
-        let (id, act) = (over.id, over.act);
+        let (id, act, stopped) = (over.id, over.act, over.stopped);
         match self.conclude(over) {
+            Err(_) if stopped => {}
             Ok(()) => self.slots.entry(id).or_default().done(act.op),
             Err(error) => self.fail(id, &act, crate::agents::vaultmgr::chain(&error)),
         }
@@ -156,7 +168,10 @@ impl<C: Crypt> Manager<C> {
     }
 
     /// Before a step that a job of the same vault would be in the way of: it ends at its next piece, and is resumed later.
-    pub(crate) fn make_way(&mut self, id: VaultId, step: Step) {
+    ///
+    /// # Errors
+    /// It does not end. A lock goes on all the same: a job has no key, and what it holds open the kernel tells.
+    pub(crate) fn make_way(&mut self, id: VaultId, step: Step) -> Result<(), StepError> {
         let disturbs = matches!(
             step.kind(),
             StepKind::Lock
@@ -167,10 +182,18 @@ impl<C: Crypt> Manager<C> {
                 | StepKind::DropStaged
                 | StepKind::DeleteDir
         );
-        if disturbs && let Some(over) = self.jobs.stop(id) {
-            // That it was stopped is no failure.
-            let _ = self.conclude(over);
+        if !disturbs {
+            return Ok(());
         }
+        match self.jobs.stop(id) {
+            // That it was stopped is no failure.
+            Ok(over) => over.into_iter().for_each(|over| drop(self.conclude(over))),
+            Err(left) if step.kind() == StepKind::Lock => {
+                tracing::warn!(vault = %id, %left, "locked beside a job that is left");
+            }
+            Err(left) => return Err(left.into()),
+        }
+        Ok(())
     }
 
     /// How far a job is stands where the plan says that its step is under way.

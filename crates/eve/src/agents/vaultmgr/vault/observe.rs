@@ -35,23 +35,26 @@ pub(crate) fn observe(
     id: VaultId,
     before: Option<&Sight>,
 ) -> Result<Sight, CryptError> {
+    if let Some(as_it_was) = before.and_then(|before| went(crypt, before)) {
+        return as_it_was;
+    }
     let found = crypt.find(&paths.vault(id))?;
-    let copies = read_both(crypt, id)?;
+    let Copies { copies, unread } = read_both(crypt, id)?;
     let (named, others) = (named(&found, &copies), others(&copies[0]).or(others(&copies[1])));
     let recovery =
         crypt.recovery(id, copies.iter().any(|copy| matches!(copy, CopyRead::Whole { recovery: true, .. })));
     let [first, second] = copies.map(|copy| meta(&copy, named));
     let standing = standing(crypt, id, &found, named);
     let key = key(standing, &found, named).or(before.and_then(|before| before.key));
-    let went = before.filter(|_| crypt.is_away());
-    let dir = went.map_or(standing, |before| before.seen.dir);
+    let dir = standing;
     let is_whole = matches!(dir, Dir::Vault(_)) && [first, second].iter().any(|copy| copy.hint().is_some());
-    let staged = went.map_or_else(|| staged(crypt, paths, id), |before| Ok(before.seen.staged));
+    let staged = staged(crypt, paths, id);
     let seen = Seen {
         dir,
         // Nothing that may stand there is of need to a vault that is whole.
         staged: staged.or_else(|error| if is_whole { Ok(Staged::Nothing) } else { Err(error) })?,
-        unwiped: crypt.unwiped(id).is_some(),
+        // What lies in a place that can't be read is not known.
+        unwiped: unread || crypt.unwiped(id).is_some(),
         key: key.map_or(Ok(Key::Absent), |key| crypt.key(key))?,
         first,
         second,
@@ -71,6 +74,9 @@ pub(crate) fn glance(
     id: VaultId,
     before: &Sight,
 ) -> Result<Sight, CryptError> {
+    if let Some(as_it_was) = went(crypt, before) {
+        return as_it_was;
+    }
     let found = crypt.find(&paths.vault(id))?;
     let named = before.named;
     let standing = standing(crypt, id, &found, named);
@@ -78,9 +84,17 @@ pub(crate) fn glance(
     let status = key.map_or(Ok(Key::Absent), |key| crypt.key(key))?;
     let lags = lags(crypt, id, &before.seen);
     let space = space(crypt, paths, id, &found);
-    // A disk that went has it still, and the kernel its key.
-    let dir = if crypt.is_away() { before.seen.dir } else { standing };
-    Ok(Sight { seen: Seen { dir, key: status, lags, space, ..before.seen }, key, named })
+    Ok(Sight { seen: Seen { dir: standing, key: status, lags, space, ..before.seen }, key, named })
+}
+
+/// A disk that went has all of it still, and the kernel its key: of what lies at its path now nothing is concluded.
+fn went(crypt: &impl Crypt, before: &Sight) -> Option<Result<Sight, CryptError>> {
+    let is_known = !before.seen.is_nothing() || before.key.is_some();
+    let away = is_known && crypt.is_away();
+    away.then(|| {
+        let status = before.key.map_or(Ok(Key::Absent), |key| crypt.key(key))?;
+        Ok(Sight { seen: Seen { key: status, ..before.seen }, ..*before })
+    })
 }
 
 /// What is known of a vault that could not be looked at: what was seen of it before, or what its key files name; and what the kernel says of its
@@ -92,7 +106,7 @@ pub(crate) fn unlooked(crypt: &impl Crypt, id: VaultId, before: &Sight) -> Sight
 }
 
 fn of_key_files(crypt: &impl Crypt, id: VaultId) -> Option<Sight> {
-    let copies = read_both(crypt, id).ok()?;
+    let Copies { copies, .. } = read_both(crypt, id).ok()?;
     let named = named(&Found::Nothing, &copies)?;
     let [first, second] = copies.map(|copy| meta(&copy, Some(named)));
     Some(Sight { seen: Seen { first, second, ..Seen::default() }, key: Some(named.key), named: Some(named) })
@@ -105,19 +119,28 @@ fn space(crypt: &impl Crypt, paths: &Paths, id: VaultId, found: &Found) -> Space
     }
 }
 
+/// Both copies of the key files.
+struct Copies {
+    copies: [CopyRead; 2],
+    /// The disk did not give one.
+    unread: bool,
+}
+
 /// A copy that the disk does not give is as good as damaged while its twin is whole; else nothing is concluded.
-fn read_both(crypt: &impl Crypt, id: VaultId) -> Result<[CopyRead; 2], CryptError> {
+fn read_both(crypt: &impl Crypt, id: VaultId) -> Result<Copies, CryptError> {
     let reads = [MetaPlace::First, MetaPlace::Second].map(|place| crypt.read(id, place));
+    let unread = reads.iter().any(Result::is_err);
     if !reads.iter().any(|read| matches!(read, Ok(CopyRead::Whole { .. }))) {
         let [first, second] = reads;
-        return Ok([first?, second?]);
+        return Ok(Copies { copies: [first?, second?], unread });
     }
-    Ok(reads.map(|read| {
+    let copies = reads.map(|read| {
         read.unwrap_or_else(|error| {
             tracing::warn!(vault = %id, error = %crate::agents::vaultmgr::chain(&error), "one copy of its metadata");
             CopyRead::Damaged
         })
-    }))
+    });
+    Ok(Copies { copies, unread })
 }
 
 fn lags(crypt: &impl Crypt, id: VaultId, seen: &Seen) -> bool {

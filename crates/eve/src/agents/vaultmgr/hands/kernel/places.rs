@@ -112,13 +112,26 @@ impl Kernel {
         }
     }
 
+    /// Of a place that can't be used now what was known is still so.
     fn left_of(&self, vault: VaultId) -> Result<Vec<PathBuf>, MetaError> {
-        let first = self.first().map_or_else(|_| Ok(Vec::new()), MetaDir::leftovers)?;
-        let second = match self.second(vault) {
-            Ok(second) => second.leftovers()?,
-            Err(_) if self.left.contains_key(&vault) => return Ok(self.left[&vault].clone()),
-            Err(_) => Vec::new(),
+        let first = match self.first() {
+            Ok(first) => self.its_own(vault, first.leftovers()?),
+            Err(_) => self.known_left(vault, &self.persist.join(".fscrypt")),
         };
+        let second = match self.second(vault) {
+            Ok(second) => second.leftovers()?.into_iter().map(|(path, _)| path).collect(),
+            Err(_) => self.known_left(vault, &self.metas),
+        };
+        Ok([first, second].concat())
+    }
+
+    fn known_left(&self, vault: VaultId, place: &Path) -> Vec<PathBuf> {
+        let known = self.left.get(&vault).into_iter().flatten();
+        known.filter(|path| path.starts_with(place)).cloned().collect()
+    }
+
+    /// Of what is left in the first place, where it lies for all.
+    fn its_own(&self, vault: VaultId, left: Vec<(PathBuf, String)>) -> Vec<PathBuf> {
         let names = self.names.get(&vault);
         let is_protector = |of: &str| {
             of.parse().is_ok_and(|of: ProtectorDescriptor| {
@@ -129,8 +142,7 @@ impl Kernel {
             of.parse().is_ok_and(|of: KeyIdentifier| names.is_some_and(|names| names.policies.contains(&of)))
         };
         let is_its = |live: &str| is_protector(live) || is_policy(live);
-        let first = first.into_iter().filter(|(_, live)| is_its(live));
-        Ok(first.chain(second).map(|(path, _)| path).collect())
+        left.into_iter().filter(|(_, live)| is_its(live)).map(|(path, _)| path).collect()
     }
 
     pub(super) fn words_of_left(&self, vault: VaultId) -> Option<String> {
