@@ -3,6 +3,7 @@
 //! Invariants: absence never destroys (only [`Wish::Delete`] or an ordered `recreate` leads to a step that removes); every step is
 //! atomic and safe to repeat, so that after a power cut anywhere the next plan mends what is there.
 
+mod absent;
 mod erasing;
 mod in_the_way;
 mod keep;
@@ -24,6 +25,7 @@ use crate::defaults;
 use crate::ids::VaultId;
 use crate::wanted::{Desired, Wish};
 
+pub use absent::lacks_line;
 pub use erasing::{Hold, NodeGlance};
 pub use node::NodeStep;
 pub use note::{Note, RecoveryKept};
