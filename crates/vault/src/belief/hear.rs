@@ -436,9 +436,9 @@ impl Belief {
         }
         self.accepted_root = Some(pin);
         // It may have spoken already, and says nothing twice.
-        let is_its_own = |answer: &Box<SignedAnswer>| answer.root == pin;
-        let early = self.early.take().filter(is_its_own);
-        let refused = self.anothers.take().filter(is_its_own);
+        let its_own = |answer: Option<Box<SignedAnswer>>| answer.filter(|answer| answer.root == pin);
+        let early = its_own(self.early.take());
+        let refused = its_own(self.anothers.take());
         let mut effects = self.withhold("waits for the controller that was accepted".to_owned());
         (self.memory, self.unsaved, self.desired.listing) = (Memory::Nothing, None, None);
         self.lift();
