@@ -1,4 +1,4 @@
-//! By what an open vault was opened, for whoever looks at it. Told, never believed: no decision rests on it.
+//! By what an open vault was opened, for whoever looks at it. Told, never believed: no key is released by it.
 //!
 //! To add a way: a variant and its words here, its value in `proto/vault.proto` with its line in `wire::report`, and the place in vaultmgr
 //! that opens a vault so (`vault/slot.rs`). What else is to be known of such an opening is a field of [`Opened`].

@@ -597,3 +597,75 @@ fn what_was_heard_before_the_record_was_read_is_not_forgotten_by_an_answer_witho
     let effects = hear(&mut belief, answer(section(9, Some(7)), ROOT));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::TakeKeys(_))), "the newest counts again");
 }
+
+/// 0.9: the new controller spoke before root accepted it, and says nothing twice: what it said last is judged then, and nothing of it before.
+#[test]
+fn what_a_controller_said_before_it_was_accepted_counts_then() {
+    let other = RootPin([9; 32]);
+    let mut belief = started(Roots::Open(Some(ROOT)));
+    hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
+    assert!(!belief.is_unheard());
+    hear(&mut belief, answer(section(1, None), other));
+    hear(&mut belief, Heard::Tpm(Roots::Open(Some(ROOT)), None));
+    assert_eq!((authority(&belief), belief.is_unheard()), (None, true), "it is another's");
+    hear(&mut belief, Heard::RootAccepted(other));
+    assert!(belief.is_unheard());
+    let effects = hear(&mut belief, Heard::Tpm(Roots::Open(Some(other)), None));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::TakeKeys(_))), "{effects:?}");
+    assert_eq!((authority(&belief), belief.is_unheard()), (Some(Authority::Live), false));
+    assert_eq!(belief.root(), Some(other));
+
+    let mut silent = started(Roots::Open(Some(ROOT)));
+    hear(&mut silent, Heard::RecordOpened(RecordFound::Read(kept())));
+    hear(&mut silent, answer(section(1, None), other));
+    hear(&mut silent, answer(section(8, Some(7)), ROOT));
+    assert_eq!((authority(&silent), silent.is_unheard()), (Some(Authority::Live), false));
+    hear(&mut silent, Heard::RootAccepted(other));
+    hear(&mut silent, Heard::Tpm(Roots::Open(Some(other)), None));
+    assert_eq!((authority(&silent), silent.is_unheard()), (None, true), "it is to speak again");
+}
+
+/// TH-3: an order that came while the share table was lost holds once it is back.
+#[test]
+fn th3_an_order_that_came_while_the_table_was_lost_holds_once_it_is_back() {
+    for pin in [ROOT, RootPin([9; 32])] {
+        let mut belief = started(Roots::Lost);
+        hear(&mut belief, withheld(Some(order(version(8))), ROOT));
+        hear(&mut belief, Heard::Tpm(Roots::Lost, None));
+        assert!(!ordered(&belief) && belief.is_unheard(), "nobody knows whose word it is");
+        hear(&mut belief, Heard::Tpm(Roots::Open(Some(pin)), None));
+        assert_eq!(ordered(&belief), pin == ROOT);
+    }
+}
+
+/// TH-3: whatever was refused is to be said again, for what it was held against may be mended; what was taken, or is kept to be judged, is not.
+#[test]
+fn what_did_not_count_is_to_be_said_again() {
+    let read = |roots| {
+        let mut belief = started(roots);
+        hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
+        belief
+    };
+    let open = Roots::Open(Some(ROOT));
+    let for_key = Section { device_key: DeviceKey([9; 32]), ..section(8, Some(7)) };
+    for (what, mut belief, heard, unheard) in [
+        ("taken", read(open), answer(section(8, Some(7)), ROOT), false),
+        ("kept for the record", started(open), answer(section(8, Some(7)), ROOT), false),
+        ("nothing said", read(open), withheld(None, ROOT), false),
+        ("an order", read(open), withheld(Some(order(version(8))), ROOT), false),
+        ("another history", read(open), answer(section(8, Some(6)), ROOT), true),
+        ("an older one", read(open), answer(section(3, None), ROOT), true),
+        ("another device's", read(open), answer(for_key, ROOT), true),
+        ("another controller's", read(open), answer(section(8, Some(7)), RootPin([9; 32])), true),
+        ("an order of another's", read(open), withheld(Some(order(version(8))), RootPin([9; 32])), true),
+        ("an older order", read(open), withheld(Some(order(version(3))), ROOT), true),
+        ("the table is lost", read(Roots::Lost), answer(section(8, Some(7)), ROOT), true),
+    ] {
+        hear(&mut belief, heard);
+        assert_eq!(belief.is_unheard(), unheard, "{what}");
+        if what != "the table is lost" {
+            hear(&mut belief, answer(section(9, Some(if what == "taken" { 8 } else { 7 })), ROOT));
+            assert!(!belief.is_unheard(), "{what}: what counts ends it");
+        }
+    }
+}

@@ -130,7 +130,7 @@ fn adopted(vault: &Name, device: &Name, cause: &NotAdopted) -> Words {
             format!(
                 "vault `{name}` needs a controller's key, of epoch {epoch}, that this device has none of here"
             ),
-            "if the vault was another device's at this controller: `evc rehome vault`; else it opens only under the controller that made it; `--remove` has its node erase it, after the grace of the policy",
+            "if the vault was another device's at this controller: `evc rehome vault`; if it has a recovery key, open it on its node first (`eve vault recover`); else it opens only under the controller that made it; `--remove` has its node erase it, after the grace of the policy",
         ),
         NotAdopted::Listed { name } => (
             format!("vault `{name}` is this controller's already"),

@@ -6,7 +6,7 @@ use vault::ledger::Older;
 use vault::life::{Deleted, Fit, NodeAt, Unfit};
 use vault::opened::Opened;
 use vault::policy::{Caution, VaultRule};
-use vault::report::VaultReport;
+use vault::report::{By, VaultReport};
 
 use super::older_advice;
 use crate::api::{Adoption, Done, Outcome};
@@ -250,12 +250,20 @@ pub(crate) const HELD_BY_AGENTS: &str = "its node's own agents hold it for as lo
 /// Of a vault that its node has, and no list of this controller ever named; as it is called, where another one has its name.
 pub(crate) fn of_orphan(vault: &VaultReport, called: &str, device: &Name) -> String {
     let adopt = format!("`evc adopt vault {called} --device {device} --policy POLICY");
+    let recovered = vault.opened.as_ref().is_some_and(|opened| opened.by == By::RecoveryKey);
+    let lacks = vault.last.as_ref().and_then(|last| last.error.as_ref());
     match vault.epoch {
+        _ if recovered => format!(
+            "its node has it, no list of this controller named it, and root opened it there by its recovery key: {adopt}` takes it in, under a key of this controller's, or has it erased (`--remove`)"
+        ),
+        None if let Some(lacks) = lacks => format!(
+            "its node has it, and no list of this controller named it; it is locked and kept, and does not open as it is ({lacks}): once that is mended {adopt}` takes it in; {adopt} --remove` has it erased"
+        ),
         None => format!(
             "its node has it, and no list of this controller named it; it is locked and kept: {adopt}` takes it in, or has it erased (`--remove`)"
         ),
         Some(_) => format!(
-            "its node has it under a key of another controller, or of a database of before; it is locked and kept: if another device here had it, `evc rehome vault` gives it back with its keys; {adopt} --remove` has it erased"
+            "its node has it under a key of another controller, or of a database of before; it is locked and kept: if another device here had it, `evc rehome vault` gives it back with its keys; if it has a recovery key, `eve vault recover` on its node opens it, and then {adopt}` takes it in; {adopt} --remove` has it erased"
         ),
     }
 }

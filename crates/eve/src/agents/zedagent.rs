@@ -19,7 +19,7 @@ use attest::SessionKey;
 use disk::Disk;
 use vault::ids::DeviceId;
 use wire::config::{ConfigRequest, SignedConfig as Verified, VaultAsk};
-use wire::control::Order;
+use wire::control::{Control, Order};
 use wire::{Certificate, TrustedCerts, envelope};
 
 use super::client::fetch_certs;
@@ -217,7 +217,8 @@ impl<'a> Zedagent<'a> {
                     self.pace.at_once(Instant::now());
                 }
                 // Another controller was accepted: it said its list when that did not count, and is to say it again.
-                if self.vaults.head.is_some() && vaults.head.is_none() {
+                let is_another = self.vaults.root.is_some() && self.vaults.root != vaults.root;
+                if is_another || self.vaults.head.is_some() && vaults.head.is_none() {
                     self.config_hash.clear();
                     self.pace.at_once(Instant::now());
                 }
@@ -334,7 +335,7 @@ impl<'a> Zedagent<'a> {
             lease: session.lease,
             drills: true,
         });
-        let ask = ConfigRequest { config_hash: self.config_hash.clone(), integrity_token: Vec::new(), vault };
+        let ask = ConfigRequest { config_hash: self.known_hash(), integrity_token: Vec::new(), vault };
         let answer = self.post("config", &ask.encode())?;
         match answer.status {
             304 => Ok(()),
@@ -346,7 +347,13 @@ impl<'a> Zedagent<'a> {
         }
     }
 
-    /// What an answer says of vaults, for vaultmgr. One without a configuration says nothing, and takes the place of none that
+    /// By what the controller leaves out what it said before. What did not count is asked for in full until it does: what vaultmgr held it against may
+    /// be mended by now.
+    fn known_hash(&self) -> String {
+        if self.vaults.unheard { String::new() } else { self.config_hash.clone() }
+    }
+
+    /// What an answer says of vaults, for vaultmgr. One without a configuration says at most what stands beside one, and takes the place of none that
     /// does; one without a section leaves the checkpoint as it is.
     fn take_config(&mut self, body: Vec<u8>, poll: Poll) -> Result<Option<SignedConfig>, Failed> {
         let verified = self.verify(&body)?;
@@ -365,10 +372,7 @@ impl<'a> Zedagent<'a> {
             );
         }
         let lacks = for_us.map(|control| control.lacks.clone());
-        let word = for_us.is_some_and(|control| {
-            let of_bundle = control.held_bundle.is_some() || control.send_again || control.drill.is_some();
-            of_bundle || control.rescue.is_some() || control.no_rescue.is_some()
-        });
+        let word = for_us.is_some_and(is_word);
         if for_us.is_some_and(|control| self.escrow.heard(control)) {
             self.pace.at_once(Instant::now());
         }
@@ -431,6 +435,13 @@ impl<'a> Zedagent<'a> {
         self.identity.iter_mut().for_each(|identity| identity.certs = certs.clone());
         Ok(verified)
     }
+}
+
+/// Whether it says something that counts without a configuration: of the escrow, or orders to lock.
+fn is_word(control: &Control) -> bool {
+    let of_bundle = control.held_bundle.is_some() || control.send_again || control.drill.is_some();
+    let given_back = control.rescue.is_some() || control.no_rescue.is_some();
+    !control.orders.is_empty() || of_bundle || given_back
 }
 
 /// 0.7 to 1.0.

@@ -86,7 +86,11 @@ impl Belief {
     fn live_answer(&mut self, answer: SignedAnswer) -> Vec<Effect> {
         if !matches!(answer.said, Said::Unchanged) && !self.is_early() && self.is_of_another_root(answer.root)
         {
+            (self.unheard, self.anothers) = (true, Some(Box::new(answer)));
             return self.withhold(Doubt::OtherRoot.to_string());
+        }
+        if !matches!(answer.said, Said::Unchanged) {
+            self.unheard = false;
         }
         let (root, Beside { orders, lacks }) = (answer.root, answer.beside.clone());
         let mut effects = self.said(answer, lacks);
@@ -116,6 +120,7 @@ impl Belief {
             return Vec::new();
         };
         let given = Given { section, digest, root, beside, signed };
+        self.unheard = true;
         match self.doubt(&given.section) {
             // What zedagent still has of the life before this one: the next poll brings ours.
             Some(doubt @ Doubt::OtherSession) => vec![Effect::Log(doubt.to_string())],
@@ -157,7 +162,7 @@ impl Belief {
         }
         let chain = Chain::after(self.chain(), anew, given.digest, &listing);
         self.desired.listing = Some(listing.above(&chain));
-        self.desired.lacks = None;
+        (self.desired.lacks, self.unheard, self.anothers) = (None, false, None);
         if self.is_after_orders(accepted.version, anew) {
             self.lift();
         }
@@ -199,6 +204,8 @@ impl Belief {
         self.free_the_record(&given.section);
         let why = if self.not_given { NOT_GIVEN } else { UNREAD };
         let effects = self.take_unproved(&given.section, why);
+        // It is kept.
+        self.unheard = false;
         self.early = Some(Box::new(given.into_answer()));
         effects
     }
@@ -409,7 +416,7 @@ impl Belief {
     /// is in force again.
     fn give_up(&mut self, why: &Contradicted) -> Vec<Effect> {
         let mut effects = self.withhold(why.to_string());
-        self.unsaved = None;
+        (self.unsaved, self.unheard) = (None, true);
         self.desired.listing = None;
         effects.extend(self.resume());
         effects
@@ -429,7 +436,9 @@ impl Belief {
         }
         self.accepted_root = Some(pin);
         // It may have spoken already, and says nothing twice.
-        let early = self.early.take().filter(|answer| answer.root == pin);
+        let its_own = |answer: Option<Box<SignedAnswer>>| answer.filter(|answer| answer.root == pin);
+        let early = its_own(self.early.take());
+        let refused = its_own(self.anothers.take());
         let mut effects = self.withhold("waits for the controller that was accepted".to_owned());
         (self.memory, self.unsaved, self.desired.listing) = (Memory::Nothing, None, None);
         self.lift();
@@ -438,7 +447,12 @@ impl Belief {
             self.desired.record = RecordSeen::Nothing;
             effects.push(Effect::DropRecord);
         }
+        self.unheard = true;
         effects.extend(early.into_iter().flat_map(|answer| self.live_answer(*answer)));
+        if self.live().is_none() {
+            // Judged when the other's record is put aside, and the roots are heard of with this one's pin.
+            self.early = self.early.take().or(refused);
+        }
         effects
     }
 }

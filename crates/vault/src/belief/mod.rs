@@ -170,6 +170,10 @@ pub struct Belief {
     unsaved: Option<Box<Kept>>,
     /// A live answer that came before it could be judged to the end: before the roots, or before the record, were read.
     early: Option<Box<SignedAnswer>>,
+    /// The last live answer of a controller that this node does not belong to: root may accept that one yet, and it says nothing twice.
+    anothers: Option<Box<SignedAnswer>>,
+    /// What was said last in this session did not count in full, so it is to be said again.
+    unheard: bool,
     /// The newest section of this life that came before the record was read, whatever came after it.
     unread: Option<Accepted>,
     /// The root that root on the node accepted in this life: another one's record, if it is read later, does not count.
@@ -197,6 +201,8 @@ impl Belief {
             not_given: false,
             unsaved: None,
             early: None,
+            anothers: None,
+            unheard: false,
             unread: None,
             accepted_root: None,
             early_orders: None,
@@ -211,6 +217,18 @@ impl Belief {
     #[must_use]
     pub fn desired(&self) -> &Desired {
         &self.desired
+    }
+
+    /// Whether the controller is to say again what it said: it did not count in full when it came, and what it rested on may be another by now.
+    #[must_use]
+    pub fn is_unheard(&self) -> bool {
+        self.unheard
+    }
+
+    /// The root of the controller that the node belongs to, as far as it is known.
+    #[must_use]
+    pub fn root(&self) -> Option<RootPin> {
+        self.pin().or(self.accepted_root)
     }
 
     /// What the share table says of the controller's orders to lock; taken up when it was read.
@@ -290,7 +308,7 @@ impl Belief {
     /// Whether the node belongs to another controller than that of `root`, as far as it is known. With a lost table it may not be.
     #[must_use]
     pub fn is_anothers(&self, root: RootPin) -> bool {
-        self.pin().or(self.accepted_root).is_some_and(|pin| pin != root)
+        self.root().is_some_and(|pin| pin != root)
     }
 
     /// Whose word on the escrow an authentic answer of that root is. With a lost table the pin is gone too: then the one in the bundle's table tells.

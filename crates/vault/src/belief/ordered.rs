@@ -22,9 +22,18 @@ impl Belief {
             return Vec::new();
         }
         let doubt = self.doubts(root, &orders);
-        match doubt.map_or_else(|| self.placed(&orders), |doubt| Err(doubt.to_string())) {
+        let at = match &doubt {
+            Some(doubt) => Err(doubt.to_string()),
+            None => self.placed(&orders),
+        };
+        match at {
             Ok(at) => self.obey(LockOrders { at, ..orders }),
-            Err(why) => vec![Effect::Log(format!("an order to lock is not obeyed: {why}"))],
+            Err(why) => {
+                // A table that was lost may come back while this session lasts.
+                self.early_orders = (doubt == Some(Doubt::TableLost)).then_some((root, orders));
+                self.unheard = true;
+                vec![Effect::Log(format!("an order to lock is not obeyed: {why}"))]
+            }
         }
     }
 

@@ -235,7 +235,10 @@ fn missing(facts: &Facts<'_>, want: &Want) -> Vec<Part> {
     // Opened by its recovery key, for which neither share, nor table, nor our own protector is needed.
     let by_custody = !facts.keys.by_recovery_alone();
     let checks = [
-        (Part::Table, made && facts.id.is_default() && facts.node.table_lost() && by_custody),
+        (
+            Part::Table,
+            made && facts.id.is_default() && facts.node.table_lost() && by_custody && by_table(facts, want),
+        ),
         (Part::Directory, made && matches!(seen.dir, Dir::Absent | Dir::Empty | Dir::Plain)),
         (Part::Path, made && seen.dir == Dir::Stranger || seen.dir == Dir::OtherVault),
         (Part::Metadata, there && !seen.has_metadata() && by_custody),
@@ -244,6 +247,31 @@ fn missing(facts: &Facts<'_>, want: &Want) -> Vec<Part> {
             Part::Share,
             (there || shareless) && share_gone(facts, want) && !facts.node.table_lost() && by_custody,
         ),
+    ];
+    checks.into_iter().filter_map(|(part, gone)| gone.then_some(part)).collect()
+}
+
+/// Whether a default vault may be wrapped under a share of the lost table. One whose names say a controller's key is not, where nothing asks for a share
+/// of it; an order to have it anew stands over what is only guessed.
+fn by_table(facts: &Facts<'_>, want: &Want) -> bool {
+    let guessed = want.authority == Authority::Builtin;
+    let asks = if guessed { want.recreate } else { want.policy.custody.needs_tpm() };
+    asks || !facts.seen.has_metadata() || facts.seen.hints().any(|hint| hint.epoch().is_none())
+}
+
+/// What a vault lacks that no list wants: nothing is known of its policy, so by what is there alone.
+pub(crate) fn orphan_lacks(facts: &Facts<'_>) -> Vec<Part> {
+    let Facts { seen, keys, node, .. } = facts;
+    let by_share = seen.hints().any(|hint| hint == Hint::NoEpoch) || seen.mark() == Some(Mark::Lost);
+    let usable = keys.has_share(ShareKey::Open) || keys.has_share(ShareKey::Closed);
+    let read = matches!(node.tpm, TpmSeen::Present { table: TableSeen::Open, .. });
+    let gone = by_share && !usable && !keys.opens();
+    let checks = [
+        (Part::Table, gone && node.table_lost()),
+        (Part::Directory, seen.has_metadata() && matches!(seen.dir, Dir::Absent | Dir::Empty | Dir::Plain)),
+        (Part::Path, seen.dir == Dir::OtherVault || seen.has_metadata() && seen.dir == Dir::Stranger),
+        (Part::Metadata, seen.is_vault() && !seen.has_metadata()),
+        (Part::Share, gone && read),
     ];
     checks.into_iter().filter_map(|(part, gone)| gone.then_some(part)).collect()
 }

@@ -7,7 +7,7 @@ use super::restore::{asks_for_files, can_help, hangs_on_a_bundle, lacking};
 use crate::cause::Cause;
 use crate::condition::Node;
 use crate::ids::VaultId;
-use crate::plan::Known;
+use crate::plan::{Known, lacks_line};
 use crate::wanted::Desired;
 
 /// What the controller said last, in this session, of a bundle that was asked back.
@@ -39,6 +39,8 @@ impl Back {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Hopeless {
     vaults: BTreeSet<VaultId>,
+    /// Of these it has no line of the share table.
+    lines: BTreeSet<VaultId>,
     table: bool,
 }
 
@@ -46,7 +48,13 @@ impl Hopeless {
     /// Root gives up what the vault lacks, and with it the table where that is lost.
     pub fn give_up(&mut self, id: VaultId, table: bool) {
         self.vaults.insert(id);
+        self.lines.insert(id);
         self.table |= table;
+    }
+
+    /// A bundle came, and has no line of the share table for these.
+    pub fn has_no_line(&mut self, of: impl IntoIterator<Item = VaultId>) {
+        self.lines.extend(of);
     }
 
     /// The bundle had no table of the roots that are there, or, if `false`, may have one yet.
@@ -62,6 +70,7 @@ impl Hopeless {
 
     /// The vault opened by its key files: what it loses later is asked for again.
     pub fn is_back(&mut self, id: VaultId) {
+        self.lines.remove(&id);
         self.vaults.remove(&id);
     }
 }
@@ -110,6 +119,13 @@ impl Hopes<'_> {
         }
     }
 
+    /// Whether a bundle may have the line of a vault that the share table has none of.
+    #[must_use]
+    pub fn may_have_line(&self, id: VaultId, glance: KeyFilesSeen, known: &Known) -> bool {
+        let hoped = self.gives_root && !glance.discarded && !self.hopeless.lines.contains(&id);
+        hoped && lacks_line(id, known, self.desired, self.node)
+    }
+
     /// Whether a bundle may have better key files of a vault than what lies there.
     #[must_use]
     pub fn can_help(&self, id: VaultId, known: &Known) -> bool {
@@ -125,7 +141,7 @@ impl Hopes<'_> {
             return !self.hopeless.table;
         }
         let lacks = || !lacking(self.desired, &BTreeMap::from([(id, known.clone())]), self.node).is_empty();
-        self.is_hoped_for(id, glance) && lacks()
+        self.is_hoped_for(id, glance) && lacks() || self.may_have_line(id, glance, known)
     }
 
     /// Whether no order of the controller's makes it anew: that is so, and the controller was not heard on it.
@@ -195,7 +211,7 @@ mod tests {
     #[test]
     fn nothing_is_made_anew_in_the_place_of_what_may_come_back() {
         let stands = Dir::Vault(Encryption::Aes256Xts);
-        let given_up = Hopeless { vaults: [IMAGE_VAULT].into(), table: true };
+        let given_up = Hopeless { vaults: [IMAGE_VAULT].into(), table: true, ..Hopeless::default() };
         let none = Hopeless::default();
         let seen = KeyFilesSeen { has_files: true, ..BARE };
         for (what, dir, glance, gives_root, hopeless, expected) in [

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use super::{Bundle, VaultFiles};
-use crate::condition::{Dir, Facts, Node, TableSeen, TpmSeen, damaged};
+use crate::condition::{Dir, Facts, MetaCopy, Node, TableSeen, TpmSeen, damaged};
 use crate::ids::{Generation, VaultId};
 use crate::plan::Known;
 use crate::secret::TableKey;
+use crate::section::Seal;
 use crate::shares::{Mark, Table, TableError};
 use crate::wanted::{Desired, Wish};
 
@@ -43,6 +44,21 @@ impl Bundle {
             bundle => Err(OtherTable::Generation { bundle, tpm }),
         }
     }
+}
+
+/// Vaults that were made, as far as anything tells, after the bundle: neither its table nor the rest of it knows them, so their shares went with a newer table.
+#[must_use]
+pub fn made_since(bundle: &Bundle, table: &Table, known: &BTreeMap<VaultId, Known>) -> Vec<VaultId> {
+    let has_line = |id: VaultId| Seal::ALL.iter().any(|seal| table.entry(id, *seal).is_some());
+    let made = |known: &Known| {
+        let Known { seen, unseen, .. } = known;
+        let copies = [seen.first, seen.second];
+        !*unseen && (seen.is_vault() || copies.iter().any(|copy| *copy != MetaCopy::Absent))
+    };
+    let since = |(id, known): &(&VaultId, &Known)| {
+        made(known) && !has_line(**id) && !bundle.vaults().contains_key(*id)
+    };
+    known.iter().filter(since).map(|(id, _)| *id).collect()
 }
 
 /// The key of the policy that a vault's directory stands under; nothing where none stands there.
@@ -135,7 +151,7 @@ pub fn key_files<'b>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::condition::{Escrow, Key, MetaCopy, Past, Seen};
+    use crate::condition::{Escrow, Hint, Key, Past, Seen};
     use crate::escrow::KeyFile;
     use crate::ids::{CONFIG_VAULT, DeviceKey, IMAGE_VAULT};
     use crate::roots::TpmRoot;
@@ -231,6 +247,27 @@ mod tests {
         ] {
             assert_eq!(asks_for_files(&desired, &none, &tpm), asks, "{tpm:?}");
         }
+    }
+
+    /// Invariant 4: what was made after the bundle has its share in a newer table; what the bundle knows, or what was not made, has not.
+    #[test]
+    fn what_a_bundle_does_not_know_was_made_since() {
+        let good = [MetaCopy::Good(Hint::NoEpoch), MetaCopy::Absent];
+        let other = VaultId(uuid::Uuid::from_u128(6));
+        let mut table = Table::new(G);
+        for (what, id, known, is) in [
+            ("made since", other, seen(STANDS, good, None), true),
+            ("its key files are damaged", other, seen(Dir::Absent, GONE, None), true),
+            ("in the bundle", USER, seen(STANDS, good, None), false),
+            ("plain files", other, seen(Dir::Plain, [MetaCopy::Absent; 2], None), false),
+            ("not seen", other, Known { unseen: true, ..seen(STANDS, good, None) }, false),
+        ] {
+            let since = made_since(&with(G, vec![]), &table, &BTreeMap::from([(id, known)]));
+            assert_eq!(since.contains(&id), is, "{what}");
+        }
+        table.add_lost(other).expect("there is room");
+        let known = BTreeMap::from([(other, seen(STANDS, good, None))]);
+        assert!(made_since(&with(G, vec![]), &table, &known).is_empty(), "it has a line");
     }
 
     /// Invariant 4: a made vault whose directory is away hangs on what a bundle has of it, where it has no key files here; one that was never made, or

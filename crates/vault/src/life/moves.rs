@@ -3,7 +3,7 @@
 use super::{Life, Listed, MOST_BESIDE_DEFAULTS, Phase};
 use crate::condition::State;
 use crate::ids::{Epoch, Incarnation, Name, SectionVersion, VaultId};
-use crate::report::VaultReport;
+use crate::report::{By, VaultReport};
 use crate::section::Custody;
 
 /// A vault that a node has, and that no section listed.
@@ -13,7 +13,7 @@ pub struct Orphan {
     pub id: VaultId,
     /// Its name there.
     pub name: Name,
-    /// The epoch of the controller's key that it is under, which is not here; none: it opens without.
+    /// The epoch of the controller's key that it is under, which is not here; none: it opens without, by its recovery key perhaps.
     pub key: Option<Epoch>,
 }
 
@@ -68,7 +68,11 @@ pub fn orphan(reports: impl IntoIterator<Item = VaultReport>, which: &Name) -> R
     match (named.next(), named.next()) {
         (None, _) => Err(NotAdopted::Unknown),
         (Some(_), Some(_)) => Err(NotAdopted::Several),
-        (Some(VaultReport { id, name, epoch: key, .. }), None) => Ok(Orphan { id, name, key }),
+        (Some(VaultReport { id, name, epoch, opened, .. }), None) => {
+            // Listed, it gets another protector, under a key of this controller's.
+            let recovered = opened.is_some_and(|opened| opened.by == By::RecoveryKey);
+            Ok(Orphan { id, name, key: epoch.filter(|_| !recovered) })
+        }
     }
 }
 

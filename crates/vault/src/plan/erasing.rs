@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::absent::may_lack_share;
 use super::{Known, Next, Note};
 use crate::condition::{Node, Seen, ShareKey, TableSeen, TpmSeen, Upcoming};
 use crate::ids::VaultId;
@@ -53,6 +54,11 @@ pub enum Hold {
         "the share of vault {0} is lost, and would be so for ever: bring it back, or remove that vault or have it made anew"
     )]
     Lost(VaultId),
+    /// A share that the table has no line of may lie in a newer one, which opens as long as the roots are there.
+    #[error(
+        "the share of vault {0} is not in the share table, which may be older than the vault: bring the newer table back, open the vault if it needs no share, or remove it or have it made anew"
+    )]
+    Absent(VaultId),
 }
 
 impl Hold {
@@ -111,7 +117,9 @@ pub(super) fn hold(
     } else if past.others {
         Some(Hold::Leftovers)
     } else {
-        left_behind(known, node).or_else(|| stepping().then_some(Hold::Steps)).or(Some(due(past.next)))
+        left_behind(known, vaults, node)
+            .or_else(|| stepping().then_some(Hold::Steps))
+            .or(Some(due(past.next)))
     }
 }
 
@@ -123,13 +131,30 @@ fn due(next: Upcoming) -> Hold {
     }
 }
 
-fn left_behind(known: &BTreeMap<VaultId, Known>, node: &Node) -> Option<Hold> {
+fn left_behind(
+    known: &BTreeMap<VaultId, Known>,
+    vaults: &[(VaultId, Wish, Next)],
+    node: &Node,
+) -> Option<Hold> {
     let of = |is: &dyn Fn(&Known) -> bool| known.iter().find(|(_, known)| is(known)).map(|(id, _)| *id);
     let closed = matches!(node.tpm, TpmSeen::Present { pcrs: false, .. }) && !node.past.anew;
     let damaged = || of(&|known| known.keys.has_share(ShareKey::Damaged));
     let lost = || of(&|known| known.seen.shares.all().contains(&Some(Mark::Lost)));
     let pcrs = closed.then_some(Hold::Pcrs);
-    pcrs.or_else(|| damaged().map(Hold::Damaged)).or_else(|| lost().map(Hold::Lost))
+    pcrs.or_else(|| damaged().map(Hold::Damaged))
+        .or_else(|| lost().map(Hold::Lost))
+        .or_else(|| absent(known, vaults, node).map(Hold::Absent))
+}
+
+/// Whose share would be left behind because the table does not know of it.
+fn absent(
+    known: &BTreeMap<VaultId, Known>,
+    vaults: &[(VaultId, Wish, Next)],
+    node: &Node,
+) -> Option<VaultId> {
+    let unknown = Known::default();
+    let of = |id: &VaultId| known.get(id).unwrap_or(&unknown);
+    vaults.iter().find(|(id, wish, _)| may_lack_share(*id, of(id), wish, node)).map(|(id, ..)| *id)
 }
 
 /// What is said of a vault that is gone.

@@ -44,8 +44,15 @@ pub(super) fn unseen(view: &View<'_>, want: &Want, waits: Next) -> Next {
 
 /// It is wrapped under a key that nobody has here: keys that are were tried.
 fn is_under_another(view: &View<'_>, want: &Want) -> bool {
-    let is_shut = view.seen.key == Key::Absent && !view.keys.opens() && view.keys.any() && !untried(view);
-    is_shut && why_closed(view, want).is_under_another()
+    let is_shut = view.seen.key == Key::Absent && !view.keys.opens() && !untried(view);
+    is_shut && why_closed(view, want).is_under_another(view.keys.any())
+}
+
+/// A controller's key is a part of what it is wrapped under, and the controller that speaks has none for it and asks for none: the key is another's.
+fn is_under_anothers(view: &View<'_>, want: &Want) -> bool {
+    let none = want.released == Released::NotNeeded && !want.policy.custody.needs_controller();
+    let stands = view.seen.is_vault() && want.authority == Authority::Live;
+    stands && none && view.seen.hints().any(|hint| hint.epoch().is_some())
 }
 
 /// It is to be locked: so it is wanted, or its lease is over.
@@ -302,6 +309,7 @@ pub(super) fn why_closed(view: &View<'_>, want: &Want) -> Wait {
         {
             Wait::OtherKey { under }
         }
+        _ if let Some(under) = under.filter(|_| is_under_anothers(view, want)) => Wait::OtherKey { under },
         _ if let (Some(under), Some(newest)) = (under, view.keys.current)
             && under > newest
             && finished(view) != Finished::Never =>

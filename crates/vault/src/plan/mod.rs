@@ -3,6 +3,7 @@
 //! Invariants: absence never destroys (only [`Wish::Delete`] or an ordered `recreate` leads to a step that removes); every step is
 //! atomic and safe to repeat, so that after a power cut anywhere the next plan mends what is there.
 
+mod absent;
 mod erasing;
 mod in_the_way;
 mod keep;
@@ -19,11 +20,12 @@ mod step;
 
 use std::collections::BTreeMap;
 
-use crate::condition::{Facts, Keys, Node, Seen, State};
+use crate::condition::{Facts, Keys, Node, Seen, State, orphan_lacks};
 use crate::defaults;
 use crate::ids::VaultId;
 use crate::wanted::{Desired, Wish};
 
+pub use absent::lacks_line;
 pub use erasing::{Hold, NodeGlance};
 pub use node::NodeStep;
 pub use note::{Note, RecoveryKept};
@@ -96,15 +98,25 @@ fn wished(view: &View<'_>) -> Next {
         Wish::Keep(want) => keep::next(view, want),
         Wish::Delete => remove::delete(view),
         Wish::Gone => remove::lock_own(view, Next::noted(State::Removed, erasing::note(view.seen))),
-        Wish::Orphan => remove::lock_own(view, Next::noted(State::Orphan, Note::Orphan)),
+        Wish::Orphan | Wish::Unlisted | Wish::Leave if keep::opens_unasked(view) => {
+            Next::Do(Act { op: Op::Unlock, step: Step::AddKey })
+        }
+        Wish::Orphan if view.keys.recovered => orphan(view, Note::OrphanOpen),
+        Wish::Orphan => remove::lock_own(view, orphan(view, Note::Orphan)),
+        Wish::Unlisted if view.keys.recovered => Next::noted(view.seen.state(), Note::UnlistedOpen),
         Wish::Unlisted => remove::lock_own(view, Next::noted(view.seen.state(), Note::Unlisted)),
         Wish::Lock => remove::lock(view, Next::noted(view.seen.state(), Note::LeftAsItIs)),
-        Wish::Leave if keep::opens_unasked(view) => Next::Do(Act { op: Op::Unlock, step: Step::AddKey }),
         Wish::Leave if let Some(note) = keep::unlisted_lease_over(view) => {
             remove::lock_own(view, Next::noted(view.seen.state(), note))
         }
         Wish::Leave => Next::noted(view.seen.state(), Note::LeftAsItIs),
     }
+}
+
+/// With what it lacks: whoever takes it in is to know.
+fn orphan(view: &View<'_>, note: Note) -> Next {
+    let lacks = orphan_lacks(&view.facts()).into_iter().map(Note::Missing);
+    Next::Settled(Settled { state: State::Orphan, notes: [note].into_iter().chain(lacks).collect() })
 }
 
 /// Of a vault that can't be looked at nothing is concluded, but it locks all the same: a lock needs no more than the name of its key. Else
@@ -115,6 +127,7 @@ fn unseen(view: &View<'_>) -> Next {
         Wish::Keep(want) => keep::unseen(view, want, waits),
         Wish::Delete | Wish::Lock => remove::lock(view, waits),
         Wish::Leave if keep::unlisted_lease_over(view).is_none() => waits,
+        Wish::Orphan | Wish::Unlisted if view.keys.recovered => waits,
         Wish::Gone | Wish::Orphan | Wish::Unlisted | Wish::Leave => remove::lock_unseen(view, waits),
     };
     held_back(view, next)
@@ -178,7 +191,10 @@ pub fn one(desired: &Desired, id: VaultId, known: &Known, node: &Node) -> (Wish,
     if let Wish::Keep(want) = &mut wish {
         want.recreate &= !known.hoped;
     }
-    let view = View { id, wish: &wish, seen: &known.seen, keys: &known.keys, node, setbacks: known.setbacks };
+    // What no list wants open its recovery key opens, until somebody wants it locked.
+    let shut = !matches!(wish, Wish::Keep(_)) && desired.kept_locked(id);
+    let keys = Keys { recovered: known.keys.recovered && !shut, ..known.keys };
+    let view = View { id, wish: &wish, seen: &known.seen, keys: &keys, node, setbacks: known.setbacks };
     let next = if known.unseen { unseen(&view) } else { next(&view) };
     (wish, next)
 }

@@ -68,6 +68,16 @@ pub enum Note {
         "not listed by this controller: locked, and kept until a controller that had listed it before speaks of it"
     )]
     Orphan,
+    /// The same, and root on the node gave its recovery key.
+    #[error(
+        "not listed by this controller: open by its recovery key, until it is locked, or vaultmgr or the node starts anew; copy out what is in it, or have this controller take it in (`evc adopt vault`)"
+    )]
+    OrphanOpen,
+    /// A live section does not list it, what was listed before can't be read, and root on the node gave its recovery key.
+    #[error(
+        "not listed by the controller: open by its recovery key, until it is locked, or vaultmgr or the node starts anew; whether it was removed is not known while the record of earlier lists can't be read"
+    )]
+    UnlistedOpen,
     /// Its grace runs.
     #[error("being removed: locked and kept until the controller's grace ends")]
     Removing,

@@ -305,15 +305,15 @@ impl Wait {
         matches!(self, Self::Pcrs | Self::SealShut)
     }
 
-    /// The vault stands, and the key that it is wrapped under is not among the controller's: another controller's, or of an epoch that is over.
+    /// The vault stands, and the key that it is wrapped under is not among the controller's: another controller's, or of an epoch that is over. `tried`: keys are at hand,
+    /// and were tried.
     #[must_use]
-    pub fn is_under_another(&self) -> bool {
-        matches!(
-            self,
-            Self::OtherKey { .. }
-                | Self::NewerEpoch { .. }
-                | Self::OtherEpoch { finished: Finished::Yes, .. }
-        )
+    pub fn is_under_another(&self, tried: bool) -> bool {
+        match self {
+            Self::OtherKey { .. } => true,
+            Self::NewerEpoch { .. } | Self::OtherEpoch { finished: Finished::Yes, .. } => tried,
+            _ => false,
+        }
     }
 }
 

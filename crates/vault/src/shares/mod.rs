@@ -265,6 +265,23 @@ impl Table {
         Ok(())
     }
 
+    /// Takes over what `newer`, of the same generation, has of a vault that has no line here. What was dropped since this one was written nobody knows then.
+    /// Says whether it had any.
+    pub fn take_line(&mut self, vault: VaultId, newer: &Self) -> bool {
+        let of = |table: &Self| Seal::ALL.map(|seal| table.entry(vault, seal).cloned());
+        if newer.generation != self.generation || of(self).iter().any(Option::is_some) {
+            return false;
+        }
+        let lines = Seal::ALL.into_iter().zip(of(newer)).filter_map(|(seal, line)| Some((seal, line?)));
+        let lines: Vec<_> = lines.filter(|(_, line)| line.mark != Mark::Lost).collect();
+        let has = !lines.is_empty() && self.entries.len() + lines.len() <= MAX_SHARES;
+        if has {
+            self.entries.extend(lines.into_iter().map(|(seal, line)| ((vault, seal), line)));
+            self.dropped.others = true;
+        }
+        has
+    }
+
     fn room(&self, vault: VaultId, seal: Seal) -> Result<(), AddError> {
         match self.entry(vault, seal).map(ShareEntry::mark) {
             Some(Mark::Begun | Mark::Made) => Err(AddError::Exists),

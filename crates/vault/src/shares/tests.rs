@@ -51,6 +51,24 @@ fn a_whole_table_is_known_by_its_form() {
     assert!(!looks_whole(&vec![0; whole.len()]) && !looks_whole(&[&whole[..], &[0]].concat()));
 }
 
+/// Invariant 4: an older table takes over the line that a newer one has of a vault that it does not know, and no other; what was dropped since is not known.
+#[test]
+fn a_line_is_taken_over_where_there_is_none() {
+    let newer = table();
+    let mut older = Table::new(G);
+    older.add(CONFIG_VAULT, Mark::Made, &root(7).vsk(), &share(9), Nonce([9; 12])).expect("there is room");
+    assert!(!older.take_line(CONFIG_VAULT, &newer), "it has one");
+    assert!(!older.has_dropped());
+    assert!(older.take_line(IMAGE_VAULT, &newer) && older.has_dropped());
+    let open = |vault, vsk: &Vsk| older.open(vault, vsk).map(|s| *s.expose_tpm_share());
+    assert_eq!(open(IMAGE_VAULT, &pcrs().vsk()), Ok([2; 32]));
+    assert_eq!(open(CONFIG_VAULT, &root(7).vsk()), Ok([9; 32]));
+    assert!(!Table::new(Generation(2)).take_line(CONFIG_VAULT, &newer), "of another generation");
+    let mut marks = Table::new(G);
+    marks.add_lost(CONFIG_VAULT).expect("there is room");
+    assert!(!Table::new(G).take_line(CONFIG_VAULT, &marks), "a mark of a lost one is none");
+}
+
 /// KO-1: a share moved to another vault's line, or to another generation's table, does not open.
 #[test]
 fn ko1_a_share_is_bound_to_vault_and_generation() {

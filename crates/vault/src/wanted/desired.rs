@@ -94,7 +94,7 @@ impl Desired {
     }
 
     /// By root on the node, or by an order of the controller's beside a challenge.
-    fn kept_locked(&self, id: VaultId) -> bool {
+    pub(crate) fn kept_locked(&self, id: VaultId) -> bool {
         self.held.get(&id) == Some(&Operation::Lock) || self.ordered.contains(&id)
     }
 

@@ -47,7 +47,23 @@ impl Taken {
             Err(error) => return Err(error).context("config/tcti"),
         };
         let pin = paths::ek_pin(root);
-        match Tcti::find(configured.as_deref()).context("config/tcti")? {
+        let found = Tcti::find(configured.as_deref()).context("config/tcti")?;
+        // Before anything is made that says that this node has a TPM. A pin that one start too many made counts for less than `none` and the key.
+        let without = certified_soft_key(root);
+        let without = match (&found, &configured) {
+            (None, Some(_)) => without,
+            (None, None) => None,
+            (Some(_), _) if holds_something(&pin, "config/ek.pub")? => None,
+            (Some(_), Some(_)) if without.is_some() => anyhow::bail!(WITHOUT_TPM),
+            (Some(_), _) => without,
+        };
+        if let Some(key) = without {
+            if found.is_some() {
+                tracing::warn!("there is a TPM, and it is not used: {WITHOUT_TPM}");
+            }
+            return Ok(Self::Soft(key));
+        }
+        match found {
             Some(tcti) => {
                 let pin = keep::open(disk, &pin).context("config/ek.pub")?;
                 let boot = keep::open(disk, &paths::boot_pcrs(root)).context("config/boot-pcrs")?;
@@ -59,7 +75,7 @@ impl Taken {
                 || holds_something(&paths::boot_pcrs(root), "config/boot-pcrs")? =>
             {
                 anyhow::bail!(
-                    "this node was installed with a TPM, and there is none now; bring it back, or name it in config/tcti"
+                    "this node was installed with a TPM, and there is none now; bring it back, or name it in config/tcti; or, if its device key is in config/device.key.pem, write `none` into config/tcti"
                 )
             }
             None => Ok(Self::Soft(device_key(disk, &paths::device_key(root), &paths::device_cert(root))?)),
@@ -131,6 +147,17 @@ fn holds_something(path: &Path, name: &'static str) -> anyhow::Result<bool> {
             .len()
             > 0),
     }
+}
+
+/// What to do where a TPM is there, and this node's device key is in a file.
+const WITHOUT_TPM: &str = "this node was installed without a TPM, and its device key is config/device.key.pem: write `none` into config/tcti; or, to make it a new device with the TPM, remove config/device.key.pem and config/device.cert.pem, give it another serial number in config/serial, and allow that at the controller";
+
+/// The key in the file, where this node's certificate is of that one: so the node is one without a TPM, whatever was found there, or is now.
+fn certified_soft_key(root: &Path) -> Option<FileSigner> {
+    let certified = certified(root)?;
+    let pem = keep::read(&File::open(paths::device_key(root)).ok()?).ok()?;
+    let key = FileSigner::from_pem(&pem).ok()?;
+    (*key.public_key().point() == certified).then_some(key)
 }
 
 /// Why no key is made beside a certificate.
@@ -286,6 +313,38 @@ mod tests {
         assert!(matches!(Taken::take(&Disk::linux(), dir.path()), Taken::Soft(_)));
         std::fs::write(&cert, "a certificate").expect("writes");
         assert!(matches!(Taken::take(&Disk::linux(), dir.path()), Taken::Soft(_)), "beside its key");
+    }
+
+    /// Invariant 5, 6: a node without a TPM, whose certificate is of the key in its file, stays one: of a TPM that appears nothing is taken down, and one that
+    /// is named is told. `none` counts also where a start of before took a TPM down; not for a node whose certificate is of another key.
+    #[test]
+    fn a_node_without_a_tpm_stays_one_where_a_tpm_appears() {
+        let golden = |name: &str| {
+            std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/keys").join(name))
+                .expect("a golden key")
+        };
+        let dir = tempfile::tempdir().expect("a directory");
+        let (config, take) = (dir.path().join("config"), || Taken::take(&Disk::linux(), dir.path()));
+        std::fs::create_dir(&config).expect("makes");
+        let write = |name: &str, bytes: &[u8]| std::fs::write(config.join(name), bytes).expect("writes");
+        write("device.key.pem", &golden("controller-signing.key.pem"));
+        write("device.cert.pem", &golden("controller-signing.cert.pem"));
+        write("tcti", b"swtpm:host=127.0.0.1,port=2321");
+        let Taken::Unusable { why } = take() else { panic!("the TPM is used") };
+        assert!(
+            ["write `none` into config/tcti", "config/serial"].iter().all(|words| why.contains(words)),
+            "{why}"
+        );
+        assert!(!config.join("ek.pub").exists() && !config.join("boot-pcrs").exists(), "nothing was made");
+        write("tcti", b"none");
+        assert!(matches!(take(), Taken::Soft(_)), "put back as it was");
+        write("ek.pub", b"00");
+        write("boot-pcrs", b"00");
+        assert!(matches!(take(), Taken::Soft(_)), "taken down by a start of before");
+        write("device.cert.pem", &golden("controller-ecdh.cert.pem"));
+        assert!(matches!(take(), Taken::Unusable { .. }), "its key is in the TPM that is gone");
+        write("tcti", b"swtpm:host=127.0.0.1,port=2321");
+        assert!(matches!(take(), Taken::Tpm { .. }), "and is there again");
     }
 
     /// Invariant 6: a key that can't be looked at just now is not one that is absent.

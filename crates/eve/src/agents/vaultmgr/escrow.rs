@@ -9,7 +9,7 @@ mod rescue;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vault::belief::{About, Signed, Voice};
+use vault::belief::{About, Heard, Signed, Voice};
 use vault::condition::{Escrow, Upcoming};
 use vault::escrow::drill::DrillAnswer;
 use vault::escrow::holding::{Holding, KeeperSays};
@@ -17,6 +17,7 @@ use vault::escrow::hope::Back;
 use vault::escrow::{Bundle, BundleId, VaultFiles};
 use vault::ids::{DeviceId, DeviceKey, VaultId};
 use vault::shares::RootPin;
+use vault::wanted::Authority;
 use wire::P256PublicKey;
 use wire::control::Control;
 use wire::escrow::{NotSealed, SealedBundle, UploadPlace, seal_up};
@@ -108,18 +109,26 @@ impl<C: Crypt> Manager<C> {
         self.shares.as_ref().and_then(ShareStore::generation).and_then(vault::ids::Generation::after)
     }
 
-    /// An answer that says nothing of vaults, and something of the escrow.
+    /// An answer that says nothing of the list of vaults, and something of the escrow, or orders vaults locked.
     pub(crate) fn hear_word(&mut self, envelope: &[u8], certs: &[u8]) {
         let signed = Signed { envelope: envelope.to_vec(), certs: certs.to_vec() };
         match config::verify(&self.root_pem, signed) {
-            Ok((_, said)) => self.hear_escrow(said),
-            Err(error) => self.refused_word(&error),
+            Ok((answer, said)) => {
+                if answer.said == vault::belief::Said::Unchanged {
+                    self.hear(Heard::Answer(Authority::Live, Box::new(answer)));
+                }
+                self.hear_escrow(said);
+            }
+            Err(error) => {
+                self.unverified = true;
+                self.refused_word(&error);
+            }
         }
     }
 
     fn refused_word(&mut self, error: &NotVerified) {
         self.notes
-            .log(format!("a word on the escrow was refused: {}", crate::agents::vaultmgr::chain(error)));
+            .log(format!("a word of the controller was refused: {}", crate::agents::vaultmgr::chain(error)));
     }
 
     /// What an answer says of the escrow, beside all else.
@@ -188,7 +197,7 @@ impl<C: Crypt> Manager<C> {
 
     /// Puts together what is to be in escrow now: the next generation's bundle while it is made, else that of the one in force.
     fn refresh_upload(&mut self) -> Result<(), String> {
-        if !self.lacking().is_empty() {
+        if self.may_be_in_escrow_alone() {
             // One that is made now would take the place of one that has what they lack.
             return Ok(());
         }

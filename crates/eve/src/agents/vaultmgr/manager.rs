@@ -50,6 +50,8 @@ pub(crate) struct Manager<C: Crypt> {
     pub(super) zedagent: Owner,
     pub(super) session: SessionSecret,
     pub(super) root_pem: Vec<u8>,
+    /// The last live answer was not signed by whoever hangs on that root: it is to be said again.
+    pub(super) unverified: bool,
     pub(super) shares: Option<ShareStore>,
     pub(super) tpm_absent: bool,
     pub(super) measured: bool,
@@ -102,6 +104,7 @@ impl<C: Crypt> Manager<C> {
             escrow: escrow::EscrowMemory::default(),
             session,
             root_pem: root_certificate(&paths),
+            unverified: false,
             paths,
             shares: None,
             tpm_absent: false,

@@ -77,6 +77,8 @@ impl<C: Crypt> Manager<C> {
             drill: self.escrow.drilled(),
             notes,
             disk_away,
+            unheard: self.unverified || self.belief.is_unheard(),
+            root: self.belief.root().map(|root| root.0),
         })
     }
 

@@ -87,6 +87,38 @@ fn an_answer_takes_the_place_of_one_that_says_more_nowhere() {
     assert_eq!(take(Some(None)), (true, kept), "the section is withheld, which vaultmgr must know");
 }
 
+/// TH-3: what vaultmgr refused is asked for in full at each poll until something counts, and when another controller is accepted; what was taken
+/// is not asked for again.
+#[test]
+fn th3_what_did_not_count_is_asked_for_in_full() {
+    let (dir, bus) = node();
+    let mut zedagent = zedagent(&bus, dir.path());
+    let status = |unheard, root| VaultStatus { unheard, root: Some([root; 32]), ..VaultStatus::default() };
+    for (status, asks) in [
+        (status(false, 1), "1"),
+        (status(true, 1), ""),
+        (status(true, 1), ""),
+        (status(false, 1), "1"),
+        (status(false, 2), ""),
+    ] {
+        zedagent.take_config(answer(Some(None)), Poll::Regular).expect("is taken");
+        zedagent.hear(Event::Vaults(status));
+        assert_eq!(zedagent.known_hash(), asks, "{:?}", zedagent.vaults);
+    }
+}
+
+/// TH-3: orders to lock reach vaultmgr also beside no configuration.
+#[test]
+fn th3_orders_beside_no_configuration_are_passed_on() {
+    let (dir, bus) = node();
+    let mut zedagent = zedagent(&bus, dir.path());
+    zedagent.tpm = Some(TpmStatus::Absent { device_key: own_point() });
+    let (_, mut control) = zedagent.believed(&carried(SESSION, false)).expect("is believed");
+    assert!(!is_word(&control), "it only asks");
+    control.orders = vec![wire::control::Order::Lock(vault::ids::IMAGE_VAULT)];
+    assert!(is_word(&control));
+}
+
 /// The verdict on one session's evidence is no news of the next session.
 #[test]
 fn a_new_session_has_no_verdict_yet() {

@@ -68,7 +68,7 @@ pub enum OrderError {
     #[error("this is not the name of vault {0}; see `eve vault list`, and type its name")]
     OtherName(Name),
     /// There is nothing to mend.
-    #[error("vault {0} is not missing: nothing was done; delete it at the controller to have it empty")]
+    #[error("vault {name} is not missing: nothing was done; to have it empty {how}", name = .0, how = emptied(.0))]
     NotMissing(Name),
     /// It stands, and a key that is not here opens it.
     #[error(
@@ -108,6 +108,14 @@ pub enum OrderError {
     /// Its life is over: ask the next one.
     #[error("vaultmgr is ending; give the order again")]
     Ending,
+}
+
+/// How a vault that opens becomes empty.
+fn emptied(name: &Name) -> &'static str {
+    match vault::defaults::named(name) {
+        Some(_) => "remove the files in it: a default vault is not deleted",
+        None => "delete it at the controller",
+    }
 }
 
 /// What a vault was to be.

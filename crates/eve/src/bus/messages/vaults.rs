@@ -36,6 +36,12 @@ pub struct VaultStatus {
     pub notes: Vec<String>,
     /// The disk that they lie on is not there; the notes say what to do.
     pub disk_away: bool,
+    /// What the controller said last did not count in full: it is to be asked to say all again.
+    #[serde(default)]
+    pub unheard: bool,
+    /// SHA-256 of the root certificate of the controller that the node belongs to, as far as that is known.
+    #[serde(default)]
+    pub root: Option<[u8; 32]>,
 }
 
 /// What is new of some vaults. All else that is told of the node's vaults is as it was.

@@ -15,6 +15,7 @@ use crate::life::{
 };
 use crate::policy::Removal;
 use crate::policy::{Check, VaultPolicy};
+use crate::report::{By, Opened};
 use crate::section::{Custody, Encryption};
 
 const XTS: Encryption = Encryption::Aes256Xts;
@@ -373,6 +374,9 @@ fn an_orphan_is_found_by_name_or_identity_and_opens_without_a_key_of_others() {
     let twin = crate::report::VaultReport { id: CONFIG_VAULT, ..one.clone() };
     let foreign = Err(NotAdopted::ForeignKey { name: name("v"), epoch: Epoch(3) });
     let uuid = name(&user().to_string());
+    let opened = Some(Opened { by: By::RecoveryKey });
+    let recovered = crate::report::VaultReport { opened, ..report(State::Orphan, Some(3)) };
+    let found_too = found.clone();
     let rows = [
         ("by name", vec![one.clone()], name("v"), found.clone()),
         ("by identity", vec![one.clone(), twin.clone()], uuid, found),
@@ -380,6 +384,7 @@ fn an_orphan_is_found_by_name_or_identity_and_opens_without_a_key_of_others() {
         ("no other name", vec![one], name("w"), Err(NotAdopted::Unknown)),
         ("no orphan", vec![report(State::Locked, None)], name("v"), Err(NotAdopted::Unknown)),
         ("another's key", vec![report(State::Orphan, Some(3))], name("v"), foreign),
+        ("opened by its recovery key", vec![recovered], name("v"), found_too),
     ];
     for (what, reports, which, expected) in rows {
         assert_eq!(orphan(reports, &which).and_then(Orphan::to_open), expected, "{what}");

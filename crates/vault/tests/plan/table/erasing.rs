@@ -19,6 +19,21 @@ fn planned(known: &BTreeMap<VaultId, Known>, node: Node) -> (Option<NodeStep>, O
     (plan.node, plan.hold)
 }
 
+/// A live list with or without the other vault, after one that had it.
+fn wanting(want_of: Option<Want>, removed: &[VaultId]) -> Desired {
+    let list = |number, of: Option<Want>| Listing {
+        authority: Authority::Live,
+        device: DEVICE,
+        version: SectionVersion { incarnation: Incarnation([1; 16]), version: number },
+        vaults: of.into_iter().map(|want| (OTHER, want)).collect(),
+        removed: removed.iter().copied().collect(),
+    };
+    let before = list(1, Some(want(Custody::Tpm)));
+    let accepted = Accepted::after(std::iter::empty(), &before).expect("the first");
+    let record = RecordSeen::Read(Record::after(None, accepted, &before));
+    Desired { listing: Some(list(2, want_of)), record, ..Desired::default() }
+}
+
 fn held_by(known: &BTreeMap<VaultId, Known>, node: Node) -> Hold {
     let (step, hold) = planned(known, node);
     assert_eq!(step, None, "{hold:?}");
@@ -86,6 +101,64 @@ fn a_generation_does_not_end_while_a_share_would_be_left_behind() {
     assert_eq!(held_by(&all_open(), Node { past: DROPPED, ..TABLE_LOST }), Hold::Table);
     assert_eq!(held_by(&all_open(), TPM_NOT_HEARD), Hold::Tpm);
     assert_eq!(planned(&all_open(), NO_TPM), (None, None));
+}
+
+/// Invariant 4: a share that the table has no line of may lie in a newer table. Absence proves nothing: the generation ends only when a key has opened
+/// the vault without it, when its list says that it needs none, or when it is to go.
+#[test]
+fn a_generation_does_not_end_while_a_share_may_be_absent() {
+    let node = Node { past: DROPPED, ..NODE };
+    let shareless = |custody| Known {
+        seen: Seen { shares: BySeal::default(), ..made(custody, 2) },
+        keys: Keys { shares: BySeal::default(), current: None, last: None, ..keys() },
+        ..Known::default()
+    };
+    let opened = |custody| Known {
+        keys: Keys { shares: BySeal::default(), ..held(Wrapping::Controller(Epoch(2))) },
+        ..shareless(custody)
+    };
+    let unseen = || Known { unseen: true, ..Known::default() };
+    let other_share =
+        Known { seen: made(Custody::Tpm, 0), keys: Keys { none_fits: true, ..keys() }, ..Known::default() };
+    let keep = |custody| wanting(Some(want(custody)), &[]);
+    let created = || wanting(Some(Want { created: true, ..want(Custody::Tpm) }), &[]);
+    let anew = || wanting(Some(Want { recreate: true, created: true, ..want(Custody::Tpm) }), &[]);
+    let orphan = || wanting(None, &[]);
+    let unlisted = || Desired { record: RecordSeen::Unreadable, ..orphan() };
+    let lock = || Desired { held: BTreeMap::from([(OTHER, Operation::Lock)]), ..Desired::default() };
+    for (what, known, desired, holds) in [
+        ("named, of an orphan", shareless(Custody::Tpm), orphan(), true),
+        ("named, left as it is", shareless(Custody::Tpm), Desired::default(), true),
+        ("named, not listed", shareless(Custody::Tpm), unlisted(), true),
+        ("named, locked by root", shareless(Custody::Tpm), lock(), true),
+        ("named, whatever the list says", shareless(Custody::Tpm), keep(Custody::Controller), true),
+        ("by its policy", shareless(Custody::TpmAndController), keep(Custody::TpmAndController), true),
+        ("perhaps", shareless(Custody::TpmAndController), orphan(), true),
+        ("not seen", unseen(), orphan(), true),
+        ("nothing but the list's word", Known::default(), created(), true),
+        ("another share opens it", other_share, keep(Custody::Tpm), true),
+        ("none is needed", shareless(Custody::Controller), keep(Custody::Controller), false),
+        ("opened without", opened(Custody::Controller), keep(Custody::TpmAndController), false),
+        ("not made yet", Known::default(), keep(Custody::Tpm), false),
+        ("to be erased", shareless(Custody::Tpm), wanting(None, &[OTHER]), false),
+        ("made anew by an order", shareless(Custody::Tpm), anew(), false),
+    ] {
+        let hold = plan(&desired, &BTreeMap::from([(OTHER, known)]), &node).hold;
+        assert_eq!(hold == Some(Hold::Absent(OTHER)), holds, "{what}: {hold:?}");
+    }
+    let with = |known| all_open().into_iter().chain([(OTHER, known)]).collect::<BTreeMap<_, _>>();
+    assert_eq!(held_by(&with(shareless(Custody::Tpm)), node), Hold::Absent(OTHER));
+    let past = Past { next: Upcoming::Unmade, ..DROPPED };
+    assert_eq!(held_by(&with(shareless(Custody::Tpm)), Node { past, ..NODE }), Hold::Absent(OTHER));
+    let lacks = |known: Known, desired| vault::plan::lacks_line(OTHER, &known, &desired, &NODE);
+    assert!(lacks(shareless(Custody::Tpm), orphan()), "a bundle may have the line");
+    assert!(lacks(Known::default(), created()));
+    assert!(!lacks(shareless(Custody::TpmAndController), orphan()), "nobody knows whether there was one");
+    assert!(!lacks(shareless(Custody::TpmAndController), keep(Custody::TpmAndController)), "nor here, yet");
+    assert!(
+        !lacks(unseen(), orphan()) && !lacks(opened(Custody::Controller), keep(Custody::TpmAndController))
+    );
+    assert!(!vault::plan::lacks_line(OTHER, &shareless(Custody::Tpm), &orphan(), &TABLE_LOST));
 }
 
 /// Several deletions share one change: it waits for what vaults are about to do, and not for what failed.

@@ -237,3 +237,28 @@ fn with_shares(seen: Seen, keys: Keys) -> Keys {
     let open = |mark: Option<Mark>| mark.map_or(ShareKey::Nothing, |_| ShareKey::Open);
     Keys { shares: BySeal::each(|seal| open(seen.shares.of(seal))), ..keys }
 }
+
+/// UC-D: the controller that speaks asks for no key of its own, and the vault is under one: that is another controller's, whatever its number, and only who
+/// gives up what is in it has it made anew. What is said by an earlier list, or by no list, proves nothing.
+#[test]
+fn a_controllers_key_that_the_list_knows_nothing_of_is_anothers() {
+    let seen = Seen { shares: share(Mark::Made), ..made(Custody::TpmAndController, 2) };
+    let tried = Keys { shares: key(ShareKey::Open), none_fits: true, ..Keys::default() };
+    let wants = Want { released: Released::NotNeeded, created: true, ..want(Custody::Tpm) };
+    for id in [CONFIG_VAULT, USER] {
+        let next = |want: &Want, keys: &Keys| ask(id, &Wish::Keep(want.clone()), &seen, keys, &NODE);
+        let other = Next::Wait(Wait::OtherKey { under: Epoch(2) });
+        assert_eq!(next(&wants, &tried), other);
+        assert_eq!(next(&Want { recreate: true, ..wants.clone() }, &tried), other, "it stands");
+        let given_up = Want { recreate: true, shut_given_up: true, ..wants.clone() };
+        let act = Act { op: Op::Recreate, step: Step::ForgetMetadata };
+        assert_eq!(next(&given_up, &tried), Next::Do(act));
+        let untried = Keys { none_fits: false, ..tried };
+        assert!(matches!(next(&given_up, &untried), Next::Do(act) if act.step == Step::Unwrap), "{id}");
+        for authority in [Authority::Checkpoint, Authority::Builtin] {
+            let kept = Want { authority, ..given_up.clone() };
+            assert_ne!(next(&kept, &tried), Next::Do(act), "{authority:?}");
+            assert_ne!(next(&kept, &tried), other, "{authority:?}");
+        }
+    }
+}

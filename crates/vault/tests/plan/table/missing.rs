@@ -1,6 +1,7 @@
 //! Parts that are gone, and orders to make anew.
 
 use super::*;
+use vault::condition::{Condition, Facts};
 
 /// Invariant 4: what was made and lacks a part is missing, until an order; and then only what is left of it goes.
 #[test]
@@ -312,4 +313,29 @@ fn damage_is_told_from_an_older_key() {
     }
     let ordered = Want { recreate: true, ..want(tpm) };
     assert_eq!(step(&keep(ordered, made(tpm, 0), tried)), Some(Step::ForgetMetadata));
+}
+
+/// DF-3: a lost table takes nothing from a default vault whose names say a controller's key, where nothing asks for a share of it: it waits for that key.
+/// One that may need a share is missing, and so is one that an order wants anew.
+#[test]
+fn df3_a_lost_table_is_told_of_default_vaults_that_may_need_it() {
+    let builtin = Want { authority: Authority::Builtin, ..want(Custody::Tpm) };
+    let anew = Want { recreate: true, ..builtin.clone() };
+    let of = |custody| Seen { shares: BySeal::default(), ..made(custody, 3) };
+    for (what, seen, want, lost) in [
+        ("a controller's", of(Custody::Controller), want(Custody::Controller), false),
+        ("a controller's, with no list", of(Custody::Controller), builtin.clone(), false),
+        ("the same, wanted anew", of(Custody::Controller), anew, true),
+        ("both", of(Custody::TpmAndController), want(Custody::TpmAndController), true),
+        ("the TPM's", of(Custody::Tpm), builtin.clone(), true),
+        ("the TPM's, whatever the list says", of(Custody::Tpm), want(Custody::Controller), true),
+        ("without key files", Seen::default(), want(Custody::Controller), true),
+    ] {
+        let facts = Facts { id: CONFIG_VAULT, seen: &seen, keys: &Keys::default(), node: &TABLE_LOST };
+        let condition = Condition::of(&facts, &want);
+        let is = matches!(&condition, Condition::Broken(parts) if parts.contains(&Part::Table));
+        assert_eq!(is, lost, "{what}: {condition:?}");
+        let next = ask(CONFIG_VAULT, &Wish::Keep(want), &seen, &Keys::default(), &TABLE_LOST);
+        assert!(!matches!(next, Next::Do(_)), "{what}: {next:?}");
+    }
 }

@@ -28,8 +28,8 @@ use vault::ids::{
 };
 use vault::lease::{Lease, SinceBoot};
 use vault::plan::{
-    Finished, Hold, Known, Next, NoKey, NodeGlance, NodeStep, Note, Setbacks, Step, StepKind, View, Wait,
-    next, one, plan,
+    Act, Finished, Hold, Known, Next, NoKey, NodeGlance, NodeStep, Note, Op, Setbacks, Step, StepKind, View,
+    Wait, next, one, plan,
 };
 use vault::report::{By, Opened, Reasons, Remembered, VaultReport, report};
 use vault::section::{

@@ -91,3 +91,72 @@ fn if2_it_is_said_how_it_is() {
         assert!(words.contains(says), "{words}");
     }
 }
+
+/// UC-E: what no list of this controller names opens by its recovery key as well, and stays open until somebody wants it locked, or the key is
+/// forgotten; seen or not.
+#[test]
+fn uce_an_orphan_opens_by_its_recovery_key_until_it_is_locked() {
+    let list = |version| Listing {
+        authority: Authority::Live,
+        device: DEVICE,
+        version: SectionVersion { incarnation: Incarnation([1; 16]), version },
+        vaults: BTreeMap::new(),
+        removed: BTreeSet::new(),
+    };
+    let accepted = Accepted::after(std::iter::empty(), &list(1)).expect("the first");
+    let record = RecordSeen::Read(Record::after(None, accepted, &list(1)));
+    let orphan = Desired { listing: Some(list(2)), record, ..Desired::default() };
+    let unlisted = Desired { record: RecordSeen::Unreadable, ..orphan.clone() };
+    let known = |key, recovered| Known {
+        seen: Seen { key, ..made(Custody::TpmAndController, 3) },
+        keys: Keys { recovered, ..Keys::default() },
+        ..Known::default()
+    };
+    let of = |desired: &Desired, known: &Known| one(desired, USER, known, &NODE).1;
+    for (desired, state) in [(&orphan, State::Orphan), (&unlisted, State::Unlocked)] {
+        assert_eq!(step(&of(desired, &known(Key::Absent, true))), Some(Step::AddKey));
+        let Next::Settled(open) = of(desired, &known(Key::Present, true)) else { panic!("it rests") };
+        assert_eq!(open.state, state);
+        assert!(open.notes[0].to_string().contains("open by its recovery key"), "{open:?}");
+        let unseen = Known { unseen: true, ..known(Key::Present, true) };
+        assert_eq!(of(desired, &unseen), Next::Wait(Wait::Unseen));
+        assert_eq!(step(&of(desired, &known(Key::Present, false))), Some(Step::Lock), "nobody gave its key");
+        let held = Desired { held: BTreeMap::from([(USER, Operation::Lock)]), ..desired.clone() };
+        let ordered = Desired { ordered: BTreeSet::from([USER]), ..desired.clone() };
+        for locked in [held, ordered] {
+            assert_eq!(step(&of(&locked, &known(Key::Present, true))), Some(Step::Lock));
+            assert_eq!(step(&of(&locked, &known(Key::Absent, true))), None);
+        }
+    }
+}
+
+/// IF-2: an orphan says what it lacks, by what is there alone; one whose key is a controller's lacks nothing that is known.
+#[test]
+fn if2_an_orphan_says_what_it_lacks() {
+    let lost = |custody| Seen { shares: share(Mark::Lost), ..made(custody, 3) };
+    let bare = Seen { first: MetaCopy::Absent, second: MetaCopy::Damaged, ..made(Custody::Tpm, 0) };
+    for (what, seen, keys, lacks) in [
+        ("its share opens", made(Custody::Tpm, 0), keys(), None),
+        ("it is lost", lost(Custody::Tpm), Keys::default(), Some(Part::Share)),
+        (
+            "the table has none",
+            Seen { shares: BySeal::default(), ..made(Custody::Tpm, 0) },
+            Keys::default(),
+            Some(Part::Share),
+        ),
+        ("both", lost(Custody::TpmAndController), Keys::default(), Some(Part::Share)),
+        ("a controller's", made(Custody::Controller, 3), Keys::default(), None),
+        ("key files", bare, keys(), Some(Part::Metadata)),
+        ("the directory", Seen { dir: Dir::Absent, ..made(Custody::Tpm, 0) }, keys(), Some(Part::Directory)),
+        ("recovered", lost(Custody::Tpm), Keys { recovered: true, ..Keys::default() }, None),
+    ] {
+        let seen = Seen { key: if keys.recovered { Key::Present } else { Key::Absent }, ..seen };
+        let Next::Settled(settled) = ask(USER, &Wish::Orphan, &seen, &keys, &NODE) else { panic!("{what}") };
+        let said: Vec<_> = settled.notes.into_iter().skip(1).collect();
+        assert_eq!(said, lacks.map(Note::Missing).into_iter().collect::<Vec<_>>(), "{what}");
+        assert_eq!(settled.state, State::Orphan);
+    }
+    let table = ask(USER, &Wish::Orphan, &made(Custody::Tpm, 0), &Keys::default(), &TABLE_LOST);
+    let Next::Settled(settled) = table else { panic!("it rests") };
+    assert_eq!(settled.notes[1..], [Note::Missing(Part::Table)]);
+}

@@ -82,8 +82,10 @@ impl World {
     }
 
     pub(super) fn node_next(&self) -> Option<NodeStep> {
-        // The default vaults rest, and are nobody's here: while one is to be made no generation ends.
-        let resting = Known { unseen: true, ..Known::default() };
+        // The default vaults rest, with their shares, and are nobody's here: while one is to be made, or its share is not there, no generation ends.
+        let shares = BySeal { tpm: Some(Mark::Made), pcrs: None };
+        let seen = Seen { shares, ..Seen::default() };
+        let resting = Known { unseen: true, seen, ..Known::default() };
         let defaults = [CONFIG_VAULT, IMAGE_VAULT].map(|id| (id, resting.clone()));
         let known = BTreeMap::from_iter(defaults.into_iter().chain([(self.id, self.known())]));
         plan(self.memory.belief.desired(), &known, &self.node()).node

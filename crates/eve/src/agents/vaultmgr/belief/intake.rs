@@ -117,10 +117,12 @@ impl<C: Crypt> Manager<C> {
     fn hear_signed(&mut self, authority: Authority, signed: Signed) {
         match verify(&self.root_pem, signed) {
             Ok((answer, escrow)) => {
+                self.unverified &= authority != Authority::Live;
                 self.hear(Heard::Answer(authority, Box::new(answer)));
                 self.hear_escrow(escrow);
             }
             Err(error) => {
+                self.unverified |= authority == Authority::Live;
                 let words =
                     format!("a configuration was refused: {}", crate::agents::vaultmgr::chain(&error));
                 self.notes.tell(About::Configuration, words);

@@ -158,6 +158,17 @@ impl<C: Crypt> Manager<C> {
         done(self.try_now(id, between), Ordered::Open, |state| state == State::Unlocked)
     }
 
+    /// The same of a vault that no list need want open.
+    pub(crate) fn open_now(
+        &mut self,
+        id: VaultId,
+        between: Between<'_, C>,
+    ) -> Result<VaultReport, OrderError> {
+        let report = self.try_now(id, between);
+        let is_open = report.opened.is_some();
+        done(report, Ordered::Open, |state| state == State::Unlocked || state == State::Orphan && is_open)
+    }
+
     /// A lock is one step: nothing comes between.
     pub(crate) fn order_lock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
         self.known_here(id)?;
@@ -255,8 +266,8 @@ impl<C: Crypt> Manager<C> {
     }
 
     fn is_under_another(&self, id: VaultId) -> bool {
-        let waits = matches!(self.ask(id).1, Next::Wait(wait) if wait.is_under_another());
-        waits && self.known(id).keys.any()
+        let tried = self.known(id).keys.any();
+        matches!(self.ask(id).1, Next::Wait(wait) if wait.is_under_another(tried))
     }
 
     fn make_anew(&mut self, id: VaultId, between: Between<'_, C>) -> Result<VaultReport, OrderError> {

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vault::belief::Heard;
 use vault::condition::Node;
-use vault::escrow::hope::Hopes;
-use vault::escrow::restore::{DirKey, is_known_by_heart, is_of_another_disk, key_files, lacking};
+use vault::escrow::hope::{Back, Hopes};
+use vault::escrow::restore::{DirKey, is_known_by_heart, is_of_another_disk, key_files, lacking, made_since};
 use vault::escrow::{Bundle, VaultFiles};
 use vault::ids::VaultId;
 use vault::plan::{Act, Known, Op, Step};
+use vault::section::BySeal;
 use vault::shares::Table;
 
 use crate::agents::vaultmgr::generation::errands::Errand;
@@ -28,21 +29,63 @@ impl ShareStore {
 
     /// Puts the bundle's share table in place of the lost one, whose files are kept aside. After an error it is still lost. What it stands
     /// beside in the TPM is to be read next, and until then it is not changed.
-    pub(crate) fn bring_back(&mut self, paths: &Paths, bundle: &Bundle) -> Result<(), SharesError> {
+    pub(crate) fn bring_back(
+        &mut self,
+        paths: &Paths,
+        bundle: &Bundle,
+        known: &BTreeMap<VaultId, Known>,
+    ) -> Result<(), SharesError> {
         let keys = self.keys.as_ref().filter(|_| self.table.is_none()).ok_or(SharesError::NoRoot)?;
         let mut table = bundle.table_for(keys.generation, &keys.table)?;
+        made_since(bundle, &table, known).into_iter().try_for_each(|id| table.add_lost(id))?;
         let aside = keep_aside(paths, keys.generation)?;
         table.follow(table.edition().max(aside));
         write(paths, &mut table, keys)?;
         (self.table, self.lent) = (Some(table), true);
         Ok(())
     }
+
+    /// Takes over what the bundle's table has of vaults that the one in force has no line of; those that the bundle knows nothing of are entered as lost.
+    fn bring_back_lines(
+        &mut self,
+        paths: &Paths,
+        bundle: &Bundle,
+        known: &BTreeMap<VaultId, Known>,
+    ) -> Result<(), SharesError> {
+        self.change(paths, |table, keys| {
+            let newer = bundle.table_for(keys.generation, &keys.table)?;
+            for id in known.keys() {
+                table.take_line(*id, &newer);
+            }
+            let lost = made_since(bundle, table, known);
+            Ok(lost.into_iter().try_for_each(|id| table.add_lost(id))?)
+        })
+    }
 }
 
 impl<C: Crypt> Manager<C> {
     /// Whether the bundle is to be asked back for files.
     pub(crate) fn asks_for_files(&self) -> bool {
-        self.hopes(&self.node()).asks_for_files(&self.hoped_for())
+        self.hopes(&self.node()).asks_for_files(&self.hoped_for()) || !self.lineless().is_empty()
+    }
+
+    /// Vaults whose share the table has no line of, and a bundle may: the table is older than they are. Closely only where it has none.
+    fn lineless(&self) -> BTreeMap<VaultId, Known> {
+        let node = self.node();
+        let hopes = self.hopes(&node);
+        let Some(shares) = self.shares.as_ref().filter(|shares| shares.is_open()) else {
+            return BTreeMap::new();
+        };
+        let bare = self.slots.iter().filter(|(id, _)| shares.seen(**id) == BySeal::default());
+        let known = bare.map(|(id, slot)| (*id, slot.glance(), self.known(*id)));
+        let may = known.filter(|(id, glance, known)| hopes.may_have_line(*id, *glance, known));
+        may.map(|(id, _, known)| (id, known)).collect()
+    }
+
+    /// Whether a bundle that is made now may take the place of one that has what is lacking here.
+    pub(crate) fn may_be_in_escrow_alone(&self) -> bool {
+        let lines = self.escrow.back() != Some(Back::NoneHeld) && !self.lineless().is_empty();
+        lines || !self.lacking().is_empty()
     }
 
     /// By what hopes are judged; `node` is what the node is seen to be now.
@@ -89,6 +132,7 @@ impl<C: Crypt> Manager<C> {
             }
             self.bring_back_table(bundle);
         }
+        self.bring_back_lines(bundle);
         let (due, failed) = self.bring_back_key_files(bundle);
         due.into_iter().for_each(|id| self.look_again(id));
         let lacking = self.lacking();
@@ -119,13 +163,31 @@ impl<C: Crypt> Manager<C> {
         self.look_again(id);
     }
 
+    /// What the bundle has no line of either it is not asked for again.
+    fn bring_back_lines(&mut self, bundle: &Bundle) {
+        let lineless = self.lineless();
+        let Some(shares) = self.shares.as_mut().filter(|_| !lineless.is_empty()) else { return };
+        match shares.bring_back_lines(&self.paths, bundle, &lineless) {
+            Ok(()) => tracing::info!("lines of the share table came back from escrow"),
+            Err(SharesError::OtherTable(_)) => {}
+            // It is asked for again.
+            Err(error) => {
+                return self.notes.tell(vault::belief::About::Roots, crate::agents::vaultmgr::chain(&error));
+            }
+        }
+        lineless.keys().for_each(|id| self.look_again(*id));
+        let without = self.lineless();
+        self.hopeless.has_no_line(without.into_keys());
+    }
+
     fn bring_back_table(&mut self, bundle: &Bundle) {
         self.escrow.elsewhere = self.is_elsewhere(bundle);
+        let all = self.everything().into_iter().map(|id| (id, self.known(id))).collect();
         let Some(shares) = &mut self.shares else { return };
         let back = if self.escrow.elsewhere {
             Err(SharesError::OtherDisk)
         } else {
-            shares.bring_back(&self.paths, bundle)
+            shares.bring_back(&self.paths, bundle, &all)
         };
         match back {
             Ok(()) => {

@@ -33,6 +33,7 @@ mod life;
 mod many;
 mod movein;
 mod node;
+mod older_table;
 mod opened;
 mod orders;
 mod others;

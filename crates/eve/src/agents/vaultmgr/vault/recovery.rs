@@ -52,7 +52,8 @@ impl<C: Crypt> Manager<C> {
         let kept = self.keep_locks();
         self.look_again(id);
         self.slots.entry(id).or_default().recover(protector, of);
-        let report = self.opened_now(id, between)?;
+        // One that no list speaks of stays an orphan, and is open.
+        let report = self.open_now(id, between)?;
         kept.map(|()| report)
     }
 

@@ -116,3 +116,30 @@ fn vc2_a_wrong_key_lifts_no_lock_of_roots() {
     recover(&mut node, &key).expect("opens");
     assert!(kept(&node));
 }
+
+/// UC-E, KO-1: a controller's database of another life does not list the vault, whose key it does not have. Its recovery key opens it all the same, until it is
+/// locked; taken in by that controller it gets a protector under a key of its own, and opens by its custody from then on.
+#[test]
+fn uce_an_orphan_opens_by_its_recovery_key_and_is_taken_in() {
+    let line = line(Custody::TpmAndController, &[0]);
+    let (mut node, _) = node(&line);
+    let given = key(&node);
+    let mut other = Controller { incarnation: 2, lineage: 0xd1, ..Controller::new() };
+    node.hear(&mut other, &[]);
+    assert!(node.state(BERLIN) == State::Orphan && !kept(&node), "{:?}", node.status(BERLIN));
+    for _ in 0..2 {
+        let report = recover(&mut node, &given).expect("opens");
+        assert_eq!((report.state, by(&mut node)), (State::Orphan, Some(By::RecoveryKey)), "{report:?}");
+        node.hear(&mut other, &[]);
+        assert!(kept(&node) && says(&mut node, "open by its recovery key"), "{:?}", node.status(BERLIN));
+        node.manager().obey(&Order::Lock(BERLIN), Duration::ZERO, &mut |_| ()).expect("locks");
+        assert!(!kept(&node), "{:?}", node.status(BERLIN));
+    }
+    recover(&mut node, &given).expect("opens");
+    node.hear(&mut other, std::slice::from_ref(&line));
+    assert!(node.state(BERLIN) == State::Unlocked && kept(&node), "{:?}", node.status(BERLIN));
+    node.reboot();
+    node.hear(&mut other, std::slice::from_ref(&line));
+    assert!(kept(&node), "{:?}", node.status(BERLIN));
+    assert_eq!(by(&mut node), Some(By::Both));
+}
