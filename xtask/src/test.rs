@@ -108,7 +108,7 @@ mod tests {
     /// What one of them leaves out the other runs, and nothing else.
     #[test]
     fn every_test_is_run_by_one_of_both() {
-        let after = |args: &[&str], word: &str| args.iter().skip_while(|arg| **arg != word).nth(1).copied();
+        let after = |args: &[&'static str], word| args.iter().skip_while(|arg| **arg != word).nth(1).copied();
         assert_eq!((after(&TESTS, "--skip"), TESTS_OF_VMS.last().copied()), (Some(OF_VMS), Some(OF_VMS)));
         assert_eq!(after(&TESTS_OF_VMS, "--test"), Some("vm"));
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
