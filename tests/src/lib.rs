@@ -1,5 +1,6 @@
 //! Whole-system tests: real `evc`, real `eve run`, real TPM, real kernel encryption. What they share.
 
+pub mod at_rest;
 pub mod keys;
 
 use std::collections::BTreeMap;
@@ -168,10 +169,9 @@ impl Scene {
     /// # Errors
     /// It is not told; the error has what it was told instead.
     pub fn until_told(&self, vault: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
-        let report = || self.evc.vault(DEVICE, vault).ok().map(|told| told["report"].clone());
-        let told =
-            wait::until(&format!("the controller to be told of {vault}: {what}"), || report().filter(&holds));
-        told.with_context(|| format!("it was told {:?}", report()))
+        let report = || self.evc.vault(DEVICE, vault).map(|told| told["report"].clone());
+        let told = |report: &Result<Value>| report.as_ref().is_ok_and(&holds);
+        wait::until_is(&format!("the controller to be told of {vault}: {what}"), report, told)?
     }
 
     /// Rotates and waits until the node has moved to the new epoch, and the controller knows.
@@ -203,12 +203,41 @@ impl Scene {
         self.evc.run(&["rotate", "vault", vault, "--device", DEVICE, "--force"]).map(drop)
     }
 
+    /// Waits until the first boot of a node has come to rest: zedagent ends in it, and starts anew, to be let into the Config Vault that
+    /// was made. Until then its process may be gone the moment after it was told of.
+    ///
+    /// # Errors
+    /// It does not start anew.
+    pub fn settled(&self) -> Result<()> {
+        let anew = |status: &Result<Value>| {
+            let agents = status.as_ref().ok().and_then(|status| status["agents"].as_array());
+            agents.into_iter().flatten().any(|agent| {
+                agent["agent"] == "zedagent" && agent["restarts"] == 1 && agent["pid"].is_number()
+            })
+        };
+        wait::until_is("zedagent to have started anew", || self.node.status(), anew).map(drop)
+    }
+
+    /// Waits until an agent whose process was this one runs as another.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn until_anew(&self, agent: &str, before: i32) -> Result<i32> {
+        let pid = || {
+            self.node.agent_pid(agent).and_then(|pid| {
+                ensure!(pid != before, "its process is {pid} still");
+                Ok(pid)
+            })
+        };
+        wait::until(&format!("{agent} to run as another process than {before}"), pid)
+    }
+
     /// Kills an agent, as soon as it runs; returns the pid that it had.
     ///
     /// # Errors
     /// It does not run.
     pub fn kill(&self, agent: &str) -> Result<i32> {
-        let pid = wait::until(agent, || self.node.agent_pid(agent).ok())?;
+        let pid = wait::until(&format!("{agent} to run"), || self.node.agent_pid(agent))?;
         kill(Pid::from_raw(pid), Signal::SIGKILL)?;
         Ok(pid)
     }

@@ -15,8 +15,8 @@ cargo xtask COMMAND
   demo [ARGS]   the main job, on real parts of this machine (needs root)
   test          everything that continuous integration runs (needs root)
   bench [ARGS]  what the project promises of its speed, measured (needs root)
-  soak [PARTS]  what the tests do a few times, done for hours: worlds=N, states=N, cuts=N (VMs, needs root); all of them without
-                any. Writes docs/reports/soak-DATE.md
+  soak [PARTS]  what the tests do a few times, done for hours: worlds=N, states=N, cuts=N (VMs, needs root), pairs, ...; all of
+                them without any. Writes docs/reports/soak-DATE.md
   setup         install the Debian packages that the project needs, unpack the kernel of nodes in VMs
   help          this text";
 

@@ -1,9 +1,12 @@
 //! Runs programs, says what it runs, and fails when they fail.
 
+use std::fs::File;
+use std::io::Seek;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// Runs cargo at the workspace's root.
 ///
@@ -58,6 +61,44 @@ fn beside(own: &Path, profile: &str) -> PathBuf {
     own.ancestors().nth(2).unwrap_or(Path::new("target")).join(profile)
 }
 
+/// A program that runs beside others. What it prints is kept, and shown when it has ended.
+pub(crate) struct Beside {
+    child: Child,
+    words: String,
+    printed: File,
+    since: Instant,
+}
+
+impl Beside {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let (words, file) = (words(command), target()?.join("beside.log"));
+        let printed = File::options().create(true).truncate(true).read(true).write(true).open(&file);
+        let printed = printed.with_context(|| file.display().to_string())?;
+        eprintln!("+ {words} > {} &", file.display());
+        // One place in the file for all: each goes on where the last one ended.
+        command.stdin(Stdio::null()).stdout(printed.try_clone()?).stderr(printed.try_clone()?);
+        let child = command.spawn().with_context(|| format!("{words} can't be started"))?;
+        Ok(Self { child, words, printed, since: Instant::now() })
+    }
+
+    /// Waits for its end, and shows what it printed.
+    ///
+    /// # Errors
+    /// It fails.
+    pub(crate) fn ended(mut self) -> Result<()> {
+        let status = self.child.wait()?;
+        eprintln!("+ {}: {status}, after {} s; it printed:", self.words, self.since.elapsed().as_secs());
+        self.printed.rewind()?;
+        std::io::copy(&mut self.printed, &mut std::io::stdout())?;
+        ensure!(status.success(), "{} failed: {status}", self.words);
+        Ok(())
+    }
+}
+
 /// Runs a program.
 ///
 /// # Errors
@@ -80,8 +121,19 @@ fn words(command: &Command) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 mod tests {
     use super::*;
+
+    /// One that fails beside others is no success of all.
+    #[test]
+    fn what_runs_beside_is_waited_for_and_fails_all() {
+        let shell =
+            |script: &str| Beside::start(Command::new("sh").args(["-c", script])).and_then(Beside::ended);
+        shell("sleep 0.1; echo done; echo too >&2").unwrap();
+        let told = shell("exit 3").unwrap_err().to_string();
+        assert!(told.contains("exit 3 failed"), "{told}");
+    }
 
     #[test]
     fn programs_are_found_in_the_target_folder_that_is_in_use() {

@@ -26,7 +26,7 @@ struct Part {
     whole: bool,
 }
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 6] = [
     Part {
         name: "worlds",
         often: 200_000,
@@ -63,11 +63,29 @@ const PARTS: [Part; 4] = [
         counts: "flush ",
         whole: true,
     },
+    Part {
+        name: "pairs",
+        often: 1,
+        variable: "EVE_VAULT_WHOLE",
+        test: &["-p", "eve-vault-tests", "--test", "thread", "--", "damaged::"],
+        what: "time every pair of damaged files of `config/`, and of one of it and one of the disk, on real nodes",
+        counts: "test ",
+        whole: true,
+    },
+    Part {
+        name: "twins",
+        often: 1,
+        variable: "EVE_VAULT_WHOLE",
+        test: &["-p", "eve", "--lib", "--", "vaultmgr::tests::damage"],
+        what: "time every pair of damaged files of the disk, under vaultmgr alone",
+        counts: "test ",
+        whole: true,
+    },
 ];
 
 /// Most lines of one part that the report has.
 const LINES: usize = 40;
-const USE: &str = "name parts, each with how often if not as often as usual: `cargo xtask soak worlds=200000 states=150000 cuts=200 flushes=150`; all of them without any";
+const USE: &str = "name parts, each with how often if not as often as usual: `cargo xtask soak worlds=200000 states=150000 cuts=200 flushes=150 pairs twins`; all of them without any";
 
 /// Runs the parts that are named, or all, and writes `docs/reports/soak-DATE.md`.
 ///
@@ -188,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_part_without_a_line_that_counts_did_not_hold_and_all_that_count_are_seen() {
-        let [worlds, states, cuts, _] = &PARTS;
+        let [worlds, states, cuts, ..] = &PARTS;
         let of = |part, line| counting(part, line);
         assert_eq!(of(cuts, "test cuts::x ... round 1, cut 2s"), Some("round 1, cut 2s".into()));
         assert_eq!(of(cuts, "round 2, cut 3s"), Some("round 2, cut 3s".into()));

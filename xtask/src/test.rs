@@ -28,8 +28,28 @@ pub(crate) fn all() -> Result<()> {
     // What the README tells to run first, and what nobody else would see rot.
     run::program(&mut run::built("debug", "demo")?)?;
     run::program(run::built("debug", "bench")?.arg("--quick"))?;
-    // Tests use loop devices and software TPMs: more at once than this only makes them wait for each other.
-    run::cargo_with_mounts(["test", "--workspace", "--locked", "--no-fail-fast", "--", "--test-threads=4"])
+    tests()
+}
+
+/// How the names of tests of nodes in VMs begin, and of no others.
+const OF_VMS: &str = "vms::";
+
+/// All but those of nodes in VMs. Tests use loop devices and software TPMs: more at once than this only makes them wait for each other.
+const TESTS: [&str; 8] =
+    ["test", "--workspace", "--locked", "--no-fail-fast", "--", "--test-threads=4", "--skip", OF_VMS];
+/// Those. Of the same packages: so features are chosen as for all others, and nothing is built twice.
+const TESTS_OF_VMS: [&str; 7] = ["test", "--workspace", "--locked", "--test", "vm", "--", OF_VMS];
+
+/// Every test. An emulated machine takes one core and mounts nothing here, so those of VMs run beside all others; what they print is shown
+/// after them.
+fn tests() -> Result<()> {
+    // Nobody waits for the other's compiler.
+    run::cargo([&TESTS[..4], &["--no-run"]].concat())?;
+    run::cargo([&TESTS_OF_VMS[..5], &["--no-run"]].concat())?;
+    let vms = run::Beside::start(Command::new(run::path()).args(TESTS_OF_VMS))?;
+    let others = run::cargo_with_mounts(TESTS);
+    let vms = vms.ended();
+    others.and(vms)
 }
 
 /// Warnings are errors by the compiler that the lints were chosen with. Another one knows lints that nobody here has seen yet: by
@@ -83,6 +103,18 @@ mod tests {
         let (same, other) = (is_version(&tool, "1.2.3"), is_version(&tool, "1.2.30"));
         fs::remove_file(&tool).unwrap();
         assert_eq!((same, other), (true, false));
+    }
+
+    /// What one of them leaves out the other runs, and nothing else.
+    #[test]
+    fn every_test_is_run_by_one_of_both() {
+        let after = |args: &[&'static str], word| args.iter().skip_while(|arg| **arg != word).nth(1).copied();
+        assert_eq!((after(&TESTS, "--skip"), TESTS_OF_VMS.last().copied()), (Some(OF_VMS), Some(OF_VMS)));
+        assert_eq!(after(&TESTS_OF_VMS, "--test"), Some("vm"));
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let main = fs::read_to_string(root.join("tests/tests/vm.rs")).unwrap();
+        let items: Vec<_> = main.lines().filter(|line| line.ends_with([';', '{'])).collect();
+        assert_eq!(items, ["mod vms;"], "each test of that program is named so");
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod kept;
 
 use std::path::Path;
 
-use common::{Device, Evc, Key, sql};
+use common::{Device, Evc, Key, sql, until};
 use engines::{Fault, Faults, Faulty};
 use evc::clock::now;
 use evc::custody::{Identity, Kek};
@@ -89,9 +89,7 @@ fn settings(data: &Path) -> Settings {
 
 /// The folder's lock, which a child that another test starts holds for the moment before it is a program of its own.
 fn lock(data: &Path) -> Lock {
-    let pause = || std::thread::sleep(std::time::Duration::from_millis(20));
-    let tried = (0..100).find_map(|_| Lock::of(data).map_err(|_| pause()).ok());
-    tried.expect("nobody else's")
+    until("the lock, which is nobody else's", || Lock::of(data).map_err(|taken| taken.to_string()))
 }
 
 /// Opens the database, which brings its tables up to date, and tries to start with a fault in it. How that went, its steps, and what it left.

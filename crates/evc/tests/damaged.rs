@@ -239,6 +239,26 @@ fn a_damaged_policy_is_named_and_keeps_devices_of_others_from_nothing() {
     }
 }
 
+/// IF-2: whatever stands in a damaged row, and however long it is, what is said of the row is on one line and read to its end.
+#[test]
+fn a_damaged_row_is_told_in_few_words_whatever_stands_in_it() {
+    let evc = Evc::start();
+    evc.apply(POLICIES);
+    for name in ["hex(zeroblob(50000))", "'p' || char(10) || char(27) || '[2J'"] {
+        sql(evc.dir.path(), &[&format!("UPDATE policies SET name = {name} WHERE name <> 'q'")]);
+        let rows = list(&evc, "/policies");
+        let [row] = named(&rows)[..] else { panic!("{name}: {} rows", rows.len()) };
+        for told in [&row["damaged"], &row["name"]].map(|told| told.as_str().unwrap_or_default()) {
+            assert!(
+                told.len() < 500 && !told.contains(char::is_control),
+                "{name}: {} bytes: {told:?}",
+                told.len()
+            );
+        }
+        assert!(what_needs_somebody(&evc).1.len() < 5000, "{name}");
+    }
+}
+
 /// A token whose row does not read lets nobody in; the others do.
 #[test]
 fn a_damaged_token_is_refused_and_the_others_are_good() {

@@ -4,10 +4,9 @@ mod common;
 mod engines;
 
 use std::fs;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use common::Evc;
+use common::{Evc, until};
 use engines::{Fault, Faults, Faulty, Memory};
 
 fn seen(evc: &Evc, path: &str) -> (u16, String) {
@@ -19,16 +18,11 @@ const ALIVE: (u16, &str) = (200, r#"{"status":"alive"}"#);
 const READY: (u16, &str) = (200, r#"{"status":"ready"}"#);
 
 /// Until it is so: a look at the database counts for a second.
-fn until(evc: &Evc, readyz: (u16, &str)) {
-    let end = Instant::now() + Duration::from_secs(20);
-    loop {
-        let (status, told) = seen(evc, "/readyz");
-        if (status, told.as_str()) == readyz {
-            break;
-        }
-        assert!(Instant::now() < end, "{status} {told}, and not {readyz:?}");
-        sleep(Duration::from_millis(100));
-    }
+fn until_told(evc: &Evc, readyz: (u16, &str)) {
+    until(readyz.1, || match seen(evc, "/readyz") {
+        (status, told) if (status, told.as_str()) == readyz => Ok(()),
+        (status, told) => Err(format!("{status} {told}")),
+    });
     let (status, told) = seen(evc, "/healthz");
     assert_eq!((status, told.as_str()), ALIVE, "it lives all the same");
 }
@@ -36,26 +30,26 @@ fn until(evc: &Evc, readyz: (u16, &str)) {
 #[test]
 fn a_controller_whose_store_is_gone_lives_and_is_not_ready() {
     let evc = Evc::start();
-    until(&evc, READY);
+    until_told(&evc, READY);
     let (file, away) = (evc.dir.path().join("evc.db"), evc.dir.path().join("away"));
     fs::rename(&file, &away).expect("moved");
     let gone = r#"{"reason":"the database's file is gone, or is another one","status":"unready"}"#;
-    until(&evc, (503, gone));
+    until_told(&evc, (503, gone));
     fs::write(&file, "another").expect("written");
-    until(&evc, (503, gone));
+    until_told(&evc, (503, gone));
     fs::rename(&away, &file).expect("moved back");
-    until(&evc, READY);
+    until_told(&evc, READY);
 }
 
 #[test]
 fn a_controller_whose_store_fails_lives_and_is_not_ready() {
     let faults = Faults::default();
     let evc = Evc::over_engine(Faulty(Memory::default(), faults.clone()));
-    until(&evc, READY);
+    until_told(&evc, READY);
     faults.set(Some(Fault::Gone(1)));
-    until(&evc, (503, r#"{"reason":"the database can't be read","status":"unready"}"#));
+    until_told(&evc, (503, r#"{"reason":"the database can't be read","status":"unready"}"#));
     faults.set(None);
-    until(&evc, READY);
+    until_told(&evc, READY);
 }
 
 /// Whoever asks without end costs no more than one look a second, and no place of a device's or an operator's.
@@ -63,7 +57,7 @@ fn a_controller_whose_store_fails_lives_and_is_not_ready() {
 fn many_questions_are_few_looks() {
     let faults = Faults::default();
     let evc = Evc::over_engine(Faulty(Memory::default(), faults.clone()));
-    until(&evc, READY);
+    until_told(&evc, READY);
     faults.set(None);
     let begun = Instant::now();
     (0..200).for_each(|_| assert_eq!(seen(&evc, "/readyz").0, 200));

@@ -5,10 +5,8 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::Duration;
 
-use common::{Evc, agent, serve, terminate};
+use common::{Evc, agent, serve, terminate, until_so};
 use ureq::Agent;
 
 const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n";
@@ -85,9 +83,7 @@ fn one_that_was_written_over_is_saved_and_told_and_nothing_is_sealed_meanwhile()
         fs::rename(&saved, &kek).expect("put in its place");
         assert_eq!(rotate().status, 200, "and all goes on");
         // A look counts for a second.
-        while evc.call("GET", "/readyz", "", None).status != 200 {
-            sleep(Duration::from_millis(100));
-        }
+        until_so("it to be ready again", || evc.call("GET", "/readyz", "", None).status == 200);
         drop(device);
         drop(evc.restart());
     }

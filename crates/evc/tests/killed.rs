@@ -2,9 +2,10 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{Device, Evc, serve};
+use common::{Device, Evc, serve, until_so};
 
 const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: payments\ndevice: edge-1\npolicy: p\n";
 /// How often it is killed, each time a little later in its work.
@@ -27,16 +28,22 @@ fn no_acknowledged_rotation_is_lost_by_a_kill() {
             let request = agent.post(path).header("authorization", format!("Bearer {token}"));
             request.send(r#"{"force": true}"#).is_ok_and(|answer| answer.status() == 200)
         };
-        // In the background, so that the kill comes in the middle of one.
-        acknowledged += std::thread::scope(|scope| {
-            let rotating = scope.spawn(|| (0..10_000).take_while(|_| rotate()).count());
-            std::thread::sleep(Duration::from_millis(40 + 7 * kill));
+        // In the background, so that the kill comes in the middle of one: some moment after the first.
+        let done = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..10_000).take_while(|_| rotate()).for_each(|_| {
+                    done.fetch_add(1, Ordering::SeqCst);
+                });
+            });
+            until_so("a rotation", || done.load(Ordering::SeqCst) > 0);
+            std::thread::sleep(Duration::from_millis(7 * kill));
             serving.0.kill().expect("killed");
-            rotating.join().expect("counted")
         });
+        acknowledged += done.into_inner();
         drop(serving);
     }
-    assert!(acknowledged > 0, "it rotated at all");
+    assert!(acknowledged >= KILLS as usize, "it rotated in each of its lives");
     let evc = Evc::over(dir);
     let shown = evc.act("GET", "/devices/edge-1", "");
     let vault = shown["vaults"].as_array().expect("a list").iter().find(|v| v["name"] == "payments");

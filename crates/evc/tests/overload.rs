@@ -4,24 +4,15 @@ mod common;
 
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::{Device, Evc, Occupies};
+use common::{Device, Evc, Occupies, until_so};
 use rustls::HandshakeKind;
 use wire::envelope::{seal_from_device, seal_registration};
 use wire::register::Register;
 
 const INFO: &str = "/api/v2/edgedevice/id/00000000-0000-0000-0000-000000000001/info";
 const POLICY: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n";
-
-/// Waits for what must come, by looking.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < patience, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 /// A device that was given its section, and is polling.
 fn polling(evc: &Evc, name: &str) -> Device {
@@ -46,7 +37,7 @@ fn stalled_bodies_of_one_source_leave_room_for_devices_and_operators() {
     let mut stalled = Vec::new();
     // Until the controller takes no more from there, not even little. From the long ones on in each round: where this takes long, the
     // first of them are over by the time that the last bytes are filled.
-    until("memory is bounded", || {
+    until_so("memory is bounded", || {
         stalled.extend((0..16).map(|_| stall(body.len())));
         for length in [256 << 10, 16 << 10, 1 << 10, 64] {
             stalled.extend((0..20).take_while(|_| taken(length)).map(|_| stall(length)));
@@ -56,7 +47,7 @@ fn stalled_bodies_of_one_source_leave_room_for_devices_and_operators() {
     assert!(device.poll(&evc).is_none(), "a poll from elsewhere is answered");
     assert!(evc.apply(POLICY).is_array(), "an operator too");
     drop(stalled);
-    until("given back", || taken(body.len()));
+    until_so("given back", || taken(body.len()));
 }
 
 /// An operator's body is not taken in before the token was seen, and what is short by nature is not taken in long.
@@ -92,7 +83,7 @@ fn one_device_with_many_requests_leaves_the_places_to_others() {
     let post = || evc.post(&greedy.own("info"), &greedy.seal(&info(&greedy))).status;
     std::thread::scope(|scope| {
         let posts: Vec<_> = (0..140).map(|_| scope.spawn(post)).collect();
-        until("some are told to come back", || posts.iter().any(|post| post.is_finished()));
+        until_so("some are told to come back", || posts.iter().any(|post| post.is_finished()));
         for _ in 0..20 {
             assert!(other.poll(&evc).is_none(), "answered");
         }
@@ -120,7 +111,7 @@ fn one_source_with_many_requests_leaves_the_places_to_others() {
     let post = || evc.post_from("127.0.0.2", "/api/v2/edgedevice/register", &envelope);
     std::thread::scope(|scope| {
         let posts: Vec<_> = (0..140).map(|_| scope.spawn(post)).collect();
-        until("some are told to come back", || posts.iter().any(|post| post.is_finished()));
+        until_so("some are told to come back", || posts.iter().any(|post| post.is_finished()));
         for _ in 0..20 {
             assert!(other.poll(&evc).is_none(), "answered");
         }
@@ -149,9 +140,9 @@ fn messages_in_a_devices_name_take_none_of_its_places() {
     std::thread::scope(|scope| {
         let forged: Vec<_> =
             (0..5).map(|_| scope.spawn(|| evc.post_from("127.0.0.2", &path, &forged))).collect();
-        until("the forger has all that it may", || forged.iter().any(|post| post.is_finished()));
+        until_so("the forger has all that it may", || forged.iter().any(|post| post.is_finished()));
         let own: Vec<_> = (0..5).map(|_| scope.spawn(|| evc.post_from("127.0.0.1", &path, &own))).collect();
-        until("the device has all that it may", || own.iter().any(|post| post.is_finished()));
+        until_so("the device has all that it may", || own.iter().any(|post| post.is_finished()));
         drop(slow);
         let told: Vec<_> = own.into_iter().map(|post| post.join().expect("ended")).collect();
         assert_eq!(told.iter().filter(|code| **code == Some(304)).count(), 4, "{told:?}");
@@ -268,7 +259,7 @@ fn wrong_tokens_take_no_place_of_an_operators() {
     };
     std::thread::scope(|scope| {
         let wrong: Vec<_> = (0..17).map(|_| scope.spawn(|| status("wrong"))).collect();
-        until("strangers have all that they may", || wrong.iter().any(|asks| asks.is_finished()));
+        until_so("strangers have all that they may", || wrong.iter().any(|asks| asks.is_finished()));
         let own = scope.spawn(|| status(&evc.token));
         std::thread::sleep(Duration::from_millis(200));
         drop(slow);

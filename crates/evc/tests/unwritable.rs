@@ -5,10 +5,9 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::{Device, Evc, section};
+use common::{Device, Evc, section, until, until_so};
 use evc::jobs::steady::Steady;
 use wire::attest::AttestRequest;
 
@@ -48,11 +47,10 @@ fn an_act_that_gave_no_number_is_made_up_for() {
     let at = evc::clock::now();
     evc.wait(evc.app.keep_house(&mut Steady::since(at), at, Duration::ZERO)).expect("kept");
     // A look counts for a second.
-    let end = Instant::now() + Duration::from_secs(20);
-    while glance().contains("no new number") {
-        assert!(Instant::now() < end, "{}", glance());
-        sleep(Duration::from_millis(100));
-    }
+    until("it to be made up for", || match glance() {
+        told if told.contains("no new number") => Err(told),
+        _ => Ok(()),
+    });
 }
 
 #[test]
@@ -86,11 +84,7 @@ fn a_database_that_can_be_written_again_is_written_at_once() {
     drop(immutable);
     evc.apply(&policy(4));
     // A look counts for a second.
-    let end = Instant::now() + Duration::from_secs(20);
-    while ready().status != 200 {
-        assert!(Instant::now() < end, "it is ready again");
-        sleep(Duration::from_millis(100));
-    }
+    until_so("it to be ready again", || ready().status == 200);
     assert_eq!(evc.post(&device.own("attest"), &shown).status, 201, "devices too");
     assert!(section(&device.poll(&evc).expect("changed")).is_some(), "and the same evidence is good");
     assert_eq!(

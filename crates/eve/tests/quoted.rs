@@ -1,11 +1,9 @@
 //! Requirement IF-2: what the node tells of an error is read to its end, so a text from outside stands in it only by `vault::text::quoted`,
 //! which is short. Here: whoever turns such a text into words does so by that, or stands in a table with why it need not.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// What makes a `String` of bytes that another program, a user or a peer wrote.
-const MAKES_TEXT: [&str; 4] = ["to_string_lossy()", "from_utf8_lossy(", ".display()", "escape_debug()"];
+use form::texts_from_outside;
 
 /// Files where that is harmless, and why.
 const HARMLESS: [(&str, &str); 20] = [
@@ -31,34 +29,8 @@ const HARMLESS: [(&str, &str); 20] = [
     ("agents/vaultmgr/hands/tree/mod.rs", "quoted"),
 ];
 
-fn sources(dir: &Path, into: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry").path()) {
-        let is_tests = entry.file_stem().is_some_and(|name| name == "tests");
-        match entry.extension() {
-            None if !is_tests => sources(&entry, into),
-            Some(kind) if kind == "rs" && !is_tests => into.push(entry),
-            _ => {}
-        }
-    }
-}
-
 #[test]
 fn every_text_from_outside_is_quoted() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    sources(&src, &mut files);
-    let makes_text = |file: &PathBuf| {
-        let text = fs::read_to_string(file).expect("reads");
-        let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
-        MAKES_TEXT.iter().any(|words| shipped.contains(words))
-    };
-    let found = files.iter().filter(|file| makes_text(file));
-    let found: Vec<_> = found.map(|file| file.strip_prefix(&src).expect("below").to_owned()).collect();
-    for file in &found {
-        let known = HARMLESS.iter().any(|(name, _)| Path::new(name) == file);
-        assert!(known, "{}: show it by vault::text::quoted, or say here why not", file.display());
-    }
-    for (name, _) in HARMLESS {
-        assert!(found.iter().any(|file| file == Path::new(name)), "{name} makes no text: leave it out here");
-    }
+    assert_eq!(texts_from_outside(&src, &HARMLESS), [""; 0]);
 }

@@ -1,7 +1,11 @@
 //! The one form of refusals and errors, for the tests that hold all of them against it: plain words that say what is, where, and what to do,
-//! by commands that are there. It is never shipped.
+//! by commands that are there; and of where a text from outside is made into words. It is never shipped.
+
+mod outside;
 
 use clap::Command;
+
+pub use outside::texts_from_outside;
 
 /// Makes a function that gives a value of each variant. A variant that has no row here does not compile, and no value stands in for one of
 /// another variant.

@@ -2,15 +2,16 @@
 //! operator's command line against it.
 
 use std::fs;
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::node::Onboarding;
+use crate::ports::Pair;
 use crate::process::{Programs, Running, mortal, output};
 use crate::wait;
 
@@ -20,8 +21,9 @@ const LOG: &str = "debug,hyper=info,hyper_util=info,rustls=info,tower_http=info"
 /// A controller.
 pub struct Evc {
     dir: PathBuf,
-    port: u16,
     server: Option<Running>,
+    // The first of them is its, over all its restarts.
+    ports: Pair,
     log_level: &'static str,
     programs: Programs,
     names: &'static [&'static str],
@@ -67,7 +69,8 @@ impl Evc {
         names: &'static [&'static str],
     ) -> Result<Self> {
         fs::create_dir_all(dir)?;
-        let mut evc = Self { dir: dir.canonicalize()?, port: 0, server: None, log_level, programs, names };
+        let mut evc =
+            Self { dir: dir.canonicalize()?, server: None, ports: Pair::free(), log_level, programs, names };
         evc.start()?;
         Ok(evc)
     }
@@ -78,7 +81,7 @@ impl Evc {
     /// As [`Evc::new`].
     pub fn start(&mut self) -> Result<()> {
         let mut command = mortal(self.programs.path("evc")?);
-        command.args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--poll-seconds", "1"]);
+        command.args(["serve", "--listen", &self.server(), "--poll-seconds", "1"]);
         command.args(self.names).arg("--data").arg(self.data()).env("EVC_LOG", self.log_level);
         let _ = fs::remove_file(self.data().join("url"));
         let mut server = Running::start(command, &self.log())?;
@@ -86,22 +89,14 @@ impl Evc {
             self.listens().then_some(()).or_else(|| server.alive().err().map(drop))
         })?;
         server.alive().context("evc serve")?;
-        self.port = self.port()?;
         self.server = Some(server);
         Ok(())
     }
 
-    fn port(&self) -> Result<u16> {
-        let url = fs::read_to_string(self.data().join("url"))?;
-        url.trim()
-            .rsplit(':')
-            .next()
-            .and_then(|port| port.parse().ok())
-            .with_context(|| format!("a port in {url}"))
-    }
-
+    /// It says so once it does: what answers on the port without that is not it.
     fn listens(&self) -> bool {
-        self.port().is_ok_and(|port| TcpStream::connect(("127.0.0.1", port)).is_ok())
+        self.data().join("url").exists()
+            && TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports.first())).is_ok()
     }
 
     /// Ends it by SIGTERM.
@@ -138,7 +133,7 @@ impl Evc {
     /// `host:port`, as /config/server on a node says it.
     #[must_use]
     pub fn server(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.ports.first())
     }
 
     /// Runs `evc ARGS` as the operator; returns what it printed.
@@ -191,10 +186,12 @@ impl Evc {
     /// # Errors
     /// It does not.
     pub fn until_taken(&self, device: &str, vault: &str) -> Result<()> {
-        wait::until("a report of the newest epoch", || {
-            let seen = self.vault(device, vault).ok()?;
-            (seen["reported_epoch"].is_u64() && seen["reported_epoch"] == seen["current_epoch"]).then_some(())
-        })
+        let taken = |seen: &Result<Value>| {
+            seen.as_ref().is_ok_and(|seen| {
+                seen["reported_epoch"].is_u64() && seen["reported_epoch"] == seen["current_epoch"]
+            })
+        };
+        wait::until_is("a report of the newest epoch", || self.vault(device, vault), taken).map(drop)
     }
 
     /// Approves every reference value that waits; waits for the first.
@@ -204,10 +201,10 @@ impl Evc {
     pub fn approve_references(&self, device: &str) -> Result<()> {
         let waiting = |row: &&Value| row["state"] == "pending";
         let ids = wait::until("a reference value to approve", || {
-            let rows = self.json(&["reference", "list", "--device", device]).ok()?;
-            let ids: Vec<_> =
-                rows.as_array()?.iter().filter(waiting).map(|row| row["id"].to_string()).collect();
-            (!ids.is_empty()).then_some(ids)
+            let rows = self.json(&["reference", "list", "--device", device])?;
+            let all = rows.as_array().into_iter().flatten();
+            let ids: Vec<_> = all.filter(waiting).map(|row| row["id"].to_string()).collect();
+            if ids.is_empty() { bail!("{rows}") } else { Ok(ids) }
         })?;
         ids.iter().try_for_each(|id| self.run(&["reference", "approve", id]).map(drop))
     }

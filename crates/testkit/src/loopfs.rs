@@ -6,6 +6,7 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use aho_corasick::AhoCorasick;
 use anyhow::{Context, Result, ensure};
 
 use crate::process::output;
@@ -90,10 +91,11 @@ impl LoopFs {
     /// Somebody holds a file open.
     pub fn unmount(&mut self) -> Result<()> {
         let alive = self.filesystem()?;
-        let umount = || output(Command::new("umount").arg(&self.mount_point)).ok();
+        let umount = || output(Command::new("umount").arg(&self.mount_point));
         wait::until(&format!("{} to be unmounted", self.mount_point.display()), umount)?;
         self.mounted = false;
-        let gone = || (!alive.exists()).then_some(());
+        // Another's may be on that device by now.
+        let gone = || (!alive.exists() || !self.is_behind(&alive)).then_some(());
         wait::until(&format!("the kernel to let go of {}", self.mount_point.display()), gone)
     }
 
@@ -108,6 +110,13 @@ impl LoopFs {
         let device = table.lines().rev().find_map(of).context("it is not mounted")?;
         let name = device.file_name().context("a device without a name")?;
         Ok(Path::new("/sys/fs/ext4").join(name))
+    }
+
+    /// Whether our image is what this loop device has; of another kind of device nobody can say, and it is.
+    fn is_behind(&self, filesystem: &Path) -> bool {
+        let device = Path::new("/sys/block").join(filesystem.file_name().unwrap_or_default());
+        let file = fs::read_to_string(device.join("loop/backing_file"));
+        file.map_or(true, |file| Path::new(file.trim_end_matches('\n')) == self.image)
     }
 
     /// From the next mount on another file is the disk.
@@ -165,21 +174,17 @@ pub fn mounted_under(folder: &Path) -> Vec<PathBuf> {
 /// It can't be read.
 pub fn contains(file: &Path, needle: &[u8]) -> Result<bool> {
     ensure!(!needle.is_empty(), "nothing to search for");
+    let search = AhoCorasick::new([needle])?;
     let mut file = BufReader::new(File::open(file).with_context(|| file.display().to_string())?);
     let mut window = Vec::with_capacity(WINDOW + needle.len());
     loop {
         if file.by_ref().take(WINDOW as u64).read_to_end(&mut window)? == 0 {
             return Ok(false);
         }
-        if memmem(&window, needle) {
+        if search.is_match(&window) {
             return Ok(true);
         }
         // What may be the beginning of a find that ends in the next window stays.
         window.drain(..window.len().saturating_sub(needle.len() - 1));
     }
-}
-
-fn memmem(haystack: &[u8], needle: &[u8]) -> bool {
-    let starts = haystack.iter().enumerate().filter(|(_, byte)| **byte == needle[0]).map(|(at, _)| at);
-    starts.into_iter().any(|at| haystack[at..].starts_with(needle))
 }

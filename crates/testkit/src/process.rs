@@ -18,10 +18,16 @@ use crate::wait;
 
 type Order = (Command, Sender<std::io::Result<Child>>);
 
-/// A command that dies with this process.
+/// Closes all but the three that everybody has, and becomes the program. libtss2 opens its connections for children to inherit: a TPM whose
+/// client had gone was held, and shut to all others, by a process that another test had started meanwhile, for as long as that lived.
+const BARE: &str =
+    r#"for fd in /proc/$$/fd/*; do fd=${fd##*/}; if ((fd > 2)); then exec {fd}>&-; fi; done; exec "$@""#;
+
+/// A command that dies with this process, and inherits nothing of what it has open.
 pub(crate) fn mortal(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program).stdin(Stdio::null());
+    command.args(["--pdeathsig", "KILL", "--", "bash", "-c", BARE, "bash"]);
+    command.arg(program).stdin(Stdio::null());
     command
 }
 
@@ -167,4 +173,30 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         bail!("{command:?}: {}\n{out}{err}", output.status);
     }
     Ok(out)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+mod tests {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+
+    use super::*;
+
+    /// What libtss2 has open is not held by another test's swtpm, controller or node.
+    #[test]
+    fn a_process_of_a_test_inherits_nothing_that_others_have_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let _inherited =
+            socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).expect("a socket");
+        let mut sleep = mortal("sleep");
+        sleep.arg("600");
+        let child = Running::start(sleep, &dir.path().join("log")).unwrap();
+        let proc = PathBuf::from(format!("/proc/{}", child.pid()));
+        let is_it = || std::fs::read_to_string(proc.join("comm")).is_ok_and(|name| name.trim() == "sleep");
+        wait::until("the program", || is_it().then_some(())).unwrap();
+        let open = std::fs::read_dir(proc.join("fd")).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut open: Vec<_> = open.collect();
+        open.sort();
+        assert_eq!(open, ["0", "1", "2"]);
+    }
 }

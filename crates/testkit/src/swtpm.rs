@@ -4,7 +4,6 @@
 
 mod boot;
 mod ca;
-mod ports;
 mod process;
 mod recorder;
 
@@ -19,9 +18,9 @@ use anyhow::{Context, Result, ensure};
 
 pub use boot::{BootState, extend_command};
 pub use ca::TestTpmCa;
-pub use ports::free_pair;
 pub use recorder::{Recorder, Way};
 
+use crate::ports::Pair;
 use crate::process::output;
 use process::{Server, Startup};
 
@@ -43,8 +42,8 @@ pub(crate) fn manufacture(dir: &Path, vmid: &str) -> Result<()> {
 /// One software TPM. It serves one client at a time: drop a `Tpm` before tools are run against it.
 pub struct Swtpm {
     state: PathBuf,
-    port: u16,
     server: Option<Server>,
+    ports: Pair,
 }
 
 impl Swtpm {
@@ -90,8 +89,8 @@ impl Swtpm {
     }
 
     fn start_new(state: PathBuf) -> Result<Self> {
-        let server = Server::start_anywhere(&state)?;
-        Ok(Self { state, port: server.port(), server: Some(server) })
+        let (server, ports) = Server::start_anywhere(&state)?;
+        Ok(Self { state, server: Some(server), ports })
     }
 
     /// Another TPM process over a copy of this one's state: same seeds, same keys, same NV.
@@ -107,13 +106,13 @@ impl Swtpm {
     /// How to reach it: `swtpm:host=127.0.0.1,port=N`. The same over all resets.
     #[must_use]
     pub fn tcti(&self) -> String {
-        format!("swtpm:host=127.0.0.1,port={}", self.port)
+        format!("swtpm:host=127.0.0.1,port={}", self.port())
     }
 
     /// Its command port; the control channel is on the next one.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports.first()
     }
 
     /// Its process; none while it is stopped.
@@ -191,13 +190,13 @@ impl Swtpm {
 
     fn start_with(&mut self, startup: Startup) -> Result<()> {
         self.server = None;
-        self.server = Some(Server::start_at(&self.state, self.port, startup)?);
+        self.server = Some(Server::start_at(&self.state, self.port(), startup)?);
         Ok(())
     }
 
     fn shut_down(&self, next: Startup) -> Result<()> {
         let mut answer = [0; 10];
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port()))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(&[&SHUTDOWN[..], &[u8::from(matches!(next, Startup::State))]].concat())?;
         stream

@@ -15,12 +15,18 @@ pub(crate) const LIST: [&str; 4] = ["vault", "list", "--output", "json"];
 pub(crate) struct Asked<A> {
     ask: A,
     patience: Duration,
+    pause: Duration,
 }
 
 impl<A: FnMut() -> Result<String>> Asked<A> {
     /// `ask` runs [`LIST`] once, and returns what it printed.
     pub(crate) fn by(patience: Duration, ask: A) -> Self {
-        Self { ask, patience }
+        Self { ask, patience, pause: wait::POLL }
+    }
+
+    /// The same, asked after a longer pause each time.
+    pub(crate) fn after(self, pause: Duration) -> Self {
+        Self { pause, ..self }
     }
 
     /// Asks once: all its vaults.
@@ -47,11 +53,9 @@ impl<A: FnMut() -> Result<String>> Asked<A> {
     /// # Errors
     /// No answer in all that time; with what was said last instead.
     pub(crate) fn answer(&mut self, name: &str) -> Result<Option<Value>> {
-        let mut last = None;
         let what = format!("the node to say what vaults it has, {name} among them or not");
-        let listed =
-            wait::within(self.patience, &what, || self.once().map_err(|error| last = Some(error)).ok());
-        Ok(named(&listed.with_context(|| format!("asked last, it said: {last:?}"))?, name))
+        let listed = wait::looking(self.pause, self.patience, &what, || self.once())?;
+        Ok(named(&listed, name))
     }
 
     /// Whether the node, asked once, says that a vault is not there or was removed.
@@ -69,10 +73,12 @@ impl<A: FnMut() -> Result<String>> Asked<A> {
     /// It does not come; what the vault says instead is in the error.
     pub(crate) fn until(&mut self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
         let waited = format!("vault {name}: {what}");
-        let found = wait::within(self.patience, &waited, || self.seen(name).filter(&holds));
-        found.with_context(|| match self.once() {
-            Ok(listed) => format!("it is {:?}", named(&listed, name)),
-            Err(error) => format!("the node does not say what it is: {error:#}"),
+        wait::looking(self.pause, self.patience, &waited, || match self.once() {
+            Ok(listed) => match named(&listed, name) {
+                Some(vault) if holds(&vault) => Ok(vault),
+                vault => Err(format!("it is {vault:?}")),
+            },
+            Err(error) => Err(format!("the node does not say what it is: {error:#}")),
         })
     }
 }

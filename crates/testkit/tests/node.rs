@@ -58,7 +58,7 @@ fn a_node_and_its_controller_die_with_the_process_that_made_them() {
     let victim = Victim(victim.spawn().unwrap());
     let pids: Vec<i32> = wait::until("a node", || {
         let pids = std::fs::read_to_string(dir.path().join("pids")).ok()?;
-        pids.split(' ').map(|pid| pid.parse().ok()).collect()
+        pids.split(' ').map(|pid| pid.parse().ok()).collect::<Option<Vec<i32>>>()
     })
     .unwrap();
     let runs = |pid: &i32| Path::new(&format!("/proc/{pid}")).exists();

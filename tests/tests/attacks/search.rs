@@ -81,7 +81,8 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     forms
 }
 
-pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+/// All of them, also of writes that were cut short: of a folder in which nobody writes any more.
+fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let of = |entry: fs::DirEntry| match entry.file_type().unwrap() {
         kind if kind.is_dir() => files(&entry.path()),

@@ -6,11 +6,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use eve_vault_tests::keys::{self, Known, Secrets};
-use eve_vault_tests::{DEVICE, Scene};
+use eve_vault_tests::{DEVICE, Scene, at_rest};
 use testkit::node::{Parts, Power};
 use vault::section::Custody;
 
-use super::search::{self, Search};
+use super::search::Search;
 use super::{BOTH, CONTROLLER, TPM};
 
 /// The files that hold secrets in the clear; each must be its owner's alone.
@@ -180,7 +180,7 @@ fn a_device_key_in_a_file_is_roots_alone() {
         assert_private(&config, |file| file.ends_with(key));
     }
     // Of what else lies there nothing is a key, and nobody but root writes any of it.
-    for file in search::files(&config)
+    for file in at_rest::under(&config)
         .into_iter()
         .filter(|file| !ALLOWED_ON_NODE.iter().any(|key| file.ends_with(key)))
     {
@@ -191,7 +191,7 @@ fn a_device_key_in_a_file_is_roots_alone() {
 
 /// Those of the files that are chosen, and there must be some: root's, for him to read and write and nobody else.
 fn assert_private(folder: &Path, chosen: impl Fn(&Path) -> bool) {
-    let files: Vec<_> = search::files(folder).into_iter().filter(|file| chosen(file)).collect();
+    let files: Vec<_> = at_rest::under(folder).into_iter().filter(|file| chosen(file)).collect();
     assert!(!files.is_empty(), "{} holds such files", folder.display());
     for file in files {
         assert_eq!(access(&file), (0o600, 0), "{}", file.display());

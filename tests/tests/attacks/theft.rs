@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use eve_vault_tests::{DEVICE, Scene, details};
+use serde_json::Value;
 use testkit::node::{Parts, Power};
 use testkit::swtpm::BootState;
 use testkit::{Evc, wait};
@@ -67,7 +68,7 @@ fn a_node_that_is_known_to_be_stolen_gets_no_key_at_its_next_boot() {
     scene.node.on(Power::Clean).unwrap();
     for vault in ["remote", "shared"] {
         // By the word of the controller at this boot, not for want of one.
-        let heard = |vault: &serde_json::Value| vault["state"] == "locked" && vault["wanted"] == "lock";
+        let heard = |vault: &Value| vault["state"] == "locked" && vault["wanted"] == "lock";
         scene.node.until_vault_is(vault, "told to stay locked", heard).unwrap();
         scene.assert_closed(vault);
         let key = scene.evc.vault(DEVICE, vault).unwrap()["key"].as_str().unwrap().to_owned();
@@ -93,8 +94,8 @@ fn a_changed_boot_gets_no_key_and_the_operator_reads_which_pcr() {
         scene.node.until_vault(vault, "locked").unwrap();
         scene.assert_closed(vault);
     }
-    let sealed = scene.node.vault("sealed").unwrap();
-    assert!(details(&sealed).contains("measured"), "says that the boot differs: {sealed}");
+    let differs = |sealed: &Value| details(sealed).contains("measured");
+    scene.node.until_vault_is("sealed", "told that the boot differs", differs).unwrap();
     scene.node.off(Power::Clean).unwrap();
     scene.node.next_boot(BootState::named("good"));
     scene.node.on(Power::Clean).unwrap();
@@ -192,10 +193,10 @@ fn damaged_metadata_is_missing_and_never_made_anew() {
     }
     scene.node.off(Power::Clean).unwrap();
     scene.node.on(Power::Clean).unwrap();
-    let vault = scene.node.until_vault("alone", "missing").unwrap();
-    scene.assert_closed("alone");
     let said = "both copies of its key files are damaged, or wrapped under another key of this number";
-    assert!(vault["detail"].to_string().contains(said), "{vault}");
+    let missing = |vault: &Value| vault["state"] == "missing" && details(vault).contains(said);
+    scene.node.until_vault_is("alone", "missing, and why", missing).unwrap();
+    scene.assert_closed("alone");
     scene.node.stop(Power::Clean).unwrap();
     copies.iter().for_each(|copy| fs::write(copy, &good).unwrap());
     scene.node.start().unwrap();

@@ -1,11 +1,13 @@
 //! A TPM that has the SHA-384 bank of PCRs alone (AC-3): measured, approved and sealed to like any.
 
 use eve_vault_tests::{DEVICE, Scene};
+use serde_json::Value;
 use testkit::node::{Parts, Power};
 use testkit::swtpm::BootState;
 use testkit::wait;
 
 use super::BOTH;
+use super::told::{has, until_told};
 
 fn boots(scene: &mut Scene, boot: BootState) {
     scene.node.off(Power::Clean).unwrap();
@@ -21,8 +23,8 @@ fn a_node_whose_tpm_has_the_sha384_bank_alone_opens_in_the_approved_boot_and_no_
     scene.node.start().unwrap();
     scene.evc.approve_references(DEVICE).unwrap();
     scene.node.until_vault("config", "unlocked").unwrap();
-    let tpm = scene.node.status().unwrap()["tpm"].to_string();
-    assert!(tpm.contains("ready") && !tpm.contains("not measured"), "{tpm}");
+    let tpm = until_told(&scene, "tpm", has("ready"));
+    assert!(!has("not measured")(&tpm), "{tpm}");
     let list = scene.evc.run(&["reference", "list", "--device", DEVICE]).unwrap();
     assert!(list.contains("BANK") && list.contains("SHA-384"), "{list}");
     let described = scene.evc.run(&["describe", "device", DEVICE]).unwrap();
@@ -37,8 +39,8 @@ fn a_node_whose_tpm_has_the_sha384_bank_alone_opens_in_the_approved_boot_and_no_
         scene.node.until_vault(vault, "locked").unwrap();
         scene.assert_closed(vault);
     }
-    let alone = scene.node.vault("alone").unwrap().to_string();
-    assert!(alone.contains("measured") && alone.contains("PCR 4"), "names what moved: {alone}");
+    let names = |alone: &Value| alone.to_string().contains("measured") && alone.to_string().contains("PCR 4");
+    scene.node.until_vault_is("alone", "told with what moved", names).unwrap();
 
     boots(&mut scene, BootState::named("good"));
     for (vault, _) in VAULTS {

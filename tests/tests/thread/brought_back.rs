@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use eve_vault_tests::{DEVICE, Scene, details};
+use eve_vault_tests::{DEVICE, Scene, at_rest, details};
 use testkit::node::Power;
 use testkit::wait;
 
+use super::told::until_told;
 use super::{BOTH, TPM};
 
 const SEALED: &str = "custody: tpm\nseal: pcrs";
@@ -31,15 +32,14 @@ fn key_files(scene: &Scene, vault: &str) -> Vec<PathBuf> {
     let id = scene.node.vault(vault).unwrap()["id"].as_str().unwrap().to_owned();
     let (first, second) = (persist.join(".fscrypt"), persist.join("vaults/.meta").join(id));
     let kinds = ["protectors", "policies"];
-    let names = |kind: &str| fs::read_dir(second.join(kind)).unwrap().map(|entry| entry.unwrap().file_name());
-    let all = kinds.into_iter().flat_map(|kind| names(kind).map(move |name| PathBuf::from(kind).join(name)));
-    all.flat_map(|file| [first.join(&file), second.join(&file)]).collect()
+    let paths = kinds.into_iter().flat_map(|kind| at_rest::paths(&second.join(kind)));
+    let all: Vec<_> = paths.map(|path| path.strip_prefix(&second).unwrap().to_owned()).collect();
+    all.into_iter().flat_map(|file| [first.join(&file), second.join(&file)]).collect()
 }
 
 fn tables(scene: &Scene) -> Vec<PathBuf> {
     let vaults = scene.node.root().join("persist/vaults");
-    let all = [".shares", ".meta/.shares"].map(|folder| fs::read_dir(vaults.join(folder)).unwrap());
-    all.into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+    [".shares", ".meta/.shares"].map(|folder| at_rest::paths(&vaults.join(folder))).concat()
 }
 
 /// The node is off when they go, and on again after it.
@@ -63,7 +63,9 @@ fn key_files_of_which_both_copies_are_gone_come_back() {
     assert_eq!(files.len(), 8, "{files:?}");
     loses(&mut scene, &files);
     ["till", "alone"].into_iter().for_each(|vault| opens(&mut scene, vault));
-    assert!(files.iter().all(|file| file.exists()), "in both places");
+    // One copy opens it; the other is mended beside that.
+    let both = || files.iter().all(|file| file.exists()).then_some(());
+    wait::until("them to be in both places", both).unwrap();
     scene.node.reboot(Power::Clean).unwrap();
     ["till", "alone"].into_iter().for_each(|vault| opens(&mut scene, vault));
 }
@@ -91,8 +93,8 @@ fn th6_escrow_gives_nothing_of_a_vault_that_was_erased() {
     opens(&mut scene, "till");
     scene.delete("till").unwrap();
     scene.node.until_gone("till").unwrap();
-    let next = || scene.node.status().ok().filter(|status| status["generation"] == 2);
-    wait::until("the end of the generation, by which it is dead", next).unwrap();
+    // By which it is dead.
+    until_told(&scene, "generation", |generation| *generation == 2);
     scene.node.off(Power::Clean).unwrap();
     fs::write(scene.node.disk().image(), older).unwrap();
     scene.node.on(Power::Clean).unwrap();

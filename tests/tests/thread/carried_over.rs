@@ -29,7 +29,7 @@ fn carried_over() -> Scene {
 
 /// Node and controller follow each other: neither says, once both have heard, that the other is of another time.
 fn assert_in_step(scene: &Scene) {
-    let status = || scene.node.status().unwrap().to_string();
+    let status = || scene.node.told().unwrap().to_string();
     // A node that has just begun may be sent a section before it looked into its record; that one is sent anew.
     let follows = || (!status().contains("does not follow")).then_some(());
     wait::until("a section that follows", follows).unwrap();

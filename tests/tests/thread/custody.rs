@@ -1,6 +1,7 @@
 //! Custody: who must be there for a vault to open (KO-1, KO-2, KO-3).
 
 use eve_vault_tests::{Scene, details};
+use serde_json::Value;
 use testkit::blocks;
 use testkit::node::Power;
 
@@ -51,8 +52,10 @@ fn without_the_controller_only_what_the_tpm_alone_keeps_opens() {
     scene.node.until_vault("alone", "unlocked").unwrap();
     assert!(scene.has_data("alone"), "from the checkpoint, with nobody to ask");
     for vault in ["remote", "shared"] {
-        let said = scene.node.until_vault(vault, "locked").unwrap();
-        assert!(details(&said).contains("waits for the controller's key"), "{said}");
+        let waits = |vault: &Value| {
+            vault["state"] == "locked" && details(vault).contains("waits for the controller's key")
+        };
+        scene.node.until_vault_is(vault, "locked, and why", waits).unwrap();
         scene.assert_closed(vault);
     }
     scene.evc.start().unwrap();

@@ -14,6 +14,7 @@ use super::BOTH;
 fn uc_a_nothing_of_ours_lies_in_the_way_of_data() {
     let mut scene = Scene::attested().unwrap();
     scene.vault_with_data("till", BOTH).unwrap();
+    scene.settled().unwrap();
     let vault = scene.node.vault_dir("till").unwrap();
     let ours = scene.node.processes();
     assert!(ours.len() >= 6, "the supervisor and five agents: {ours:?}");

@@ -14,8 +14,10 @@ fn the_default_vaults_open_before_any_contact() {
     scene.evc.stop().unwrap();
     scene.node.start().unwrap();
     for vault in ["config", "image"] {
-        let said = scene.node.until_vault(vault, "unlocked").unwrap();
-        assert!(details(&said).contains("not escrowed"), "{said}");
+        let open = |vault: &serde_json::Value| {
+            vault["state"] == "unlocked" && details(vault).contains("not escrowed")
+        };
+        scene.node.until_vault_is(vault, "open, and not in escrow", open).unwrap();
     }
 }
 

@@ -1,18 +1,23 @@
 //! Escrow on real parts (invariant 5, TH-6): the bundle is at the controller and the node knows; a boot that measures otherwise keeps its vaults closed until
 //! an operator approves it, and then nothing is lost; what was erased is dead, and the next generation was in escrow before.
 
-use eve_vault_tests::{DEVICE, Scene, details};
+use eve_vault_tests::{DEVICE, Scene, at_rest, details};
 use serde_json::Value;
 use testkit::node::Power;
 use testkit::swtpm::BootState;
 use testkit::wait;
 
 use super::BOTH;
+use super::told::until_told;
 
 const SEALED: &str = "custody: tpm\nseal: pcrs";
 
-fn generation(scene: &Scene) -> u64 {
-    scene.node.status().unwrap()["generation"].as_u64().unwrap()
+fn generation(scene: &Scene) -> Value {
+    scene.node.told().unwrap()["generation"].clone()
+}
+
+fn until_next_generation(scene: &Scene) {
+    until_told(scene, "generation", |generation| *generation == 2);
 }
 
 fn is_escrowed(vault: &Value) -> bool {
@@ -66,7 +71,7 @@ fn after_an_update_vaults_open_once_the_new_boot_is_approved() {
         scene.node.until_vault(vault, "unlocked").unwrap();
         assert!(scene.has_data(vault), "{vault}: nothing is lost");
     }
-    wait::until("the next generation", || (generation(&scene) == 2).then_some(())).unwrap();
+    until_next_generation(&scene);
     until_escrowed(&mut scene, "sealed");
     scene.node.off(Power::Cut).unwrap();
     scene.node.next_boot(updated());
@@ -93,7 +98,7 @@ fn the_first_vault_that_is_sealed_after_an_update_is_made_once_the_new_boot_is_a
     assert_eq!(generation(&scene), 1);
     scene.evc.run(&["reference", "approve", &reference.to_string()]).unwrap();
     scene.vault_with_data("sealed", SEALED).unwrap();
-    wait::until("the next generation", || (generation(&scene) == 2).then_some(())).unwrap();
+    until_next_generation(&scene);
     until_escrowed(&mut scene, "sealed");
     scene.node.off(Power::Cut).unwrap();
     scene.node.next_boot(updated());
@@ -112,7 +117,7 @@ fn an_erase_is_done_when_the_next_generation_is_in_escrow() {
     until_escrowed(&mut scene, "stays");
     scene.apply("gone", &format!("{SEALED}\non_removal: {{ delete_after: 0s }}")).unwrap();
     scene.delete("gone").unwrap();
-    wait::until("the next generation", || (generation(&scene) == 2).then_some(())).unwrap();
+    until_next_generation(&scene);
     until_escrowed(&mut scene, "stays");
     assert!(scene.has_data("stays"));
 }
@@ -158,8 +163,8 @@ fn what_both_copies_lost_comes_back() {
     let id = scene.node.vault("sealed").unwrap()["id"].as_str().unwrap().to_owned();
     let persist = scene.node.root().join("persist");
     let second = persist.join("vaults/.meta").join(&id).join("protectors");
-    let name = std::fs::read_dir(&second).unwrap().next().unwrap().unwrap().file_name();
-    let protectors = [second.join(&name), persist.join(".fscrypt/protectors").join(&name)];
+    let kept = at_rest::paths(&second).remove(0);
+    let protectors = [persist.join(".fscrypt/protectors").join(kept.file_name().unwrap()), kept];
     let tables = ["vaults/.shares/shares.1", "vaults/.meta/.shares/shares.1"].map(|path| persist.join(path));
     for files in [protectors, tables] {
         scene.node.stop(Power::Clean).unwrap();

@@ -29,7 +29,7 @@ fn p_is_not_bound_to_pcrs_that_were_extended_since_the_boot_and_is_after_the_nex
     scene.node.tpm().unwrap().tool("tpm2_pcrextend", &[&measured]).unwrap();
     scene.delete("gone").unwrap();
     until_told(&scene, "notes", has("were extended since the boot"));
-    assert_eq!(scene.node.status().unwrap()["generation"], 1, "the one of before is in force");
+    assert_eq!(scene.node.told().unwrap()["generation"], 1, "the one of before is in force");
     assert!(
         NEXT.iter().all(|root| !roots(&scene).contains(root)),
         "nothing of the next one: {}",

@@ -13,6 +13,7 @@ use testkit::loopfs::LoopFs;
 use testkit::node::{Parts, Power};
 use testkit::{Evc, Node, wait};
 
+use super::told::{has, until_told};
 use super::{BOTH, TPM};
 
 #[test]
@@ -126,8 +127,8 @@ fn under_another_root_the_controller_is_not_believed_and_what_to_do_is_said() {
     assert!(words.unwrap().contains("root-certificate.pem"), "names the file to look at");
     scene.node.until_vault("till", "locked").unwrap();
     scene.assert_closed("till");
-    let notes = scene.node.status().unwrap()["notes"].to_string();
-    assert!(notes.contains("root"), "its checkpoint is under the other one: {notes}");
+    // Its checkpoint is under the other one.
+    until_told(&scene, "notes", has("root"));
 }
 
 /// Invariant 6: what the controller can't write down it does not do, and it says why; nothing that it knew is lost.

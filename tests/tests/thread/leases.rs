@@ -29,12 +29,12 @@ fn renewed(scene: &Scene) {
 fn a_vault_stays_open_while_its_lease_is_renewed_and_locks_when_it_is_not() {
     let mut scene = Scene::attested().unwrap();
     scene.vault_with_data("till", LEASED).unwrap();
-    let session = scene.node.status().unwrap()["session"].clone();
+    let session = scene.node.told().unwrap()["session"].clone();
     for _ in 0..3 {
         renewed(&scene);
         assert!(scene.has_data("till"), "open all the while");
     }
-    assert_eq!(scene.node.status().unwrap()["session"], session);
+    assert_eq!(scene.node.told().unwrap()["session"], session);
     scene.evc.stop().unwrap();
     let told = scene.node.until_vault("till", "locked").unwrap();
     assert!(details(&told).contains("its lease ended"), "{told}");
@@ -52,7 +52,7 @@ fn an_end_of_vaultmgr_lengthens_no_lease_and_a_boot_ends_it() {
     scene.vault_with_data("till", LEASED_BY_TPM).unwrap();
     renewed(&scene);
     scene.evc.stop().unwrap();
-    let before = until(&scene).unwrap();
+    let before = wait::until("the end of the lease", || until(&scene)).unwrap();
     scene.kill("vaultmgr").unwrap();
     let after = wait::until("vaultmgr again", || until(&scene)).unwrap();
     assert_eq!(after["secs"], before["secs"], "{after} {before}");

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use eve_vault_tests::{DEVICE, Scene, details};
 use serde_json::Value;
 use testkit::node::Power;
+use testkit::wait;
 
 use super::{BOTH, TPM};
 
@@ -127,9 +128,9 @@ fn ko7_a_retained_vault_is_kept_and_used_again() {
     scene.delete("till").unwrap();
     scene.node.until_vault("till", "locked").unwrap();
     scene.node.reboot(Power::Clean).unwrap();
-    scene.node.until_vault("till", "locked").unwrap();
-    let told = scene.node.vault("till").unwrap();
-    assert!(told.to_string().contains("removed and retained"), "{told}");
+    let retained =
+        |told: &Value| told["state"] == "locked" && told.to_string().contains("removed and retained");
+    scene.node.until_vault_is("till", "locked and retained", retained).unwrap();
     assert_eq!(scene.evc.vault(DEVICE, "till").unwrap()["standing"], "retained");
     scene.apply("till", &policy).unwrap();
     scene.node.until_vault("till", "unlocked").unwrap();
@@ -150,11 +151,11 @@ fn a_removed_vault_is_gone_after_its_grace_at_the_node_and_at_the_controller() {
     scene.delete("till").unwrap();
     scene.node.until_gone("till").unwrap();
     assert!(!dir.exists());
-    testkit::wait::until("the controller to forget it", || scene.evc.vault(DEVICE, "till").err()).unwrap();
+    wait::until("the controller to forget it", || scene.evc.vault(DEVICE, "till").err()).unwrap();
     assert!(scene.has_data("other"), "its neighbour stays");
     scene.node.reboot(Power::Clean).unwrap();
     scene.node.until_vault("other", "unlocked").unwrap();
-    assert!(scene.node.is_gone("till").unwrap(), "it does not come back");
+    assert!(wait::until("an answer", || scene.node.is_gone("till")).unwrap(), "it does not come back");
 }
 
 #[test]
@@ -168,7 +169,7 @@ fn a_vault_that_lost_its_directory_is_missing_until_it_is_ordered_anew() {
     let vault = scene.node.until_vault("till", "missing").unwrap();
     assert!(details(&vault).contains("directory"), "{vault}");
     let known = || (scene.evc.vault(DEVICE, "till").ok()?["state"] == "missing").then_some(());
-    testkit::wait::until("the controller to know it", known).unwrap();
+    wait::until("the controller to know it", known).unwrap();
     let anew = ["recreate", "vault", "till", "--device", DEVICE, "--confirm", "till", "--despite-escrow"];
     scene.evc.run(&anew).unwrap();
     scene.node.until_vault("till", "unlocked").unwrap();

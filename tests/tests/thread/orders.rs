@@ -2,7 +2,6 @@
 
 use eve_vault_tests::{DEVICE, Scene, details};
 use testkit::node::Power;
-use testkit::wait;
 
 use super::told::{has, until_told};
 
@@ -51,7 +50,7 @@ fn a_lost_device_whose_pcrs_changed_locks_its_vaults() {
 
     lists(&scene, &["device", "found", DEVICE]);
     let before = scene.kill("vaultmgr").unwrap();
-    wait::until("vaultmgr", || scene.node.agent_pid("vaultmgr").ok().filter(|pid| *pid != before)).unwrap();
+    scene.until_anew("vaultmgr", before).unwrap();
     until_told(&scene, "controller", |controller| {
         controller["attestation"] == "accepted, but satisfies no policy: PCRs"
     });

@@ -14,7 +14,7 @@ fn an_agent_that_is_killed_comes_back_and_the_node_goes_on() {
     for agent in ["nim", "client", "zedagent", "tpmmgr", "vaultmgr"] {
         let before = scene.kill(agent).unwrap();
         assert!(scene.has_data("till"), "open while {agent} is down");
-        wait::until(agent, || scene.node.agent_pid(agent).ok().filter(|pid| *pid != before)).unwrap();
+        scene.until_anew(agent, before).unwrap();
         scene.node.until_vault("till", "unlocked").unwrap();
         scene.rotate("till").unwrap_or_else(|error| panic!("a rotation after {agent} came back: {error:#}"));
     }
@@ -67,7 +67,7 @@ fn a_lock_by_root_holds_when_vaultmgr_or_all_of_eve_dies() {
     scene.vault_with_data("till", TPM).unwrap();
     scene.node.run(&["vault", "lock", "till"]).unwrap();
     let before = scene.kill("vaultmgr").unwrap();
-    wait::until("vaultmgr", || scene.node.agent_pid("vaultmgr").ok().filter(|pid| *pid != before)).unwrap();
+    scene.until_anew("vaultmgr", before).unwrap();
     let settled =
         |scene: &Scene| scene.node.vault_seen("config").is_some_and(|config| config["state"] == "unlocked");
     wait::until("the vaults", || settled(&scene).then_some(())).unwrap();
@@ -87,6 +87,7 @@ fn a_lock_by_root_holds_when_vaultmgr_or_all_of_eve_dies() {
 #[test]
 fn the_first_status_says_that_the_node_is_attested() {
     let scene = Scene::attested().unwrap();
+    scene.settled().unwrap();
     until_told(&scene, "controller", |controller| controller["attestation"] == "accepted");
     let log = std::fs::read_to_string(scene.node.log()).unwrap();
     assert!(log.contains("restarts to enter the Config Vault"), "{log}");

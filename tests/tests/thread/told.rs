@@ -7,15 +7,34 @@ use std::process::Command;
 use eve_vault_tests::Scene;
 use serde_json::Value;
 use testkit::node::{Parts, Power};
-use testkit::wait;
+use testkit::{program, wait};
 
 use super::TPM;
 
 /// What `eve status` says under a name, once it says something that is looked for.
 pub(super) fn until_told(scene: &Scene, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
-    let told = || scene.node.status().ok().map(|status| status[name].clone()).filter(&holds);
-    wait::until(&format!("{name} of the status"), told)
-        .unwrap_or_else(|error| panic!("{error:#}: {}", scene.node.status().unwrap()))
+    let told = |status: &anyhow::Result<Value>| status.as_ref().is_ok_and(|status| holds(&status[name]));
+    let status = wait::until_is(&format!("{name} of the status"), || scene.node.status(), told);
+    status.unwrap().unwrap()[name].clone()
+}
+
+/// What `eve status` prints, once it is no failure and has these words. One who is silent just then is a failure.
+pub(super) fn until_text(scene: &Scene, words: &str) -> String {
+    let has = |text: &anyhow::Result<String>| text.as_ref().is_ok_and(|text| text.contains(words));
+    let what = format!("a status that says {words:?}");
+    wait::until_is(&what, || scene.node.run(&["status"]), has).unwrap().unwrap()
+}
+
+/// The same of one that is a failure, with what it prints of it.
+pub(super) fn until_failure(scene: &Scene, words: &str) -> String {
+    let failed = || scene.node.run(&["status"]).map_err(|error| error.to_string());
+    let has = |text: &Result<String, String>| text.as_ref().is_err_and(|text| text.contains(words));
+    wait::until_is(&format!("a status that fails with {words:?}"), failed, has).unwrap().unwrap_err()
+}
+
+/// A line of `eve status`.
+fn has_row(text: &str, name: &str, words: &str) -> bool {
+    text.lines().any(|line| line.starts_with(name) && line.contains(words))
 }
 
 pub(super) fn has(words: &str) -> impl Fn(&Value) -> bool {
@@ -81,22 +100,65 @@ fn the_status_says_how_the_tpm_is() {
     let health = until_told(&scene, "tpm_health", Value::is_object);
     assert_eq!(health["in_lockout"], false, "{health}");
     assert!(health["sessions_free"].as_u64() > Some(0));
-    let text = scene.node.run(&["status"]).unwrap();
-    assert!(text.contains("no lockout") && text.contains("room for"), "{text}");
+    let text = until_text(&scene, "no lockout");
+    assert!(text.contains("room for"), "{text}");
     scene.node.tpm_mut().unwrap().stop();
     // Seen-by-users 1.12. What is not known yet as failing is already silent, and a shell is told either way.
-    let told = scene.node.run(&["status"]).expect_err("a TPM that fails is a failure").to_string();
-    assert!(told.contains("this node's TPM does not answer"), "{told}");
+    let told = until_failure(&scene, "this node's TPM does not answer");
+    assert!(has_row(&told, "tpm health", "does not answer"), "{told}");
     let words = until_told(&scene, "tpm", has("failing"));
     assert!(has("config/tcti")(&words), "{words}");
     assert_eq!(
-        scene.node.status().unwrap()["tpm_health"],
+        scene.node.told().unwrap()["tpm_health"],
         Value::Null,
         "nothing is shown of one that is silent"
     );
     scene.node.tpm_mut().unwrap().start().unwrap();
     until_told(&scene, "tpm", has("ready"));
     until_told(&scene, "controller", |controller| controller["reachable"] == true);
+}
+
+/// `eve status` where the kernel's table of swap is this file: in mounts of its own, for swap is the whole machine's, and every other node on it
+/// would be told of it too.
+fn status_with_swap(scene: &Scene, table: &Path) -> Result<String, String> {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-ec"]);
+    command.args([r#"mount --bind "$1" /proc/swaps; exec "$2" status --root "$3""#, "sh"]);
+    let told = command.arg(table).arg(program("eve").unwrap()).arg(scene.node.root()).output().unwrap();
+    let [out, err] = [told.stdout, told.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    if told.status.success() { Ok(out) } else { Err(format!("{out}{err}")) }
+}
+
+/// Facts, fault 4: swap in a file of persist, and swap that nothing encrypts, are told in the status, with what to do; without any nothing is.
+#[test]
+fn swap_that_is_in_the_clear_is_told() {
+    let mut scene = Scene::prepared(Parts { tpm: false, ..Parts::default() }).unwrap();
+    scene.node.start().unwrap();
+    scene.node.until_vault("config", "unlocked").unwrap();
+    let (table, file) = (scene.dir().join("swaps"), scene.node.root().join("persist/swapfile"));
+    let [beside, none] = ["beside", "none"].map(|name| scene.dir().join(name));
+    [&file, &beside].into_iter().for_each(|file| fs::write(file, "swap").unwrap());
+    let note = |swap: &Path| {
+        let line = format!("Filename Type Size Used Priority\n{} file 100 0 -2\n", swap.display());
+        fs::write(&table, line).unwrap();
+        let told = |told: &Result<String, String>| told.is_ok();
+        let text = wait::until_is("a whole status", || status_with_swap(&scene, &table), told).unwrap();
+        let text = text.unwrap();
+        text.lines().find(|line| line.contains("swap")).map(str::to_owned)
+    };
+    let told = note(&file).unwrap();
+    assert!(has_row(&told, "note", "swap lies in a file on the persist filesystem"), "{told}");
+    assert!(told.contains("swapfile") && told.contains("swapoff it"), "{told}");
+    for swap in [&beside, &none] {
+        let told = note(swap).unwrap();
+        assert!(
+            has_row(&told, "note", "is not encrypted") && told.contains("use swap on dm-crypt"),
+            "{told}"
+        );
+    }
+    fs::write(&table, "Filename Type Size Used Priority\n").unwrap();
+    let text = wait::until("a whole status", || status_with_swap(&scene, &table)).unwrap();
+    assert!(!text.contains("swap"), "there is none: {text}");
 }
 
 /// AC-2: keys that the controller refuses are told, and the configuration and the status go on.

@@ -5,6 +5,7 @@ use std::fs;
 use eve::bus::Agent;
 use eve_vault_tests::Scene;
 use testkit::node::Power;
+use testkit::wait;
 
 /// Fields of /proc/PID/status, by name.
 fn field(pid: i32, name: &str) -> String {
@@ -28,6 +29,7 @@ fn bits(agent: Agent) -> String {
 #[test]
 fn every_agent_has_its_own_user_its_capabilities_and_nothing_more() {
     let scene = Scene::attested().unwrap();
+    scene.settled().unwrap();
     for agent in Agent::STARTED {
         let (pid, row) = (scene.node.agent_pid(agent.name()).unwrap(), agent.row());
         let four = |id: u32| [id; 4].map(|id| id.to_string()).join(" ");
@@ -53,6 +55,7 @@ fn every_agent_has_its_own_user_its_capabilities_and_nothing_more() {
 fn no_agent_can_dump_core_and_those_with_secrets_lock_their_memory() {
     use std::os::unix::fs::MetadataExt as _;
     let scene = Scene::attested().unwrap();
+    scene.settled().unwrap();
     for agent in Agent::STARTED {
         let pid = scene.node.agent_pid(agent.name()).unwrap();
         let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
@@ -72,8 +75,8 @@ fn the_agents_start_in_their_order() {
     let mut scene = Scene::attested().unwrap();
     scene.node.reboot(Power::Clean).unwrap();
     scene.node.until_vault("config", "unlocked").unwrap();
-    let pids =
-        ["nim", "client", "zedagent", "tpmmgr", "vaultmgr"].map(|name| scene.node.agent_pid(name).unwrap());
+    let all = ["nim", "client", "zedagent", "tpmmgr", "vaultmgr"];
+    let pids = all.map(|name| wait::until(name, || scene.node.agent_pid(name)).unwrap());
     let started = |pid: i32| -> u64 {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap()

@@ -56,7 +56,8 @@ fn another_controller_is_obeyed_once_root_on_the_node_accepts_it() {
         let told = scene.node.run(&asked).unwrap_err().to_string();
         assert!(told.contains("compare it with the controller's"), "{told}");
     }
-    assert!(is_doubted(&scene.node) && scene.node.vault_if_any("new").unwrap().is_none());
+    wait::until("its root to be doubted still", || is_doubted(&scene.node).then_some(())).unwrap();
+    assert!(scene.node.vault_if_any("new").unwrap().is_none());
     let told = scene.node.run(&["controller", "accept"]).unwrap_err().to_string();
     let fingerprint = told.rsplit_once("--fingerprint ").unwrap().1.trim();
     scene.node.run(&["controller", "accept", "--fingerprint", fingerprint]).unwrap();
@@ -110,7 +111,7 @@ fn a_node_without_a_tpm_goes_over_to_a_controller_that_replaced_its_own() {
     scene.node.until_vault("new", "unlocked").unwrap();
     recreate(&scene.node, "image", &["--despite-other-key"]).unwrap();
     scene.node.until_vault("image", "unlocked").unwrap();
-    assert!(is_kept(&scene.node));
+    wait::until("the old vault to be kept still", || is_kept(&scene.node).then_some(())).unwrap();
     scene.assert_closed("till");
 }
 
@@ -196,12 +197,12 @@ fn a_device_that_is_let_in_again_is_in_escrow_again() {
     let scene = Scene::attested().unwrap();
     let held = || scene.evc.json(&["escrow", "list", DEVICE]).ok()?.get(0).map(drop);
     wait::until("its bundle to be in escrow", held).unwrap();
-    let session = scene.node.status().unwrap()["session"].clone();
+    let session = scene.node.told().unwrap()["session"].clone();
     scene.evc.run(&["delete", "device", DEVICE, "--force", "--confirm", DEVICE]).unwrap();
     allow(&scene.evc, &scene.node, DEVICE);
     // It asks again after half a minute.
     wait::within(Duration::from_secs(180), "its bundle to be in escrow again", held).unwrap();
-    assert_eq!(scene.node.status().unwrap()["session"], session, "vaultmgr did not start anew for it");
+    assert_eq!(scene.node.told().unwrap()["session"], session, "vaultmgr did not start anew for it");
 }
 
 /// Invariant 4, TH-3, decision 80: a device that was deleted by force, and is given back what is kept of it, is the device that it was to its node too:

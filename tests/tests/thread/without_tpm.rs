@@ -3,6 +3,7 @@
 use eve_vault_tests::{Scene, vault_yaml};
 use testkit::node::{Parts, Power};
 
+use super::told::until_told;
 use super::{CONTROLLER, TPM};
 
 const PLAIN: &str = "attest: { every: 15m, require: [], on_failure: withhold }";
@@ -17,7 +18,8 @@ fn its_default_vaults_wait_for_the_first_contact_and_open_with_it() {
     scene.evc.stop().unwrap();
     scene.node.start().unwrap();
     scene.node.until_vault("config", "waiting").unwrap();
-    assert_eq!(scene.node.vault("image").unwrap()["state"], "waiting", "nothing falls back to plaintext");
+    // Nothing falls back to plaintext.
+    scene.node.until_vault("image", "waiting").unwrap();
     scene.evc.start().unwrap();
     for vault in ["config", "image"] {
         scene.node.until_vault(vault, "unlocked").unwrap();
@@ -37,7 +39,7 @@ fn a_tpm_marker_that_is_not_true_changes_nothing() {
     std::fs::write(folder.join("tpm_in_use"), "1\n").unwrap();
     scene.node.start().unwrap();
     scene.node.until_vault("config", "unlocked").unwrap();
-    assert!(scene.node.status().unwrap()["tpm"].as_str().unwrap().starts_with("none"));
+    until_told(&scene, "tpm", |tpm| tpm.as_str().is_some_and(|tpm| tpm.starts_with("none")));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::fs;
 
 use eve_vault_tests::keys::{self, Known, Secrets};
 use eve_vault_tests::{DEVICE, Scene};
+use serde_json::Value;
 use testkit::node::{Parts, Power};
 use testkit::wait;
 use vault::section::Custody;
@@ -87,8 +88,10 @@ fn th6_a_worn_out_tpm_opens_every_vault() {
         scene.node.until_vault(vault, "unlocked").unwrap();
         assert!(scene.has_data(vault), "{vault}");
     }
-    let health = scene.node.status().unwrap()["tpm_health"].clone();
-    assert_eq!(health["in_lockout"], true, "it is shown: {health}");
+    let locked = |status: &anyhow::Result<Value>| {
+        status.as_ref().is_ok_and(|status| status["tpm_health"]["in_lockout"] == true)
+    };
+    wait::until_is("it to be shown", || scene.node.status(), locked).unwrap().unwrap();
 }
 
 /// Another program's index is guessed at until the TPM locks; then indices are made until none fits; then the power goes, often.

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
 use testkit::wait;
 
 use super::scene::{PATIENCE, Scene};
@@ -45,8 +46,10 @@ fn without_contact(scene: &mut Scene, clock: &str) {
     until_named(scene, clock);
     assert!(scene.has_data("alone").unwrap(), "{clock}");
     again(scene, clock);
-    let leased = scene.node.until_vault("leased", "locked").unwrap().to_string();
-    assert!(leased.contains("no lease since this boot"), "{leased}");
+    let no_lease = |leased: &Value| {
+        leased["state"] == "locked" && leased.to_string().contains("no lease since this boot")
+    };
+    scene.node.until_vault_is("leased", "locked for want of a lease", no_lease).unwrap();
 }
 
 /// Locked by root on the node, and unlocked.

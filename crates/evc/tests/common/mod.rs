@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use evc::api::Problem;
 use evc::clock::now;
@@ -72,15 +72,37 @@ async fn held(app: Arc<Controller>, place: Occupies, told: mpsc::Sender<()>, gon
     held.expect("held");
 }
 
+/// The longest that anything here may take; a loaded machine takes long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks.
+pub(crate) const POLL: Duration = Duration::from_millis(20);
+
+/// Waits for what must come, by looking: until a look returns it. Says what was waited for, and what was seen in its place.
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(seen) => assert!(Instant::now() < patience, "waited in vain for: {what}; seen last: {seen}"),
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// The same of something that is so or not.
+pub(crate) fn until_so(what: &str, mut holds: impl FnMut() -> bool) {
+    until(what, || if holds() { Ok(()) } else { Err("it is not so".to_owned()) });
+}
+
 /// A child that another test starts holds the folder's lock for the moment before it is a program of its own.
 async fn start_patiently(settings: &Settings) -> Result<Controller, StartError> {
-    for _ in 0..100 {
+    let patience = Instant::now() + PATIENCE;
+    loop {
         match start(settings, now()).await {
-            Err(StartError::Taken { .. }) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(StartError::Taken { .. }) if Instant::now() < patience => tokio::time::sleep(POLL).await,
             ended => return ended,
         }
     }
-    start(settings, now()).await
 }
 
 /// A request that is not whole yet.
@@ -357,11 +379,7 @@ pub(crate) fn raced(evc: &Evc, device: &mut Device, act: impl FnOnce()) -> u16 {
                 }
             });
         }
-        let begun = (0..1000).any(|_| {
-            std::thread::sleep(Duration::from_millis(1));
-            polls.load(Ordering::SeqCst) > 4
-        });
-        assert!(begun, "it is polled");
+        until_so("it to be polled", || polls.load(Ordering::SeqCst) > 4);
         act();
         poll()
     })

@@ -10,7 +10,7 @@ mod turns;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engines::{Fault, Faults, Faulty, Memory};
 use evc::store::sqlite::{Lock, SqliteStore};
@@ -138,6 +138,15 @@ async fn what_was_read_before_a_commit_is_not_good_after_it() {
     assert!(!store.unchanged_since(then, other), "what is not of one device is of all");
 }
 
+/// Waits for what others do on this runtime, by looking.
+async fn until_so(what: &str, holds: impl Fn() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < patience, "waited in vain for: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 /// Whoever waited for a commit may be gone: a view that does not have it yet is not good once it has ended.
 #[tokio::test]
 async fn a_commit_that_nobody_waits_for_any_more_is_counted_when_it_ends() {
@@ -148,9 +157,7 @@ async fn a_commit_that_nobody_waits_for_any_more_is_counted_when_it_ends() {
     let writes = store.clone();
     let write =
         tokio::spawn(async move { writes.write(Scope::Device(id), |tx| tx.set_lost(id, Some(7))).await });
-    for _ in (0..5000).take_while(|_| faults.asked().steps < 3) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until_so("the body to be in its third step", || faults.asked().steps >= 3).await;
     write.abort();
     assert!(write.await.is_err(), "gone");
     let then = store.as_of();
@@ -158,9 +165,7 @@ async fn a_commit_that_nobody_waits_for_any_more_is_counted_when_it_ends() {
     assert_eq!(lost().await, None, "not kept yet");
     assert!(store.unchanged_since(then, id));
     faults.set(None);
-    for _ in (0..5000).take_while(|_| store.unchanged_since(then, id)) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until_so("the commit to be counted", || !store.unchanged_since(then, id)).await;
     assert_eq!(lost().await, Some(7), "it was kept all the same");
     assert!(!store.unchanged_since(then, id), "and what was read before is not good");
     assert!(store.unchanged_since(store.as_of(), id), "what is read from now on is");

@@ -22,6 +22,28 @@ impl Node {
             .with_context(|| String::from_utf8_lossy(&told.stderr).into_owned())
     }
 
+    /// The same once nobody is silent in it: zedagent and vaultmgr, of whom `eve status` hears for less than a second, which on a loaded machine
+    /// is short. For who looks once.
+    ///
+    /// # Errors
+    /// One of them does not answer in all the time that anything may take; the error has the last status.
+    pub fn told(&self) -> Result<Value> {
+        let answered = |told: &Result<Value>| {
+            told.as_ref().is_ok_and(|told| {
+                !told["controller"].is_null() && !told["vaults"].is_null() && !told["session"].is_null()
+            })
+        };
+        wait::until_is("a status in which nobody is silent", || self.status(), answered)?
+    }
+
+    /// What `eve ARGS` prints of a node, once that is no failure: as [`Node::told`], for a command that changes nothing.
+    ///
+    /// # Errors
+    /// It goes on failing; its words are in the error.
+    pub fn says(&self, args: &[&str]) -> Result<String> {
+        wait::until(&format!("`eve {}` to succeed", args.join(" ")), || self.run(args))
+    }
+
     /// A vault, as the node says it once it answers.
     ///
     /// # Errors

@@ -9,14 +9,14 @@ use anyhow::{Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::ports;
+use crate::ports::{self, Pair};
 use crate::process::{mortal, spawn};
 use crate::wait;
 
 /// How often another pair of ports is tried.
 const ATTEMPTS: u32 = 20;
 /// swtpm listens after some 15 ms; a loaded machine takes longer.
-const START_PATIENCE: Duration = Duration::from_secs(20);
+const START_PATIENCE: Duration = wait::PATIENCE;
 const POLL: Duration = Duration::from_millis(2);
 
 /// How it wakes: TPM2_Startup(CLEAR) or, after TPM2_Shutdown(STATE), TPM2_Startup(STATE).
@@ -29,15 +29,15 @@ pub(super) enum Startup {
 /// A running swtpm; killed on drop.
 pub(super) struct Server {
     child: Child,
-    port: u16,
 }
 
 impl Server {
-    /// Starts on ports of its own choice.
-    pub(super) fn start_anywhere(state: &Path) -> Result<Self> {
+    /// Starts on ports of its own choice, which are its to the end.
+    pub(super) fn start_anywhere(state: &Path) -> Result<(Self, Pair)> {
         for _ in 0..ATTEMPTS {
-            if let Some(server) = Self::try_start(state, ports::free_pair(), Startup::Clear)? {
-                return Ok(server);
+            let pair = Pair::free();
+            if let Some(server) = Self::try_start(state, pair.first(), Startup::Clear)? {
+                return Ok((server, pair));
             }
         }
         bail!("swtpm found no ports in {ATTEMPTS} attempts; see {}", log(state).display())
@@ -54,10 +54,6 @@ impl Server {
         bail!("swtpm does not start on port {port}; see {}", log(state).display())
     }
 
-    pub(super) fn port(&self) -> u16 {
-        self.port
-    }
-
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -71,7 +67,7 @@ impl Server {
 
     /// None if it ended before it listened: most likely somebody has the ports.
     fn try_start(state: &Path, port: u16, startup: Startup) -> Result<Option<Self>> {
-        let mut server = Self { child: spawn(command(state, port, startup))?, port };
+        let mut server = Self { child: spawn(command(state, port, startup))? };
         let deadline = Instant::now() + START_PATIENCE;
         while Instant::now() < deadline {
             if ports::listens(server.pid(), port) {

@@ -8,7 +8,8 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
 
-use super::{Swtpm, ports};
+use super::Swtpm;
+use crate::ports::Pair;
 
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ struct Shared {
 
 /// The tap; a client reaches the TPM through it by [`Recorder::tcti`].
 pub struct Recorder {
-    port: u16,
+    ports: Pair,
     shared: Arc<Shared>,
     listeners: Vec<JoinHandle<()>>,
 }
@@ -68,7 +69,7 @@ impl Recorder {
     }
 
     fn tap(tpm: &Swtpm, tamper: Tamper, inject: Inject) -> Result<Self> {
-        let (port, pair) = listen()?;
+        let (ports, listeners) = listen()?;
         let shared = Arc::new(Shared {
             seen: Mutex::default(),
             tamper: Mutex::new(tamper),
@@ -81,14 +82,14 @@ impl Recorder {
             let shared = Arc::clone(&shared);
             thread::spawn(move || serve(&listener, target, &shared))
         };
-        let listeners = pair.into_iter().zip(targets).map(serve).collect();
-        Ok(Self { port, shared, listeners })
+        let listeners = listeners.into_iter().zip(targets).map(serve).collect();
+        Ok(Self { ports, shared, listeners })
     }
 
     /// How to reach the TPM through the tap.
     #[must_use]
     pub fn tcti(&self) -> String {
-        format!("swtpm:host=127.0.0.1,port={}", self.port)
+        format!("swtpm:host=127.0.0.1,port={}", self.ports.first())
     }
 
     /// All messages so far, in order.
@@ -121,7 +122,7 @@ impl Shared {
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        for port in [self.port, self.port + 1] {
+        for port in [self.ports.first(), self.ports.first() + 1] {
             // Wakes the listener.
             let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
         }
@@ -129,11 +130,11 @@ impl Drop for Recorder {
     }
 }
 
-fn listen() -> Result<(u16, [TcpListener; 2])> {
+fn listen() -> Result<(Pair, [TcpListener; 2])> {
     for _ in 0..20 {
-        let port = ports::free_pair();
-        if let Ok(pair) = ports::bind_pair(port) {
-            return Ok((port, pair));
+        let pair = Pair::free();
+        if let Ok(listeners) = pair.bind() {
+            return Ok((pair, listeners));
         }
     }
     Err(anyhow::anyhow!("no free ports")).context("recorder")

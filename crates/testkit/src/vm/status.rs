@@ -10,6 +10,8 @@ use crate::vaults::{Asked, LIST};
 
 /// The longest that a vault may take to come about. Everything is emulated, and the machine around it may be loaded.
 const PATIENCE: Duration = Duration::from_secs(240);
+/// Between two questions. Each is a program that the machine's one emulated processor loads and runs, in place of the agents.
+const PAUSE: Duration = Duration::from_secs(2);
 
 impl VmNode {
     /// A vault, as the node says it once it answers.
@@ -27,7 +29,7 @@ impl VmNode {
 
     fn vaults(&mut self) -> Asked<impl FnMut() -> Result<String> + '_> {
         let list = format!("eve {} 2> /dev/null", LIST.join(" "));
-        Asked::by(PATIENCE, move || self.shell(&list))
+        Asked::by(PATIENCE, move || self.shell(&list)).after(PAUSE)
     }
 
     /// Whether the node, asked once, says that a vault is not there or was removed.

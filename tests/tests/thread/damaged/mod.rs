@@ -6,7 +6,6 @@ mod crossed;
 mod table;
 mod without_tpm;
 
-use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -14,9 +13,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use eve_vault_tests::Scene;
+use eve_vault_tests::at_rest::{Files, files};
 use serde_json::Value;
 use testkit::node::{Parts, Power};
-use testkit::wait;
+use testkit::{sample, wait};
 
 use super::TPM;
 use super::installed::proxy;
@@ -43,21 +43,6 @@ const SOFT: &str = "custody: controller\nattest: { every: 15m, require: [], on_f
 const PASSWORD: &str = "owned";
 /// Nodes that live side by side: most of the time they wait.
 const SIDE_BY_SIDE: usize = 6;
-
-/// What lies in a folder, by name.
-type Files = BTreeMap<String, Vec<u8>>;
-
-/// All of it at rest: no write of a running node's is under way, and none was cut short.
-fn files(folder: &Path) -> Files {
-    let at_rest = || read_all(folder).filter(|files| !files.keys().any(|name| name.starts_with(".tmp-eve-")));
-    wait::until(&format!("{} at rest", folder.display()), at_rest).unwrap()
-}
-
-/// `None` where a file went between the look at the folder and the look at it.
-fn read_all(folder: &Path) -> Option<Files> {
-    let read = |file: fs::DirEntry| Some((file.file_name().into_string().ok()?, fs::read(file.path()).ok()?));
-    fs::read_dir(folder).unwrap().flatten().map(read).collect()
-}
 
 /// What only informs is written when nothing else is to be done.
 fn written(config: &Path, file: &str) -> Vec<u8> {
@@ -215,8 +200,8 @@ fn is(scene: &mut Scene, when: &str, expected: &Expected) {
         expected.says.iter().all(|says| says.iter().any(|words| status.contains(words)))
     };
     let node = &mut scene.node;
-    let said = wait::until(when, || node.status().ok().filter(told));
-    said.unwrap_or_else(|error| panic!("{error}: {expected:?}: {:?}", node.status()));
+    let said = |status: &anyhow::Result<Value>| status.as_ref().is_ok_and(told);
+    wait::until_is(&format!("{when}: {expected:?}"), || node.status(), said).unwrap().unwrap();
     let opens = expected.opens;
     let defaults = opens != Opens::Nothing;
     for (vault, open) in [("config", defaults), ("image", defaults), ("till", opens == Opens::All)] {
@@ -255,7 +240,15 @@ fn ko2_each_file_of_config_is_as_the_table_says() {
     endure(&each.collect::<Vec<_>>());
 }
 
-/// The same of every pair.
+/// What a sample of pairs has of each kind: each file in each way, and with it each outcome that the table knows of it.
+fn kinds(damaged: &Damaged, expected: &Expected) -> Vec<String> {
+    let each = damaged.iter().flat_map(|(file, what)| {
+        [format!("{file} {what:?}"), format!("{file}: {:?} {:?}", expected.opens, expected.says)]
+    });
+    each.collect()
+}
+
+/// The same of pairs.
 #[test]
 fn each_pair_of_config_is_as_the_table_says() {
     let pairs = FILES
@@ -264,5 +257,5 @@ fn each_pair_of_config_is_as_the_table_says() {
         .flat_map(|(at, one)| FILES[at + 1..].iter().map(move |other| (*one, *other)));
     let damaged =
         pairs.flat_map(|(one, other)| TOGETHER.map(|[this, that]| vec![(one, this), (other, that)]));
-    endure(&damaged.collect::<Vec<_>>());
+    endure(&sample::of(damaged.collect(), |damaged| kinds(damaged, &expected(damaged))));
 }

@@ -78,7 +78,7 @@ impl<'r> Columns<'r> {
             ValueRef::Null => None,
             ValueRef::Integer(number) => Some(number.to_string()),
             ValueRef::Real(number) => Some(number.to_string()),
-            ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+            ValueRef::Text(text) => Some(vault::text::quoted(&String::from_utf8_lossy(text))),
             ValueRef::Blob(bytes) => {
                 Some(Uuid::from_slice(bytes).map_or_else(|_| hex::encode(bytes), |id| id.to_string()))
             }

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
 
 use attest::SessionKey;
+use testkit::wait;
 use vault::ids::{Generation, VaultId};
 use vault::report::{State, VaultReport};
 use vault::roots::{PcrsRoot, TpmRoot};
@@ -78,7 +78,7 @@ impl Gate {
     pub(super) fn held(&self) -> &'static str {
         let state = self.0.0.lock().expect("whole");
         let none = |state: &mut Held| state.call.is_none();
-        let (state, _) = self.0.1.wait_timeout_while(state, Duration::from_secs(15), none).expect("whole");
+        let (state, _) = self.0.1.wait_timeout_while(state, wait::PATIENCE, none).expect("whole");
         state.call.expect("it was waited for")
     }
 
@@ -354,14 +354,11 @@ impl Node {
 
     /// The same is heard again until the first vault is so: a process that another test starts just now may hold its files for a moment.
     pub(super) fn hear_until(&mut self, controller: &mut Controller, lines: &[Line], state: State) {
-        let ended = (0..100).any(|_| {
+        let heard = || {
             self.hear(controller, lines);
-            self.state(lines[0].id) == state || {
-                std::thread::sleep(Duration::from_millis(20));
-                false
-            }
-        });
-        assert!(ended, "{:?}", self.status(lines[0].id));
+            self.status(lines[0].id)
+        };
+        wait::until_is("the first vault to be so", heard, |is| is.state == state).expect("it comes about");
     }
 
     /// The controller learns which section was accepted last, as by a poll.

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, RenameFlags};
@@ -12,14 +13,22 @@ use super::*;
 
 /// Does `act` while another thread exchanges a folder with a link to `other`, all the time.
 pub(crate) fn while_exchanged<T>(folder: &Path, other: &Path, act: impl FnOnce() -> T) -> T {
+    exchanged(folder, other, usize::MAX, act)
+}
+
+/// The same, at most so many times: then he gives up. It begins when he has begun.
+pub(crate) fn exchanged<T>(folder: &Path, other: &Path, most: usize, act: impl FnOnce() -> T) -> T {
     let (link, ended) = (folder.with_file_name("exchanged"), AtomicBool::new(false));
+    let begun = Barrier::new(2);
     symlink(other, &link).expect("links");
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !ended.load(Ordering::Relaxed) {
+            begun.wait();
+            for _ in (0..most).take_while(|_| !ended.load(Ordering::Relaxed)) {
                 let _ = rustix::fs::renameat_with(CWD, folder, CWD, &link, RenameFlags::EXCHANGE);
             }
         });
+        begun.wait();
         let done = act();
         ended.store(true, Ordering::Relaxed);
         done

@@ -6,7 +6,7 @@ use vault::report::State;
 use vault::section::{Custody, Operation};
 use vault::shares::RootPin;
 
-use super::pairs::{Scene, TOGETHER, all_are_kept, scene};
+use super::pairs::{Scene, all_are_kept, pairs, scene};
 use super::table::{Damaged, Subject, copies, expected};
 use super::{BERLIN, Damage, OTHER, all_is_there};
 use crate::agents::vaultmgr::belief::record;
@@ -17,7 +17,7 @@ use crate::agents::vaultmgr::tests::truth::openness_is_told_truly;
 use Subject::{Policy, Protector, Record, Table};
 
 /// By which it is known whom the node belongs to, or which keep that shut.
-const TELLING: [Subject; 7] = [
+static TELLING: [Subject; 7] = [
     Protector(CONFIG_VAULT, 0),
     Protector(CONFIG_VAULT, 1),
     Policy(CONFIG_VAULT, 0),
@@ -79,12 +79,10 @@ fn no_file_and_no_pair_turns_a_node_to_another_master() {
     let singles = TELLING.into_iter().flat_map(|of| {
         [Damage::Cut, Damage::Removed, Damage::Older, Damage::Foreign].map(|what| vec![(of, what)])
     });
-    let pairs = TELLING.iter().enumerate().flat_map(|(at, one)| {
-        TELLING[at + 1..]
-            .iter()
-            .flat_map(move |other| TOGETHER.map(|(this, that)| vec![(*one, this), (*other, that)]))
-    });
-    singles.chain(pairs).for_each(|damaged| scene.disobeys(&damaged));
+    let each =
+        |(at, one): (usize, &'static Subject)| TELLING[at + 1..].iter().map(move |other| (*one, *other));
+    singles.for_each(|damaged| scene.disobeys(&damaged));
+    pairs(TELLING.iter().enumerate().flat_map(each)).iter().for_each(|damaged| scene.disobeys(damaged));
     let own = wire::Certificate::from_pem(&golden("root-ca.cert.pem")).expect("a certificate").digest();
     belongs_to(&mut scene.node, RootPin(own.0));
     all_is_there(&mut scene.node, &mut scene.controller, "its own controller");

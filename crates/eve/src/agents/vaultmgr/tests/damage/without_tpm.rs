@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use testkit::sample;
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
 use vault::report::State;
 use vault::section::Custody;
@@ -169,7 +170,16 @@ fn pairs_from(first: usize) {
     let (all, mut wrong) = (all_key_files(&node), Vec::new());
     let pairs =
         all.iter().enumerate().flat_map(|(at, one)| all[at + 1..].iter().map(move |other| [one, other]));
-    for (pair, what) in pairs.skip(first).step_by(2).flat_map(|pair| TOGETHER.map(|what| (pair, what))) {
+    // With each file in each way, and with it that its vault is lost or not.
+    let all =
+        sample::of(pairs.flat_map(|pair| TOGETHER.map(|what| (pair, what))).collect(), |(pair, what)| {
+            let is_lost = lost(*pair, *what).is_some();
+            let of = |((id, kind, path), what): (&&KeyFile, &Damage)| {
+                [format!("{} {what:?}", path.display()), format!("{id} {kind}: {is_lost} {what:?}")]
+            };
+            pair.iter().zip(what).flat_map(of).collect()
+        });
+    for (pair, what) in all.into_iter().skip(first).step_by(2) {
         let when = format!("{pair:?}: {what:?}");
         let before = outside(&node);
         boot_after(&mut node, || {
@@ -198,7 +208,7 @@ fn not_alone(node: &mut Node, controller: &mut Controller, id: VaultId) -> Optio
     (told.state != State::Missing || !closed.is_empty()).then(|| format!("closed: {closed:?}; {told:?}"))
 }
 
-/// Issue 7, B: each pair of them. Half here, half below, side by side.
+/// Issue 7, B: pairs of them. Half here, half below, side by side.
 #[test]
 fn df3_each_pair_of_key_files_costs_at_most_the_vault_that_has_lost_both_copies() {
     pairs_from(0);

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::fs::{XattrFlags, lgetxattr, lsetxattr};
+use testkit::wait;
 
 use super::super::*;
 use super::{Tree, words};
-use crate::agents::vaultmgr::hands::tree::tests::while_exchanged;
+use crate::agents::vaultmgr::hands::tree::tests::exchanged;
 use crate::bus::Agent;
 
 /// DF-5: everything comes over: contents, modes, links; and nothing is left.
@@ -29,29 +30,48 @@ fn df5_all_is_moved_and_wiped() {
     assert_eq!(bytes, vec![0; 200_000], "whoever kept the original open reads zeros");
 }
 
-/// 0b.2: a user who owns a folder among the plain files exchanges it with a link to another vault all the time. Nothing of that
-/// vault is ever copied, and what he has is moved or stays.
+/// Rounds, and how often the folder is exchanged in each: for longer than one try takes.
+const ROUNDS: usize = 12;
+const EXCHANGES: usize = 10_000;
+
+/// 0b.2: a user who owns a folder among the plain files exchanges it with a link to another vault, over and over. Nothing of that
+/// vault is ever copied by any try, and what he has stays, and is moved at the latest when he gives up.
 #[test]
 fn tha_nothing_of_another_vault_is_copied_while_folders_are_exchanged() {
-    let mut moved = 0;
-    for _ in 0..40 {
+    let mut refused = 0;
+    for _ in 0..ROUNDS {
         let tree = Tree::new();
         let other = tree.dir.path().join("other");
         fs::create_dir(&other).expect("makes");
         fs::write(other.join("file"), "of another vault").expect("writes");
-        let result = while_exchanged(&tree.places.place.join("a/b"), &other, || tree.move_in());
-        let found = Command::new("grep")
-            .args(["-r", "of another vault"])
-            .args([&tree.places.place, &tree.places.staging])
-            .output();
-        assert_eq!(String::from_utf8_lossy(&found.expect("runs grep").stdout), "");
-        assert_eq!(fs::read_to_string(other.join("file")).expect("there"), "of another vault");
-        moved += usize::from(result.is_ok());
-        if let Err(error) = result {
-            assert!(!words(&error).contains("os error 2)"), "{}", words(&error));
-        }
+        let tried = || {
+            let result = tree.move_in().map_err(|error| words(&error));
+            assert_nothing_of_another(&tree, &other);
+            if let Err(words) = &result {
+                assert!(!words.contains("os error 2)"), "{words}");
+                refused += 1;
+            }
+            result
+        };
+        let place = tree.places.place.join("a");
+        exchanged(&place.join("b"), &other, EXCHANGES, || wait::until("all to be moved", tried))
+            .expect("it is");
+        let his =
+            |name: &&str| fs::read(place.join(name).join("file")).is_ok_and(|is| is == vec![3; 200_000]);
+        assert_eq!(
+            ["b", "exchanged"].iter().filter(|name| his(name)).count(),
+            1,
+            "what he has is there, once"
+        );
     }
-    println!("moved {moved} of 40");
+    assert!(refused > 0, "no try met an exchange: nothing was shown");
+}
+
+fn assert_nothing_of_another(tree: &Tree, other: &Path) {
+    let mut grep = Command::new("grep");
+    grep.args(["-rs", "of another vault"]).args([&tree.places.place, &tree.places.staging]);
+    assert_eq!(String::from_utf8_lossy(&grep.output().expect("runs grep").stdout), "");
+    assert_eq!(fs::read_to_string(other.join("file")).expect("there"), "of another vault");
 }
 
 /// A difference is found, and the file copied anew.
