@@ -200,7 +200,7 @@ impl Scene {
     /// # Errors
     /// The controller's refusal.
     pub fn force_rotation(&self, vault: &str) -> Result<()> {
-        self.evc.run(&["rotate", "vault", vault, "--device", DEVICE, "--force"]).map(drop)
+        self.evc.run(&["rotate", "vault", vault, "--device", DEVICE, "--force", "--confirm", vault]).map(drop)
     }
 
     /// Kills an agent, as soon as it runs; returns the pid that it had.
