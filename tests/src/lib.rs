@@ -200,7 +200,7 @@ impl Scene {
     /// # Errors
     /// The controller's refusal.
     pub fn force_rotation(&self, vault: &str) -> Result<()> {
-        self.evc.run(&["rotate", "vault", vault, "--device", DEVICE, "--force"]).map(drop)
+        self.evc.run(&["rotate", "vault", vault, "--device", DEVICE, "--force", "--confirm", vault]).map(drop)
     }
 
     /// Waits until the first boot of a node has come to rest: zedagent ends in it, and starts anew, to be let into the Config Vault that

@@ -354,7 +354,7 @@ fn a_tpm_that_went_back_is_refused_for_good() {
         device.keys(&section(&told).expect("a section"), "payments")
     };
     assert_eq!(keys(), None, "nothing is released before an operator looked");
-    evc.act("DELETE", "/devices/edge-1/alarm", "");
+    evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", "");
     assert!(keys().is_some());
 }
 
@@ -421,7 +421,7 @@ fn a_machine_that_was_set_back_goes_on_once_its_alarm_is_settled() {
         assert_eq!(send(&evc, device, quote(device, tpm, nonce, &pcrs(1))), QuoteCode::QuoteFailed);
     };
     refused(&mut device, &tpm);
-    let settled = evc.act("DELETE", "/devices/edge-1/alarm", "").to_string();
+    let settled = evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", "").to_string();
     assert!(settled.contains("begins a new history"), "{settled}");
     for _ in 0..2 {
         device.session = new_session();

@@ -1,5 +1,5 @@
 //! One damaged row, wherever it is damaged: every list shows the others and names it; other devices are served as if nothing was; the
-//! device that it is of gets nothing, and can be marked as lost and deleted (invariant 6). The rows are of a real file, whose columns are
+//! device that it is of gets nothing, and can be marked as lost and deleted; of a vault or a policy its vaults alone get no key (invariant 6). The rows are of a real file, whose columns are
 //! read from its schema.
 
 mod common;
@@ -7,35 +7,18 @@ mod common;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Device, Evc, sql};
+use common::{Device, Evc, damages, sql};
 use evc::clock::now;
 use evc::service::{Steady, token_hash};
 use serde_json::Value;
 use vault::ids::DeviceId;
+use vault::section::{Custody, Operation, Presence, Section};
 
 const POLICIES: &str =
     "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: VaultPolicy\nname: q\ncustody: controller\n";
 
 fn vault(device: &str, policy: &str) -> String {
     format!("---\nkind: Vault\nname: payments\ndevice: {device}\npolicy: {policy}\n")
-}
-
-/// Columns of a table, each with a value that its type lets in and nothing in this program writes.
-fn damages(evc: &Evc, table: &str) -> Vec<(String, &'static str)> {
-    let file = rusqlite::Connection::open(evc.dir.path().join("evc.db")).expect("opened");
-    let mut columns = file.prepare(&format!("PRAGMA table_info({table})")).expect("asked");
-    let columns = columns.query_map((), |row| Ok((row.get::<_, String>(1)?, row.get::<_, String>(2)?)));
-    let damage = |kind: &str| match kind {
-        "TEXT" => "CAST(x'ff21' AS TEXT)",
-        "BLOB" => "x'00'",
-        "INTEGER" => "-7",
-        other => panic!("{other}: how is that damaged?"),
-    };
-    columns
-        .expect("told")
-        .map(|column| column.expect("a column"))
-        .map(|(name, kind)| (name, damage(&kind)))
-        .collect()
 }
 
 fn list(evc: &Evc, path: &str) -> Vec<Value> {
@@ -174,15 +157,33 @@ fn may_be_given_up(evc: &Evc, device: &Device, (name, column): (&str, &str)) {
     evc.act("DELETE", &format!("/deleted-devices/{id}?confirm={id}"), "");
 }
 
-/// Invariant 6, each column of a vault's row.
+/// Two vaults of one name are of two policies: of one device, `payments` and `others`.
+fn two_vaults(device: &str) -> String {
+    vault(device, "p") + &vault(device, "q").replace("payments", "others")
+}
+
+/// The section says nothing of it that erases anything, and its key does not go out; the other vaults' do.
+fn goes_on_without(evc: &Evc, device: &mut Device, at: &str) -> Section {
+    device.hash.clear();
+    let section = device.section(evc);
+    assert!(device.keys(&section, "payments").is_none(), "{at}: its key does not go out");
+    for other in ["others", "config"] {
+        assert!(device.keys(&section, other).is_some(), "{at}: that of `{other}` does");
+    }
+    assert!(section.removed.is_empty(), "{at}: nothing is erased");
+    section
+}
+
+/// Invariant 6, each column of a vault's row. Where its name, policy and state read, it is listed: what is open stays open.
 #[test]
-fn a_damaged_vault_is_named_and_keeps_its_device_alone_from_its_keys() {
+fn a_damaged_vault_is_named_and_withheld_and_the_others_go_on() {
     let (evc, mut other) = with_other();
     for (column, value) in damages(&evc, "vaults") {
         let name = format!("edge-{}", column.replace('_', "-"));
         let mut device = Device::onboarded(&evc, &name);
-        evc.apply(&vault(&name, "p"));
-        device.attested(&evc);
+        evc.apply(&two_vaults(&name));
+        let whole = device.attested(&evc);
+        assert!(device.keys(&whole, "payments").is_some());
         let hex = hex::encode(device.id.0.as_bytes());
         sql(
             evc.dir.path(),
@@ -201,10 +202,19 @@ fn a_damaged_vault_is_named_and_keeps_its_device_alone_from_its_keys() {
         // Of no device, it is none of this one's.
         if damaged == 1 && column != "device" {
             assert!(needs.contains("damaged"), "{column}: {needs}");
-            device.hash.clear();
-            assert_eq!(status(&evc, &device), 500, "{column}: no list, and no key");
+            let section = goes_on_without(&evc, &mut device, &column);
+            let listed = section.vaults.iter().find(|entry| entry.name.as_str() == "payments");
+            let is_certain = !["project", "id", "name", "policy", "standing"].contains(&&*column);
+            assert_eq!(listed.is_some(), is_certain, "{column}");
+            let wanted = listed.map(|entry| (entry.operation, entry.recreate, entry.standing));
+            assert!(
+                wanted.is_none_or(|wanted| wanted == (Operation::Unlock, false, Presence::Active)),
+                "{column}"
+            );
+            device.report(&evc, &whole, 1);
             let told = evc.act("GET", &format!("/devices/{name}"), "");
             assert_eq!(named(told["vaults"].as_array().expect("its vaults")).len(), 1, "{column}");
+            assert!(!told["device"].to_string().contains("evc adopt"), "{column}: {told}");
         }
         evc.act("DELETE", &format!("/devices/{name}?force=true&confirm={name}"), "");
         let gone = list(&evc, "/deleted-devices");
@@ -213,12 +223,52 @@ fn a_damaged_vault_is_named_and_keeps_its_device_alone_from_its_keys() {
     }
 }
 
+/// KO-1: a node that is not told of a default vault takes it for one under its default policy, which may be the looser one. So where a default
+/// vault can't be listed, its device gets nothing.
+#[test]
+fn a_damaged_default_vault_is_listed_or_its_device_gets_nothing() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&(POLICIES.to_owned() + &two_vaults("edge-1")));
+    evc.apply("kind: Vault\nname: image\ndevice: edge-1\npolicy: q\n");
+    device.attested(&evc);
+    sql(evc.dir.path(), &["CREATE TABLE as_it_was AS SELECT * FROM vaults WHERE name = 'image'"]);
+    let mend = [
+        "DELETE FROM vaults WHERE name NOT IN ('config', 'payments', 'others')",
+        "INSERT INTO vaults SELECT * FROM as_it_was",
+    ];
+    for (column, listed) in [
+        ("added_at = -7", true),
+        ("current_epoch = -7", true),
+        ("policy = CAST(x'ff21' AS TEXT)", false),
+        ("standing = 'x'", false),
+        ("id = x'00'", false),
+    ] {
+        sql(evc.dir.path(), &[&format!("UPDATE vaults SET {column} WHERE name = 'image'")]);
+        device.hash.clear();
+        assert_eq!(status(&evc, &device), if listed { 200 } else { 500 }, "{column}");
+        if listed {
+            let section = device.section(&evc);
+            let image = section.vaults.iter().find(|entry| entry.name.as_str() == "image").expect("listed");
+            assert_eq!(image.policy.custody, Custody::Controller, "{column}");
+            assert!(
+                device.keys(&section, "image").is_none() && device.keys(&section, "config").is_some(),
+                "{column}"
+            );
+        }
+        sql(evc.dir.path(), &mend);
+    }
+    sql(evc.dir.path(), &["UPDATE policies SET canonical = 'x' WHERE name = 'q'"]);
+    device.hash.clear();
+    assert_eq!(status(&evc, &device), 500, "its policy");
+}
+
 /// Invariant 6, each column of a policy's row.
 #[test]
-fn a_damaged_policy_is_named_and_keeps_devices_of_others_from_nothing() {
+fn a_damaged_policy_is_named_and_withholds_its_vaults_alone() {
     let (evc, mut other) = with_other();
     let mut device = Device::onboarded(&evc, "edge-1");
-    evc.apply(&vault("edge-1", "p"));
+    evc.apply(&two_vaults("edge-1"));
     device.attested(&evc);
     let whole = "SELECT project, name, canonical, changed_at FROM policies WHERE name = 'p'";
     sql(evc.dir.path(), &[&format!("CREATE TABLE as_it_was AS {whole}")]);
@@ -229,13 +279,16 @@ fn a_damaged_policy_is_named_and_keeps_devices_of_others_from_nothing() {
         is_served(&evc, &mut other, &column);
         list(&evc, "/vaults");
         assert!(what_needs_somebody(&evc).1.contains("damaged"), "{column}");
-        device.hash.clear();
-        assert_eq!(status(&evc, &device), 500, "{column}: no list, and no key");
+        goes_on_without(&evc, &mut device, &column);
+        let told = evc.act("GET", "/devices/edge-1", "").to_string();
+        assert!(told.contains("withheld: the database is damaged: policy `p`"), "{column}: {told}");
         sql(
             evc.dir.path(),
             &["DELETE FROM policies WHERE name <> 'q'", "INSERT INTO policies SELECT * FROM as_it_was"],
         );
-        assert_eq!(status(&evc, &device), 200, "{column}: mended, it is served again");
+        device.hash.clear();
+        let section = device.section(&evc);
+        assert!(device.keys(&section, "payments").is_some(), "{column}: mended, it is served again");
     }
 }
 

@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::escrowed::{BYTES, sealed, upload};
+use common::escrowed::{sealed, two_bundles, upload};
 use common::quoting::{FakeTpm, pcrs, quote, with_tpm};
-use common::{Device, Evc, new_session, section, sql};
+use common::{Device, Evc, damages, new_session, section, sql};
 use serde_json::Value;
 use vault::cause::Cause;
 use vault::ids::Generation;
@@ -139,20 +139,6 @@ const TABLES: [Table; 10] = [
     },
 ];
 
-fn damages(evc: &Evc, table: &str) -> Vec<(String, &'static str)> {
-    let file = rusqlite::Connection::open(evc.dir.path().join("evc.db")).expect("opened");
-    let mut columns = file.prepare(&format!("PRAGMA table_info({table})")).expect("asked");
-    let columns = columns.query_map((), |row| Ok((row.get::<_, String>(1)?, row.get::<_, String>(2)?)));
-    let damage = |kind: &str| match kind {
-        "TEXT" => "CAST(x'ff21' AS TEXT)",
-        "BLOB" => "x'00'",
-        "INTEGER" => "-7",
-        other => panic!("{other}: how is that damaged?"),
-    };
-    let columns = columns.expect("told").map(|column| column.expect("a column"));
-    columns.map(|(name, kind)| (name, damage(&kind))).collect()
-}
-
 /// A device at work: two sessions gave evidence, keys went out, two bundles are in escrow, a vault was and is no more.
 struct Scene {
     evc: Evc,
@@ -168,10 +154,7 @@ impl Scene {
         evc.apply(FILE);
         gives_evidence(&evc, &mut device, &tpm);
         evc.act("POST", "/references/1/approve", "");
-        for (generation, bytes) in [(1, b"of before".as_slice()), (2, BYTES)] {
-            let stored = upload(&evc, &device, sealed(&evc, &device, generation, bytes));
-            assert_eq!(stored, StoreKeysCode::Success);
-        }
+        two_bundles(&evc, &device);
         device.session = new_session();
         gives_evidence(&evc, &mut device, &tpm);
         let given = section(&device.poll(&evc).expect("an answer")).expect("a section");
@@ -223,8 +206,12 @@ fn sends(evc: &Evc, device: &Device, tpm: &FakeTpm, nonce: [u8; 32]) {
 /// A vault is made, and one is rotated, whatever became of keys of before; and a device comes, with default vaults of its own.
 fn new_keys_are_made(evc: &Evc, at: &str) {
     evc.apply("kind: Vault\nname: anew\ndevice: edge-1\npolicy: plain\n");
-    let rotate =
-        evc.operator("POST", "/devices/edge-1/vaults/anew/rotate", r#"{"force":true}"#, Some(&evc.token));
+    let rotate = evc.operator(
+        "POST",
+        "/devices/edge-1/vaults/anew/rotate",
+        r#"{"force":true,"confirm":"anew"}"#,
+        Some(&evc.token),
+    );
     assert_eq!(rotate.status, 200, "{at}: a key is made");
     let mut other = Device::onboarded(evc, "other");
     let section = other.attested(evc);

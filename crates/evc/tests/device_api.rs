@@ -165,7 +165,7 @@ fn rotation_gives_current_and_last_until_the_node_took_it() {
     let taken = device.section(&evc);
     assert_eq!(operation(&taken), Operation::Unlock, "taken: no change key any more");
     evc.act("POST", "/devices/edge-1/vaults/payments/rotate", "");
-    evc.act("POST", "/devices/edge-1/vaults/payments/rotate", r#"{"force": true}"#);
+    evc.act("POST", "/devices/edge-1/vaults/payments/rotate", r#"{"force": true, "confirm": "payments"}"#);
     let twice = device.section(&evc);
     let (now_current, now_last) = device.keys(&twice, "payments").expect("keys");
     assert!(

@@ -72,7 +72,7 @@ fn sessions_that_take_turns_are_an_alarm_and_nothing_is_released_until_it_is_set
     );
     let told = evc.act("GET", "/vaults?device=edge-1", "").to_string();
     assert!(told.contains("withheld: the device may be two"), "{told}");
-    let settled = evc.act("DELETE", "/devices/edge-1/alarm", "");
+    let settled = evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", "");
     assert!(settled["notes"][0].as_str().expect("what it was").contains(&alarm));
     let section = as_one(&evc, &mut device, &mut one);
     assert!(has_key(&mut device, &mut one, section.as_ref()), "settled");
@@ -102,7 +102,7 @@ fn sessions_that_follow_one_another_are_no_alarm_until_they_are_a_flood() {
     assert!(!has_key(&mut device, &mut one_more, section.as_ref()));
     let alarm = of_device(&evc, "alarm");
     assert!(alarm.contains("17 sessions gave way to new ones within an hour"), "{alarm}");
-    evc.act("DELETE", "/devices/edge-1/alarm", "");
+    evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", "");
     restarts(16, &mut device);
     assert_eq!(of_device(&evc, "alarm"), "", "settled: they are counted anew");
 }
@@ -152,7 +152,7 @@ fn reports_of_earlier_sessions_stay_over_when_an_alarm_is_settled() {
     device.hash.clear();
     let section = device.attested(&evc);
     device.report(&evc, &section, 1);
-    evc.act("DELETE", "/devices/edge-1/alarm", "");
+    evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", "");
     assert_eq!(evc.post(&device.own("info"), &old).status, 409);
     assert_eq!(state(&evc), ("unlocked".into(), Some(1)));
 }

@@ -15,10 +15,10 @@ const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind:
 const ACTS: [(&str, &str, &str); 8] = [
     ("POST", "/devices/edge-1/lost", ""),
     ("DELETE", "/devices/edge-1/lost", ""),
-    ("DELETE", "/devices/edge-1/alarm", ""),
+    ("DELETE", "/devices/edge-1/alarm?confirm=edge-1", ""),
     ("POST", "/devices/edge-1/learn", ""),
     ("POST", "/devices/edge-1/labels", r#"{"set":{"site":"berlin"}}"#),
-    ("POST", "/devices/edge-1/vaults/day/rotate", r#"{"force":true}"#),
+    ("POST", "/devices/edge-1/vaults/day/rotate", r#"{"force":true,"confirm":"day"}"#),
     ("POST", "/devices/edge-1/vaults/day/recreate?new_disk=true&confirm=day", ""),
     ("DELETE", "/devices/edge-1/vaults/day", ""),
 ];

@@ -68,7 +68,12 @@ fn one_that_was_written_over_is_saved_and_told_and_nothing_is_sealed_meanwhile()
         evc.apply("kind: Vault\nname: day\ndevice: edge-1\npolicy: p\n");
         fs::write(&kek, &other).expect("written over");
         let rotate = || {
-            evc.operator("POST", "/devices/edge-1/vaults/day/rotate", r#"{"force":true}"#, Some(&evc.token))
+            evc.operator(
+                "POST",
+                "/devices/edge-1/vaults/day/rotate",
+                r#"{"force":true,"confirm":"day"}"#,
+                Some(&evc.token),
+            )
         };
         let refused = rotate();
         let told = refused.problem();

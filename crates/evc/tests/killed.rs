@@ -26,7 +26,9 @@ fn no_acknowledged_rotation_is_lost_by_a_kill() {
         let rotate = || {
             let path = format!("{url}/api/v1/devices/edge-1/vaults/payments/rotate");
             let request = agent.post(path).header("authorization", format!("Bearer {token}"));
-            request.send(r#"{"force": true}"#).is_ok_and(|answer| answer.status() == 200)
+            request
+                .send(r#"{"force": true, "confirm": "payments"}"#)
+                .is_ok_and(|answer| answer.status() == 200)
         };
         // In the background, so that the kill comes in the middle of one: some moment after the first.
         let done = AtomicUsize::new(0);

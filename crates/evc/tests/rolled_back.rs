@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Device, Evc, end_graces, section};
+use common::{Device, Evc, couriered, end_graces, id_in, section};
 use vault::ids::{DeviceId, VaultId};
 use vault::report::State;
 use vault::section::{Operation, Presence, Section};
@@ -123,7 +123,7 @@ fn what_is_removed_is_named() {
     evc.apply(VAULT);
     let section = device.attested(&evc);
     device.report(&evc, &section, 1);
-    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "day").expect("listed").id;
+    let id = id_in(&section, "day");
     evc.act("DELETE", "/devices/edge-1/vaults/day?confirm=day", "");
     common::settle_graces(&evc);
     let removed = device.section(&evc);
@@ -151,7 +151,7 @@ fn a_poll_that_tells_nothing_shows_nothing() {
     let mut device = Device::onboarded(&evc, "edge-1");
     evc.apply(&VAULT.replace("0s", "10m"));
     let section = device.attested(&evc);
-    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "day").expect("listed").id;
+    let id = id_in(&section, "day");
     evc.act("DELETE", "/devices/edge-1/vaults/day?confirm=day", "");
     device.section(&evc);
     device.poll(&evc);
@@ -179,7 +179,7 @@ fn an_old_poll_that_is_sent_again_ends_nothing() {
     let mut device = Device::onboarded(&evc, "edge-1");
     evc.apply(&VAULT.replace("0s", "10m"));
     let section = device.attested(&evc);
-    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "day").expect("listed").id;
+    let id = id_in(&section, "day");
     device.poll(&evc);
     let first = device.seal(&device.ask());
     evc.act("DELETE", "/devices/edge-1/vaults/day?confirm=day", "");
@@ -208,7 +208,7 @@ fn an_operator_takes_off_that_a_device_was_ahead() {
     drop(right);
     let evc = Evc::over(copy);
     withholds(&evc, &mut device);
-    let said = evc.act("DELETE", "/devices/edge-1/alarm", "").to_string();
+    let said = evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", "").to_string();
     assert!(said.contains("it was: the device accepted"), "{said}");
     assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
     withholds(&evc, &mut device);
@@ -221,7 +221,7 @@ fn a_copy_deletes_no_keys_of_a_device_that_is_ahead_of_it() {
     let mut device = Device::onboarded(&evc, "edge-1");
     evc.apply(VAULT);
     let section = device.attested(&evc);
-    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "day").expect("listed").id;
+    let id = id_in(&section, "day");
     device.poll(&evc);
     let (right, copy) = copied(evc);
     right.apply(&VAULT.replace("name: day", "name: more"));
@@ -323,10 +323,100 @@ fn old_polls_that_are_sent_again_make_no_database_older() {
         assert_eq!(evc.post(&device.own("config"), old).status, 200);
         assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
     }
-    evc.act("POST", "/devices/edge-1/vaults/day/rotate", r#"{"force":true}"#);
+    evc.act("POST", "/devices/edge-1/vaults/day/rotate", r#"{"force":true,"confirm":"day"}"#);
     device.hash.clear();
     device.section(&evc);
     assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+}
+
+/// A device that this database remembers nothing of but the newest sections, and a poll of long before, which looks as if it were ahead.
+fn marked_by_an_old_poll() -> (Evc, Device, Vec<u8>) {
+    let (evc, device, _, asked) = long_served();
+    let folder = evc.stop();
+    common::sql(folder.path(), &["DELETE FROM sent_before"]);
+    let evc = Evc::over(folder);
+    let old = asked[0].clone();
+    assert_eq!(evc.post(&device.own("config"), &old).status, 200);
+    assert!(conditions(&evc).contains("ahead of this database"), "{}", conditions(&evc));
+    (evc, device, old)
+}
+
+/// A life of its node that can't read its record yet: it tells nothing of what it accepted. What it had accepted.
+fn boots(device: &mut Device) -> Option<Head> {
+    device.session = common::new_session();
+    device.hash.clear();
+    device.head.take()
+}
+
+/// Once its record is open: a section that follows what it had is the next one.
+fn opens_its_record(device: &mut Device, had: Option<Head>, section: &Section) {
+    if section.follows != had.map(|head| head.digest) {
+        device.head = had;
+    }
+}
+
+/// Seen-by-users 0b.9: an old poll that is sent again makes a mark, and shuts no node out after its boot: fresh evidence of its new session,
+/// and that it accepts what was sent to it since, take the mark off. The old poll, sent all the while, does not keep it on.
+#[test]
+fn a_mark_by_an_old_poll_comes_off_when_its_node_boots() {
+    let (evc, mut device, old) = marked_by_an_old_poll();
+    device.hash.clear();
+    device.section(&evc);
+    device.poll(&evc);
+    assert!(conditions(&evc).contains("ahead of this database"), "the session that stood shows nothing");
+    let had = boots(&mut device);
+    evc.post(&device.own("config"), &old);
+    let section = device.attested(&evc);
+    assert!(device.keys(&section, "config").is_some(), "its record opens");
+    opens_its_record(&mut device, had, &section);
+    assert!(conditions(&evc).contains("ahead of this database"), "it has accepted nothing since");
+    evc.post(&device.own("config"), &old);
+    device.poll(&evc);
+    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+    evc.act("POST", "/devices/edge-1/vaults/config/rotate", "{}");
+}
+
+/// Its twin: of a node that truly went on elsewhere no evidence takes the mark off, for it does not follow what it is sent.
+#[test]
+fn a_node_that_went_on_elsewhere_stays_marked_whatever_it_proves() {
+    let (_right, mut device, copy, _) = ahead_of_its_copy();
+    let evc = Evc::over(copy);
+    let told = device.head.take();
+    // Another life of this device, which tells nothing, has it number past the first one's.
+    for n in 0..3 {
+        evc.apply(&VAULT.replace("name: day", &format!("name: day{n}")));
+        device.hash.clear();
+        device.section(&evc);
+    }
+    device.head = told;
+    withholds(&evc, &mut device);
+    for _ in 0..2 {
+        let had = boots(&mut device);
+        let section = device.attested(&evc);
+        opens_its_record(&mut device, had, &section);
+        assert_eq!(device.head, had, "it does not take that");
+        assert!(conditions(&evc).contains("ahead of this database"), "{}", conditions(&evc));
+        withholds(&evc, &mut device);
+        let had = device.head.take();
+        withholds(&evc, &mut device);
+        device.head = had;
+    }
+}
+
+/// Evidence that a courier brings answers a challenge of days ago: it takes no mark off.
+#[test]
+fn evidence_by_courier_takes_no_mark_off() {
+    let (evc, mut device, _) = marked_by_an_old_poll();
+    let had = boots(&mut device);
+    let made = evc.act("POST", "/devices/edge-1/courier", "{}");
+    let nonce = couriered::nonce(&couriered::read(&evc, &made));
+    evc.act("POST", "/courier", &couriered::body(&couriered::parts(&device, nonce)));
+    withholds(&evc, &mut device);
+    device.head = had;
+    device.hash.clear();
+    device.section(&evc);
+    device.poll(&evc);
+    assert!(conditions(&evc).contains("ahead of this database"), "{}", conditions(&evc));
 }
 
 /// What was ordered before the copy was made may have been carried out since, and the vault be full again.
@@ -366,7 +456,7 @@ fn a_new_life_opens_nothing_that_was_being_removed() {
     let mut device = Device::onboarded(&evc, "edge-1");
     evc.apply(&VAULT.replace("0s", "10m"));
     let section = device.attested(&evc);
-    let id = section.vaults.iter().find(|entry| entry.name.as_str() == "day").expect("listed").id;
+    let id = id_in(&section, "day");
     device.report(&evc, &section, 1);
     evc.act("DELETE", "/devices/edge-1/vaults/day", "");
     let folder = evc.stop();

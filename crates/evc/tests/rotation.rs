@@ -73,7 +73,7 @@ fn a_node_that_reported_nothing_counts_as_one_that_took_the_first_key() {
 fn a_forced_rotation_shuts_out_what_the_node_holds_and_says_so() {
     let (evc, _, _) = made();
     assert!(!rotate(&evc, "").1.contains("stays locked"), "nothing is at stake at the first");
-    let (status, text) = rotate(&evc, r#"{"force": true}"#);
+    let (status, text) = rotate(&evc, r#"{"force": true, "confirm": "payments"}"#);
     assert_eq!((status, epochs(&evc)), (200, (3, 2)), "{text}");
     assert!(text.contains("still at epoch 1") && text.contains("stays locked"), "{text}");
 }
@@ -136,6 +136,8 @@ fn the_command_line_warns_before_it_forces() {
     let (done, said) = run(&[]);
     assert!(!done && said.contains("still at epoch 1") && said.contains("--force"), "{said}");
     let (done, said) = run(&["--force"]);
+    assert!(!done && said.contains("--confirm payments"), "{said}");
+    let (done, said) = run(&["--force", "--confirm", "payments"]);
     assert!(done && said.contains("forced: ") && said.contains("reported epoch 1"), "{said}");
     assert_eq!(epochs(&evc), (3, 2));
 }

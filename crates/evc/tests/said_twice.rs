@@ -4,8 +4,8 @@
 mod common;
 mod engines;
 
-use common::escrowed::{BYTES, sealed, upload};
-use common::{Device, Evc};
+use common::escrowed::{BYTES, sealed, two_bundles, upload};
+use common::{Device, Evc, new_session};
 use engines::{Memory, World};
 use evc::api::Code;
 use serde_json::Value;
@@ -77,7 +77,7 @@ fn text(value: &Value) -> String {
 
 const ORPHAN: u128 = 9;
 
-const ACTS: [Act; 9] = [
+const ACTS: [Act; 11] = [
     Act {
         what: "a vault is erased at once",
         method: "DELETE",
@@ -149,6 +149,25 @@ const ACTS: [Act; 9] = [
         id: |evc| device_of(evc, "edge-1"),
     },
     Act {
+        what: "a key is rotated past its node",
+        method: "POST",
+        path: |of| format!("/devices/away/vaults/{of}/rotate"),
+        body: |again| match again {
+            None => r#"{"force":true}"#.into(),
+            Some(said) => format!(r#"{{"force":true,"confirm":"{said}"}}"#),
+        },
+        name: "far",
+        id: |evc| vault_of(evc, "away", "far"),
+    },
+    Act {
+        what: "what was seen of a device is settled",
+        method: "DELETE",
+        path: |of| format!("/devices/{of}/alarm"),
+        body: none,
+        name: "away",
+        id: |evc| device_of(evc, "away"),
+    },
+    Act {
         what: "what is kept of a deleted device is forgotten",
         method: "DELETE",
         path: |of| format!("/deleted-devices/{of}"),
@@ -179,16 +198,26 @@ fn scene() -> Scene {
     evc.apply(FILE);
     let far = away.attested(&evc);
     away.report(&evc, &far, 1);
+    // Its node has not taken the key that is the newest; and there may be two of it.
+    evc.act("POST", "/devices/away/vaults/far/rotate", "");
+    takes_turns(&evc, &mut away);
     evc.act("POST", "/devices/away/lost", "");
-    for (generation, bytes) in [(1, b"of before".as_slice()), (2, BYTES)] {
-        let stored = upload(&evc, &one, sealed(&evc, &one, generation, bytes));
-        assert_eq!(stored, StoreKeysCode::Success);
-    }
+    two_bundles(&evc, &one);
     assert_eq!(upload(&evc, &gone, sealed(&evc, &gone, 1, BYTES)), StoreKeysCode::Success);
     evc.act("DELETE", "/devices/gone?force=true&confirm=gone", "");
     told_missing(&evc, &mut one);
     let world = engine.world();
     Scene { evc, engine, world }
+}
+
+/// The session that gave evidence gives it again after another one.
+fn takes_turns(evc: &Evc, device: &mut Device) {
+    let first = std::mem::replace(&mut device.session, new_session());
+    for session in [None, Some(first)] {
+        device.session = session.unwrap_or_else(new_session);
+        device.hash.clear();
+        device.proves_itself(evc);
+    }
 }
 
 /// `till` is missing, the others are open, and the node has an orphan.
@@ -246,4 +275,12 @@ fn a_bundle_is_forgotten_by_a_word_that_was_said_twice() {
         let told = evc.operator("DELETE", &path, "", Some(&evc.token));
         assert_eq!((told.status, engine.world() == world), (code, code == 409), "{path}");
     }
+}
+
+/// What takes nothing from anybody is said once: a rotation that its node may miss, also a forced one, and a device that has no alarm.
+#[test]
+fn what_shuts_nobody_out_is_said_once() {
+    let Scene { evc, .. } = scene();
+    evc.act("POST", "/devices/edge-1/vaults/cache/rotate", r#"{"force":true}"#);
+    evc.act("DELETE", "/devices/edge-1/alarm", "");
 }

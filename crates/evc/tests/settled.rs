@@ -64,7 +64,7 @@ fn an_alarm_holds_for_the_very_next_poll() {
     for _ in 0..3 {
         let alarm = || evc.meddle(|tx| tx.set_alarm(id, Some("two")));
         assert_eq!(raced(&evc, &mut device, alarm), 200, "set");
-        let settle = || drop(evc.act("DELETE", "/devices/edge-1/alarm", ""));
+        let settle = || drop(evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", ""));
         assert_eq!(raced(&evc, &mut device, settle), 200, "settled, and new evidence is wanted");
         device.session = new_session();
         device.attested(&evc);

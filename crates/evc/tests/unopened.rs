@@ -16,7 +16,7 @@ fn damaged(how: &str) -> (Evc, Device) {
     let evc = Evc::start();
     let device = Device::onboarded(&evc, "edge-1");
     evc.apply(VAULTS);
-    evc.act("POST", "/devices/edge-1/vaults/shut/rotate", r#"{"force":true}"#);
+    evc.act("POST", "/devices/edge-1/vaults/shut/rotate", r#"{"force":true,"confirm":"shut"}"#);
     let folder = evc.stop();
     let keep = format!("CREATE TABLE kept AS SELECT * FROM epochs WHERE {OF_SHUT}");
     common::sql(folder.path(), &[&keep, &how.replace("OF_SHUT", OF_SHUT)]);

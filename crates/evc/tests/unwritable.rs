@@ -32,20 +32,29 @@ impl Drop for Immutable {
     }
 }
 
+/// By which the file is told from copies of it.
+fn number(evc: &Evc) -> i64 {
+    let file = rusqlite::Connection::open(evc.dir.path().join("evc.db")).expect("opened");
+    file.pragma_query_value(None, "application_id", |row| row.get(0)).expect("a number")
+}
+
 /// Attack F3: what an operator says stands, though nothing can be written beside the database; that a copy from before would not be known as
 /// one is said until it is made up for.
 #[test]
 fn an_act_that_gave_no_number_is_made_up_for() {
     let evc = Evc::start();
     Device::onboarded(&evc, "edge-1");
+    let before = number(&evc);
     let folder = Immutable(vec![evc.dir.path().to_owned()]);
     assert!(folder.chattr("+i"), "chattr +i: run as root, on a file system that knows it");
     evc.act("POST", "/devices/edge-1/lost", "");
     let glance = || evc.act("GET", "/glance", "").to_string();
     assert!(glance().contains("gave evc.db no new number"), "{}", glance());
+    assert_eq!(number(&evc), before, "a copy from before has the same");
     drop(folder);
     let at = evc::clock::now();
     evc.wait(evc.app.keep_house(&mut Steady::since(at), at, Duration::ZERO)).expect("kept");
+    assert_ne!(number(&evc), before, "a copy from before is known as one");
     // A look counts for a second.
     until("it to be made up for", || match glance() {
         told if told.contains("no new number") => Err(told),

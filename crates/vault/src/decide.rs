@@ -206,7 +206,7 @@ impl Withheld {
                 "the device is marked as lost; `evc device found` takes the mark off, if it is in good hands again".into()
             }
             Self::DeviceDoubled => {
-                "the device may be two: see `evc describe device`, take the copy away, then `evc device settle`".into()
+                "the device may be two: see `evc describe device`, take the copy away, then `evc device settle` with `--confirm`".into()
             }
             Self::KeyUnopened => {
                 "the controller's key of the newest epoch is absent or does not open: stop evc, and put back the newest good copy of evc.db with the `kek` that belongs to it".into()

@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Incarnation, SectionDigest, SectionVersion};
 
+mod again;
+mod mark;
+
+pub use again::{Again, Number, Word};
+pub use mark::{Asker, Mark};
+
 /// Most sections that are remembered here as sent. Each is made in answer to a request that tells which one was accepted last, so more
 /// than a few are never under way.
 const MAX_SENT: usize = 32;
@@ -19,6 +25,9 @@ pub struct Sent {
     pub digest: SectionDigest,
     /// The one that it says it follows.
     pub follows: Option<SectionDigest>,
+    /// How many were sent before it when it first was: of those that are remembered, none but the first ones have the same.
+    #[serde(default)]
+    pub number: u64,
 }
 
 /// What is remembered of one device, in this incarnation.
@@ -98,7 +107,7 @@ impl Ledger {
         }
         if !sent {
             // Before all that was sent since; and there is one such.
-            self.sent.insert(0, Sent { digest, follows: None });
+            self.sent.insert(0, Sent { digest, follows: None, number: 0 });
             self.before_chain = None;
         }
         self.head = Some(digest);
@@ -122,9 +131,22 @@ impl Ledger {
 
     /// Remembers a section that is about to be sent, or sent again: then it is the latest, and takes no room twice.
     pub fn send(&mut self, digest: SectionDigest) {
-        let sent = Sent { digest, follows: self.head };
-        self.sent.retain(|before| *before != sent);
+        let same = |sent: &Sent| (sent.digest, sent.follows) == (digest, self.head);
+        let before = self.sent.iter().position(same).map(|at| self.sent.remove(at));
+        let anew = || Sent { digest, follows: self.head, number: self.newest_sent() + 1 };
+        let sent = before.unwrap_or_else(anew);
         self.sent.push(sent);
+    }
+
+    /// The number of the newest section that was sent; 0 where none has one.
+    fn newest_sent(&self) -> u64 {
+        self.sent.iter().map(|sent| sent.number).max().unwrap_or_default()
+    }
+
+    /// The number of the section that the device accepted last, while that is remembered here.
+    fn accepted_number(&self) -> Option<u64> {
+        let head = self.head?;
+        self.sent.iter().find(|sent| sent.digest == head).map(|sent| sent.number)
     }
 
     /// Takes out the oldest of those sent, once there are too many: to be kept elsewhere, so that they are known when a device tells them.
@@ -182,7 +204,10 @@ mod tests {
         ledger.hear(at(1, 3), &[], (at(1, 1), digest(1))).expect("the node went back");
         assert!(ledger.is_astray(), "and has to be told anew");
         ledger.send(digest(4));
-        assert_eq!(ledger.sent.last(), Some(&Sent { digest: digest(4), follows: Some(digest(1)) }));
+        assert_eq!(
+            ledger.sent.last(),
+            Some(&Sent { digest: digest(4), follows: Some(digest(1)), number: 4 })
+        );
     }
 
     /// Those that it has no room for are given out, none is lost, and a device that has one of them is followed.
@@ -201,7 +226,10 @@ mod tests {
         ledger.went_back(digest(3));
         assert!(ledger.is_astray(), "and has to be told anew");
         ledger.send(digest(200));
-        assert_eq!(ledger.sent.last(), Some(&Sent { digest: digest(200), follows: Some(digest(3)) }));
+        assert_eq!(
+            ledger.sent.last(),
+            Some(&Sent { digest: digest(200), follows: Some(digest(3)), number: 101 })
+        );
         assert_eq!(ledger.hear(at(1, 101), &[], (at(1, 4), digest(3))), Ok(()), "it is known now");
     }
 

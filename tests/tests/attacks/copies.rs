@@ -128,7 +128,7 @@ fn th6_a_copy_of_a_node_with_its_virtual_tpm_is_noticed_and_neither_gets_a_key()
         .unwrap();
     }
     twin.off(Power::Clean).unwrap();
-    scene.evc.run(&["device", "settle", DEVICE]).unwrap();
+    scene.evc.run(&["device", "settle", DEVICE, "--confirm", DEVICE]).unwrap();
     scene.node.until_vault("shared", "unlocked").unwrap();
     assert!(scene.has_data("shared"));
 }

@@ -152,7 +152,7 @@ fn a_copied_node_is_an_alarm_that_withholds_until_an_operator_settles_it() {
     scene.node.reboot(Power::Clean).unwrap();
     scene.node.until_vault("config", "locked").unwrap();
     assert!(is_alarm().is_some() && !scene.has_data("till"), "it does not end by itself");
-    scene.evc.run(&["device", "settle", DEVICE]).unwrap();
+    scene.evc.run(&["device", "settle", DEVICE, "--confirm", DEVICE]).unwrap();
     scene.node.until_vault("till", "unlocked").unwrap();
     scene.node.until_vault("late", "unlocked").unwrap();
     assert!(scene.has_data("till") && condition(&scene.evc, DEVICE).contains("online"));

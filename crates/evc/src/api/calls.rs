@@ -132,7 +132,7 @@ calls! {
     /// Takes the mark off.
     FIND: delete "/devices/{device}/lost" (), () => Done;
     /// Settles its alarm.
-    SETTLE: delete "/devices/{device}/alarm" (), () => Done;
+    SETTLE: delete "/devices/{device}/alarm" Confirmation, () => Done;
     /// Forgets the attestation key that is pinned of it.
     REPIN: delete "/devices/{device}/attestation-key" Confirmation, () => Done;
     /// Sets its labels, and takes some away.

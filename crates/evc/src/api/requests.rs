@@ -1,12 +1,10 @@
 //! What operators send.
 
 use serde::{Deserialize, Serialize};
-use vault::ids::Name;
+use vault::ids::{Epoch, Name};
 use vault::labels::{Labels, Word};
 
 use super::calls::Query;
-
-pub use vault::life::Rotation;
 
 /// Which certificate and serial may onboard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,6 +58,19 @@ pub struct Adoption {
     pub confirm: Option<String>,
 }
 
+/// How a key is rotated.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rotation {
+    /// Also when the node has not taken the epoch before.
+    pub force: bool,
+    /// Only from this epoch on: a request that is said twice rotates once.
+    pub expect_epoch: Option<Epoch>,
+    /// The vault's name or UUID, said again: needed where `force` may shut the node out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+}
+
 /// From which device, and which one of its vaults, to which.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,7 +94,7 @@ pub struct Applying {
     pub dry_run: bool,
 }
 
-/// What is said of an act that can't be undone, and takes nothing else.
+/// What is said of an act that can't be undone, and takes nothing else. To settle needs it where there is something to settle.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Confirmation {

@@ -184,7 +184,9 @@ fn device(client: &Client, act: DeviceAct) -> OrFailed<Told> {
         DeviceAct::Repin { name, confirm } => {
             client.ask(&REPIN, &[name], &Confirmation { confirm: Some(confirm.clone()) })
         }
-        DeviceAct::Settle { name } => client.call(&SETTLE, &[name]),
+        DeviceAct::Settle { name, confirm } => {
+            client.ask(&SETTLE, &[name], &Confirmation { confirm: confirm.clone() })
+        }
     };
     Told::done(&done?)
 }
@@ -217,14 +219,15 @@ fn delete(client: &Client, what: &DeleteWhat) -> OrFailed<Done> {
 
 fn rotate(
     client: &Client,
-    RotateWhat::Vault { name, device, force, expect_epoch }: &RotateWhat,
+    RotateWhat::Vault { name, device, force, confirm, expect_epoch }: &RotateWhat,
 ) -> OrFailed<Done> {
     let before = vault(client, device, name)?;
     if *force && before.reported_epoch != Some(before.current_epoch) {
         eprintln!("{}", at_stake(&before, name));
     }
     let expected = expect_epoch.map_or(before.current_epoch, Epoch);
-    client.tell(&ROTATE, &[device, name], &Rotation { force: *force, expect_epoch: Some(expected) })
+    let how = Rotation { force: *force, expect_epoch: Some(expected), confirm: confirm.clone() };
+    client.tell(&ROTATE, &[device, name], &how)
 }
 
 fn at_stake(before: &VaultView, name: &str) -> String {

@@ -131,7 +131,6 @@ every! {
             InTheWay::CourierRefused { device: name(), why: "the quote does not verify".into() }
         },
         InTheWay::VaultTwice { .. } => InTheWay::VaultTwice { vault: name(), device: name(), line: 7 },
-        InTheWay::Older(_) => InTheWay::Older(Older::Forked),
         InTheWay::NotConfirmed { .. } => InTheWay::NotConfirmed { name: name(), act: Irrevocable::Recreate },
     }
     irrevocable: Irrevocable {
@@ -140,6 +139,8 @@ every! {
         Irrevocable::ForgetBundles => Irrevocable::ForgetBundles,
         Irrevocable::ForgetDevice => Irrevocable::ForgetDevice,
         Irrevocable::Repin => Irrevocable::Repin,
+        Irrevocable::Force { .. } => Irrevocable::Force { node: NodeAt::Epoch(Epoch(1)) },
+        Irrevocable::Settle => Irrevocable::Settle,
         Irrevocable::DeleteDevice { .. } => Irrevocable::DeleteDevice {
             vaults: vec![AtStake { name: name(), known: None }],
         },
@@ -148,6 +149,7 @@ every! {
     not_deleted: NotDeleted { NotDeleted::NoGrace => NotDeleted::NoGrace }
     rotated: NotRotated {
         NotRotated::NoKeyHere => NotRotated::NoKeyHere,
+        NotRotated::Older(_) => NotRotated::Older(Older::Forked),
         NotRotated::Removing => NotRotated::Removing,
         NotRotated::Elsewhere { .. } => NotRotated::Elsewhere { current: Epoch(2), expected: Epoch(1) },
         NotRotated::NeverMade { .. } => NotRotated::NeverMade { node: Epoch(2), newest: Epoch(1) },

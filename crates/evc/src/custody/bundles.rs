@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{CustodyError, Identity, Kek, random};
 use crate::store::{
-    BundleRow, DeviceRow, HeldBundle, ListedBundle, StoreError, Tx, UnixSeconds, VaultStanding,
+    BundleRow, DeviceRow, HeldBundle, ListedBundle, StoreError, Tx, UnixSeconds, VaultStanding, readable,
 };
 
 /// So many of a device's bundles stay, however old.
@@ -121,7 +121,8 @@ fn in_history(HeldBundle { id, received_at: at }: HeldBundle, has: Option<Conten
 
 /// Vaults that are erased, as far as their device knows: nothing of them is to come back.
 async fn erased(tx: &mut dyn Tx, device: DeviceId) -> Result<BTreeSet<VaultId>, CustodyError> {
-    let rows = tx.vaults(device).await?.into_iter();
+    // What does not read is none that is known to be erased.
+    let rows = readable(tx.vaults_listed(device).await?).into_iter();
     Ok(rows.filter(|row| row.standing == VaultStanding::Gone).map(|row| row.id).collect())
 }
 

@@ -260,7 +260,8 @@ pub async fn unopened(
 ) -> Result<BTreeSet<VaultId>, CustodyError> {
     let rows = readable(tx.epochs_in_use(device.id).await?);
     let mut unopened = BTreeSet::new();
-    for vault in tx.vaults(device.id).await?.iter().filter(|vault| vault.standing != VaultStanding::Gone) {
+    let vaults = readable(tx.vaults_listed(device.id).await?);
+    for vault in vaults.iter().filter(|vault| vault.standing != VaultStanding::Gone) {
         let row = rows.iter().find(|row| (row.vault, row.epoch) == (vault.id, vault.current_epoch));
         let opens = match row {
             None => false,

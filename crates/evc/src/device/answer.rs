@@ -8,7 +8,7 @@ use ::attest::SessionKey;
 use vault::decide::{BundleNeeded, ChallengeWay, Ruling};
 use vault::draft::{Draft, Line};
 use vault::ids::{DeviceId, DeviceKey, VaultId};
-use vault::ledger::Ledger;
+use vault::ledger::{Ledger, Number, Word};
 use vault::section::Section;
 use wire::Certificate;
 use wire::config::{ConfigParts, ConfigResponse, DeviceConfig, VaultAsk};
@@ -19,7 +19,6 @@ use super::config::{Ahead, Changed, Drawn, known};
 use super::drill::Due;
 use super::escrow::EscrowWord;
 use crate::custody::{CustodyError, Releases};
-use crate::fleet::again::Word;
 use crate::fleet::section::draft_without;
 use crate::fleet::view::View;
 use crate::service::{Controller, Fault, Refusal};
@@ -75,7 +74,7 @@ impl Controller {
         let Drawn { mut view, mut ledger, draft } = match drawn {
             Ok(drawn) => *drawn,
             Err((row, older)) => {
-                chain::note_older(tx, &row, older, now).await?;
+                chain::note_older(tx, &row, (session, older), now).await?;
                 return Ok((self.nothing_to(&row, session)?, None, None));
             }
         };
@@ -95,7 +94,7 @@ impl Controller {
             let config = self.config_of(tx, (&view.device, version), &draft, releases, &mut ledger).await?;
             (self.hash(&view.device, Some((&draft, &ledger)), Some(session)), Some(config))
         };
-        chain::keep(tx, &mut view.device, ledger).await?;
+        chain::keep(tx, &mut view.device, ledger, session).await?;
         // What is asked for a drill is written to its row too.
         let answer = ConfigResponse { config_hash, config, control: Some(control) };
         Ok((answer, (!drills).then_some(view), numbered))
@@ -110,18 +109,12 @@ impl Controller {
         ledger: &Ledger,
     ) -> Result<Option<(Word, u64)>, Refusal> {
         let Some(content) = draft.says_more(device.section_digest, ledger) else { return Ok(None) };
-        let is_new = Some(content) != device.section_digest;
-        if is_new {
-            self.again.forget(device.id);
-        }
-        let word = ledger.head.filter(|_| !is_new).map(|head| Word { head, content });
-        // What the database does not know of was not committed in it.
-        let known = |version: &u64| *version <= device.section_version;
-        if let Some(word) = word
-            && let Some(version) = self.again.version(device.id, word).filter(known)
-        {
-            return Ok(Some((word, version)));
-        }
+        let place = (ledger.head, device.section_version);
+        let word = match self.again.number(device.id, content, device.section_digest, place) {
+            Number::Same(word, version) => return Ok(Some((word, version))),
+            Number::Next(word) => Some(word),
+            Number::New => None,
+        };
         (device.section_version, device.section_digest) = (device.section_version + 1, Some(content));
         tx.put_section(device.id, device.section_version, &content).await?;
         Ok(word.map(|word| (word, device.section_version)))

@@ -170,6 +170,9 @@ impl Controller {
         let (now, session) = (came.at, record.session().0);
         let row = StandingRow { device: device.id, session, at: now, renew: false, record };
         tx.put_standing(&row).await?;
+        if let Some(mark) = device.older.filter(|_| came.by_courier) {
+            tx.set_older(device.id, Some(mark.carried(SessionKey(session)))).await?;
+        }
         if matches!(shown, Shown::DeviceSigned(_)) && device.tpm == TpmPin::Unknown {
             tx.pin_tpm(device.id, TpmPin::Absent).await?;
             add_default_vaults(tx, &self.kek, device, now).await?;

@@ -2,10 +2,11 @@
 //! its nodes (put back from a copy, rolled back, or one of two that live from one copy). Nothing is numbered on, or released, to a node
 //! that has gone further; an operator who knows that it was put back begins a new incarnation. What counts is `vault::ledger`.
 
+use ::attest::SessionKey;
 use vault::ids::{DeviceId, Incarnation};
-use vault::ledger::{Ledger, Older};
+use vault::ledger::{Asker, Ledger, Mark, Older};
 
-use vault::wanted::Head;
+use wire::config::VaultAsk;
 
 use super::config::{Ahead, Changed, known};
 use crate::clock::now;
@@ -25,9 +26,9 @@ impl Controller {
         &self,
         tx: &mut dyn Tx,
         row: &DeviceRow,
-        told: Option<Head>,
+        ask: &VaultAsk,
     ) -> Stored<Result<Ledger, Older>> {
-        match (self.heard_of(row, told), told) {
+        match (self.heard_of(row, ask), ask.accepted) {
             (Err(Older::Forked), Some(head)) if tx.was_sent_before(row.id, &head.digest).await? => {
                 let mut ledger = row.ledger.clone();
                 ledger.went_back(head.digest);
@@ -38,8 +39,8 @@ impl Controller {
     }
 
     /// The same by its row alone: one that is forked may have a section that was sent before those that this remembers.
-    pub(super) fn chain_by(&self, row: &DeviceRow, told: Option<Head>) -> Result<Ledger, Older> {
-        self.heard_of(row, told).and_then(|ledger| self.unless_put_back(ledger))
+    pub(super) fn chain_by(&self, row: &DeviceRow, ask: &VaultAsk) -> Result<Ledger, Older> {
+        self.heard_of(row, ask).and_then(|ledger| self.unless_put_back(ledger))
     }
 
     /// Nothing shows that this device went further; and nothing that its operators' words on it are all here.
@@ -47,10 +48,11 @@ impl Controller {
         if self.put_back { Err(Older::PutBack) } else { Ok(ledger) }
     }
 
-    fn heard_of(&self, row: &DeviceRow, told: Option<Head>) -> Result<Ledger, Older> {
+    fn heard_of(&self, row: &DeviceRow, ask: &VaultAsk) -> Result<Ledger, Older> {
         // What another device accepted (this one, before it was registered anew) is for the node to judge.
-        let Some(head) = told.filter(|head| head.device == row.id) else {
-            return row.older.map_or_else(|| Ok(row.ledger.clone()), Err);
+        let Some(head) = ask.accepted.filter(|head| head.device == row.id) else {
+            let shut = row.older.filter(|mark| !mark.lets_ask(ask.session));
+            return shut.map_or_else(|| Ok(row.ledger.clone()), |mark| Err(mark.older()));
         };
         let (mut ledger, own) = (row.ledger.clone(), self.place(row.section_version));
         ledger.hear(own, &self.past, (head.version, head.digest)).map(|()| ledger)
@@ -67,9 +69,9 @@ impl Controller {
         device: DeviceId,
         Changed { ask, drawn }: Changed,
     ) -> Result<Option<AsOf>, Refusal> {
-        let (told, ahead) = (ask.accepted, Ahead::of(as_of, drawn));
+        let ahead = Ahead::of(as_of, drawn);
         let keep =
-            self.store.write_upon(as_of, device, |tx| Box::pin(self.keep_accepted(tx, device, told, &ahead)));
+            self.store.write_upon(as_of, device, |tx| Box::pin(self.keep_accepted(tx, device, &ask, &ahead)));
         Ok(keep.await?.1)
     }
 
@@ -77,16 +79,16 @@ impl Controller {
         &self,
         tx: &mut dyn Tx,
         device: DeviceId,
-        told: Option<Head>,
+        ask: &VaultAsk,
         ahead: &Ahead,
     ) -> Result<(), Refusal> {
-        if let Some(mut drawn) = ahead.take(&self.store, device) {
-            return keep(tx, &mut drawn.view.device, drawn.ledger).await;
-        }
-        let mut row = known(tx, device).await?;
+        let mut row = match ahead.take(&self.store, device) {
+            Some(mut drawn) => return keep(tx, &mut drawn.view.device, drawn.ledger, ask.session).await,
+            None => known(tx, device).await?,
+        };
         // Whatever it shows since is noted by a poll that is answered.
-        match self.chain(tx, &row, told).await? {
-            Ok(ledger) => keep(tx, &mut row, ledger).await,
+        match self.chain(tx, &row, ask).await? {
+            Ok(ledger) => keep(tx, &mut row, ledger, ask.session).await,
             Err(_) => Ok(()),
         }
     }
@@ -96,20 +98,51 @@ impl Controller {
 pub(crate) async fn note_older(
     tx: &mut dyn Tx,
     row: &DeviceRow,
-    older: Older,
+    (session, older): (SessionKey, Older),
     now: UnixSeconds,
 ) -> Result<(), Refusal> {
-    if row.older != Some(older) {
+    let mark = marked(tx, row, session, older).await?;
+    if row.older.map(Mark::older) != Some(mark.older()) {
         let what_to_do = older_advice(older);
         tracing::error!(device = %row.id, name = %row.name, "nothing is released to this node: {older}; {what_to_do}");
-        tx.set_older(row.id, Some(older)).await?;
+    }
+    if row.older != Some(mark) {
+        tx.set_older(row.id, Some(mark)).await?;
     }
     Ok(tx.saw_device(row.id, now).await?)
 }
 
+/// The mark of a device that shows this.
+pub(super) async fn marked(
+    tx: &mut dyn Tx,
+    row: &DeviceRow,
+    session: SessionKey,
+    older: Older,
+) -> Result<Mark, Refusal> {
+    Ok(Mark::shown(row.older, older, asker(tx, row.id, session).await?, &row.ledger))
+}
+
+async fn asker(tx: &mut dyn Tx, device: DeviceId, session: SessionKey) -> Result<Asker, Refusal> {
+    let stands = tx.standing(device).await?.map(|row| SessionKey(row.session));
+    Ok(Asker { session, stands })
+}
+
 /// The chain after an answer. That the device was further on once stays noted, whatever it tells now: a poll is signed and not fresh, so one of
-/// before may be sent again by whoever has it, and then nothing of the device is to end by what this database says. An operator takes it off.
-pub(crate) async fn keep(tx: &mut dyn Tx, row: &mut DeviceRow, mut after: Ledger) -> Result<(), Refusal> {
+/// before may be sent again by whoever has it, and then nothing of the device is to end by what this database says. Fresh evidence takes it off
+/// together with the chain, as [`Mark::is_over`] says, and an operator.
+pub(crate) async fn keep(
+    tx: &mut dyn Tx,
+    row: &mut DeviceRow,
+    mut after: Ledger,
+    session: SessionKey,
+) -> Result<(), Refusal> {
+    if let Some(mark) = row.older
+        && mark.is_over(asker(tx, row.id, session).await?, &after)
+    {
+        tracing::info!(device = %row.id, name = %row.name, "this node is not ahead of this database: its evidence is fresh, and it follows what was sent to it since");
+        tx.set_older(row.id, None).await?;
+        row.older = None;
+    }
     let old = after.take_old();
     if !old.is_empty() {
         tx.add_sent_before(row.id, &old).await?;

@@ -20,6 +20,7 @@ use vault::ids::DeviceId;
 use vault::ledger::{Ledger, Older};
 use wire::config::{ConfigRequest, ConfigResponse, DeviceConfig, VaultAsk};
 
+use super::chain::marked;
 use super::drill::Due;
 use super::escrow::EscrowWord;
 use crate::fleet::section::draft;
@@ -109,7 +110,8 @@ impl Controller {
         let drawn = match self.drawn(tx, row, ask, now).await? {
             Ok(drawn) => drawn,
             Err((row, older)) => {
-                let known = row.older == Some(older) && hash == self.hash(&row, None, Some(ask.session));
+                let mark = marked(tx, &row, ask.session, older).await?;
+                let known = row.older == Some(mark) && hash == self.hash(&row, None, Some(ask.session));
                 let changed = Changed { ask: ask.clone(), drawn: None };
                 return Ok(if known {
                     Look::Unchanged { until: UnixSeconds::MAX }
@@ -139,7 +141,7 @@ impl Controller {
         ask: &VaultAsk,
         now: UnixSeconds,
     ) -> Option<Result<Look, Refusal>> {
-        let ledger = self.chain_by(&view.device, ask.accepted).ok().filter(|_| ask.rescue.is_none())?;
+        let ledger = self.chain_by(&view.device, ask).ok().filter(|_| ask.rescue.is_none())?;
         let bundle = EscrowWord::beside(&view, ask);
         let bundle_needed = self.bundle_needed(&view.device, ask);
         Some(self.look_of(Drawn::of(view, ledger, (ask, bundle_needed), now), hash, (ask, bundle), now))
@@ -191,7 +193,7 @@ impl Controller {
         ask: &VaultAsk,
         now: UnixSeconds,
     ) -> Result<Result<Box<Drawn>, (DeviceRow, Older)>, Refusal> {
-        let ledger = match self.chain(tx, &row, ask.accepted).await? {
+        let ledger = match self.chain(tx, &row, ask).await? {
             Ok(ledger) => ledger,
             Err(older) => return Ok(Err((row, older))),
         };

@@ -59,7 +59,7 @@ pub(crate) async fn alarm(
         return Ok(None);
     }
     let words = format!(
-        "{}: {what}; a copy of it may be running: take that away, then `evc device settle {}`",
+        "{0}: {what}; a copy of it may be running: take that away, then `evc device settle {1} --confirm {1}`",
         crate::clock::text(now),
         device.name
     );

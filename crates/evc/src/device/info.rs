@@ -4,9 +4,9 @@
 use ::attest::SessionKey;
 use vault::decide::BundleNeeded;
 use vault::ids::{DeviceId, SectionVersion};
-use vault::life::{Contact, Life, ListOf, Listed};
-use vault::report::{State, VaultReport};
-use vault::section::{Custody, Operation};
+use vault::life::{Contact, InForce, Life, ListOf, Listed, WentOut};
+use vault::report::VaultReport;
+use vault::section::Custody;
 use vault::text::fit_together;
 use wire::info::{DeviceInfo, Info};
 
@@ -15,10 +15,11 @@ use crate::device::chain::past;
 use crate::fleet::life::life;
 use crate::fleet::reported;
 use crate::fleet::section::draft_without;
-use crate::fleet::view::{ListedVault, View};
+use crate::fleet::view::View;
 use crate::service::{Barred, Controller, Fault, Refusal, Stale};
 use crate::store::{
     DeviceReport, DeviceRow, ReleaseRow, Scope, StoreError, Stored, Tx, UnixSeconds, VaultRow, VaultSaid,
+    readable,
 };
 
 /// Most bytes of the human words that are kept of one vault, and of the node.
@@ -56,7 +57,8 @@ impl Controller {
         let row = tx.device(device).await?.ok_or(Fault::NoDevice)?;
         let standing = tx.standing(device).await?.map(|row| row.session);
         let place = place(tx, info, &row, standing).await?;
-        let rows = tx.vaults(device).await?;
+        // Of a row that does not read nothing is heard: it stays as it is.
+        let rows = readable(tx.vaults_listed(device).await?);
         if place.is_some() {
             self.hear_drill(tx, &row, info, now).await?;
         }
@@ -89,8 +91,8 @@ impl Controller {
         self.let_go(tx, device, SessionKey(session), accepted, now).await
     }
 
-    /// Forgets that keys of default vaults went out, once the node is under none of them: it says so, it accepted the present list, that list asks
-    /// for no key of ours, and it would be the same now. Until then the keys stay, whatever becomes of the device ([`Listed::may_need_keys`]).
+    /// Forgets that keys of default vaults went out, as [`WentOut::is_free`] and [`InForce::is_the_nodes`] say. Until then the keys stay, whatever
+    /// becomes of the device ([`Listed::may_need_keys`]).
     async fn let_go(
         &self,
         tx: &mut dyn Tx,
@@ -100,25 +102,32 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
         let row = tx.device(device).await?.ok_or(Fault::NoDevice)?;
-        let mut free = Vec::new();
-        for vault in tx.vaults(device).await?.into_iter().filter(says_that_it_is_under_none) {
-            free.extend(went_out(tx.releases_of(device, vault.id).await)?.then_some(vault.id));
-        }
-        if free.is_empty() || accepted != Some(self.place(row.section_version)) {
+        let (newest, said) = (self.place(row.section_version), row.section_digest);
+        if accepted != Some(newest) || !self.holds_free_keys(tx, device).await? {
             return Ok(());
         }
-        let digest = row.section_digest;
         let unopened = unopened(tx, &self.kek, &row).await?;
         let view = View::load(&self.verdicts, tx, row).await?;
-        let asked = (None, BundleNeeded::NEVER);
-        if digest.is_none() || draft_without(&view, session, asked, &unopened, now).digest != digest {
+        let would_say = draft_without(&view, session, (None, BundleNeeded::NEVER), &unopened, now).digest;
+        if !(InForce { accepted, newest, said, would_say }).is_the_nodes() {
             return Ok(());
         }
-        let asks_for_none = |held: &&ListedVault| held.policy.node.custody == Custody::Tpm;
-        for held in view.vaults.iter().filter(|held| free.contains(&held.row.id)).filter(asks_for_none) {
-            tx.drop_releases_before(device, held.row.id, held.epochs.current().next()).await?;
+        for held in view.vaults.iter().filter(|held| is_free(&held.row, held.policy.node.custody)) {
+            if went_out(tx.releases_of(device, held.row.id).await)? {
+                tx.drop_releases_before(device, held.row.id, held.epochs.current().next()).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Whether there is anything to let go, whatever the policies ask for: most devices have nothing, and then no more is read.
+    async fn holds_free_keys(&self, tx: &mut dyn Tx, device: DeviceId) -> Result<bool, Refusal> {
+        for row in readable(tx.vaults_listed(device).await?) {
+            if is_free(&row, Custody::Tpm) && went_out(tx.releases_of(device, row.id).await)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whose list a node accepted last.
@@ -175,14 +184,9 @@ fn went_out(rows: Stored<Vec<ReleaseRow>>) -> Stored<bool> {
     }
 }
 
-/// A default vault that its node made, and has under no key of ours, with no change under way or failed.
-fn says_that_it_is_under_none(row: &VaultRow) -> bool {
-    let at_rest = |said: &VaultReport| {
-        let failed = said.last.as_ref().is_some_and(|last| last.error.is_some());
-        let is_made = said.created && matches!(said.state, State::Unlocked | State::Locked);
-        is_made && !failed && said.epoch.is_none() && said.wanted != Operation::ChangeKey
-    };
-    row.id.is_default() && row.reported_epoch.is_none() && row.report.get().is_some_and(at_rest)
+fn is_free(row: &VaultRow, custody: Custody) -> bool {
+    let (vault, taken, said) = (row.id, row.reported_epoch, row.report.get());
+    WentOut { vault, taken, said, custody }.is_free()
 }
 
 /// A vault that this report is the first to say nothing of gets the time of when it was spoken of last into its row.

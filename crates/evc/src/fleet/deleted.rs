@@ -6,10 +6,9 @@ use std::collections::BTreeSet;
 
 use vault::escrow::drill::Drills;
 use vault::ids::{Project, VaultId};
-use vault::life::{Life, Listed, MOST_BESIDE_DEFAULTS, Phase};
+use vault::life::{Life, NotBack, There, Was, fits_default, has_room, was};
 
-use super::life::{beside_defaults, life, new_row};
-use super::placed::fits_default;
+use super::life::{life, new_row};
 use crate::custody::{CustodyError, IN_ALL, Kek, restored_bundle, restored_epoch};
 use crate::service::Refusal;
 use crate::store::{
@@ -66,27 +65,23 @@ pub(crate) async fn kept(tx: &mut dyn Tx, key: &[u8; 32], project: &Project) -> 
     Ok(kept)
 }
 
-/// Vaults that were removed and have the identity of one that is wanted: nothing of that identity is erased, also where the wanted one is kept for
-/// another day.
-pub(crate) fn not_erased<'v>(vaults: impl Iterator<Item = &'v VaultRow> + Clone) -> BTreeSet<VaultId> {
-    let of = |gone: bool| vaults.clone().filter(move |row| is_gone(row) == gone).map(|row| row.id);
-    let wanted: BTreeSet<VaultId> = of(false).collect();
-    of(true).filter(|id| wanted.contains(id)).collect()
+/// As [`vault::life::not_erased`] says.
+pub(crate) fn not_erased<'v>(vaults: impl Iterator<Item = &'v VaultRow>) -> BTreeSet<VaultId> {
+    vault::life::not_erased(&vaults.map(|row| (row.id, is_gone(row))).collect::<Vec<_>>())
 }
 
 fn is_gone(row: &VaultRow) -> bool {
     row.standing == VaultStanding::Gone
 }
 
-/// Which of them it is again: the one whose lists its node held to, as it said last; of a node that does not say, the newest of which it had made
-/// something.
+/// Which of them it is again, as [`was`] says.
 pub(crate) fn itself(kept: &[Before]) -> Option<&DeletedRow> {
-    let said = kept.iter().find_map(|before| before.row.node_of);
-    let held_to = kept.iter().find(|before| said == Some(before.row.device));
-    let made = |before: &&Before| before.of.vaults.iter().any(|vault| before.was_taken(vault));
-    let chosen = held_to.or_else(|| kept.iter().find(made)).or(kept.first())?;
-    // It may have been deleted more than once as that one: by the newest of these its numbers go on.
-    kept.iter().map(|before| &before.row).find(|row| row.device == chosen.row.device)
+    let of = |before: &Before| Was {
+        device: before.row.device,
+        held_to: before.row.node_of,
+        made: before.of.vaults.iter().any(|vault| before.was_taken(vault)),
+    };
+    was(&kept.iter().map(of).collect::<Vec<_>>()).map(|nth| &kept[nth].row)
 }
 
 /// Gives a device that was just added all that is kept of it, the newest deletion first. What is given is kept for nobody any more.
@@ -128,16 +123,16 @@ async fn vaults(
     let not_erased = not_erased(all.iter().map(|(_, row)| *row));
     for (before, row) in all {
         let left = if is_gone(row) && not_erased.contains(&row.id) {
-            Some("it was removed, and one that is wanted has its identity: nothing is erased".into())
+            Err(NotBack::Wanted)
         } else {
             one(tx, kek, (device, before), row, now).await?
         };
         match left {
-            None => {
+            Ok(()) => {
                 tx.forget_deleted_vault(before.row.id, row.id).await?;
                 given.vaults += u64::from(!is_gone(row));
             }
-            Some(why) => given.left.push(format!("vault `{}`: {why}", row.name)),
+            Err(why) => given.left.push(format!("vault `{}`: {why}", row.name)),
         }
     }
     Ok(())
@@ -170,7 +165,7 @@ async fn bundles(
                 drills = Some(&of.of.drills);
                 given.bundles += 1;
             }
-            Err(why) => given.left.push(why),
+            Err(row) => given.left.push(NotBack::Unopened(row).to_string()),
         }
     }
     if given.bundles > before {
@@ -190,32 +185,32 @@ async fn one(
     (device, before): (&DeviceRow, &Before),
     vault: &VaultRow,
     now: UnixSeconds,
-) -> Result<Option<String>, Refusal> {
+) -> Result<Result<(), NotBack>, Refusal> {
     let listed = match life(vault) {
         Ok(Life::Listed(listed)) => listed,
-        Ok(Life::Gone(_)) => return gone(tx, device, vault).await,
+        Ok(Life::Gone(_)) => return gone(tx, device, vault).await.map(Ok),
         // What it says of itself leads nowhere.
-        Err(StoreError::Damaged(why)) => return Ok(Some(why)),
+        Err(StoreError::Damaged(why)) => return Ok(Err(NotBack::Row(why))),
         Err(failed) => return Err(failed.into()),
     };
     if lacks_a_key(&before.of, vault) {
-        return Ok(Some("what is kept of its keys does not read".into()));
+        return Ok(Err(NotBack::Keys));
     }
-    if let Some(why) = in_the_way(tx, device, vault).await? {
-        return Ok(Some(why));
+    if let Err(why) = in_the_way(tx, device, vault).await? {
+        return Ok(Err(why));
     }
     let mut own = Vec::new();
     for epoch in before.of.epochs.iter().filter(|epoch| epoch.vault == vault.id) {
         match unopened(restored_epoch(tx, kek, epoch.clone(), device).await)? {
             Ok(epoch) => own.push(epoch),
-            Err(why) => return Ok(Some(why)),
+            Err(row) => return Ok(Err(NotBack::Unopened(row))),
         }
     }
-    let listed = as_it_goes_on(listed, &before.row, now);
+    let listed = listed.given_back(before.row.deleted_at, now);
     tx.add_vault(&new_row(device, (vault.id, vault.name.clone()), listed, vault.added_at)).await?;
     let went_out: Vec<_> = before.of.went_out.iter().filter(|out| out.vault == vault.id).collect();
     add_keys(tx, device, own, went_out).await?;
-    Ok(None)
+    Ok(Ok(()))
 }
 
 /// Whether a row that does not read is of one of its keys, or may be.
@@ -232,7 +227,7 @@ fn lacks_a_key(of: &OfDeleted, vault: &VaultRow) -> bool {
 }
 
 /// One that was removed and not erased yet, as far as its node said: the next list names it as removed once more.
-async fn gone(tx: &mut dyn Tx, device: &DeviceRow, vault: &VaultRow) -> Result<Option<String>, Refusal> {
+async fn gone(tx: &mut dyn Tx, device: &DeviceRow, vault: &VaultRow) -> Result<(), Refusal> {
     let is_there = tx.vault(device.id, vault.id).await?.is_some();
     if !is_there {
         let left_version = Some(device.section_version + 1);
@@ -240,7 +235,7 @@ async fn gone(tx: &mut dyn Tx, device: &DeviceRow, vault: &VaultRow) -> Result<O
         tx.add_vault(&VaultRow { device, left_version, report, ..vault.clone() }).await?;
         tx.end_section(device).await?;
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Its keys, and that they went out: to a session that is over, so that none of what was sealed for it goes out again.
@@ -269,51 +264,35 @@ async fn add_keys(
     Ok(())
 }
 
-/// Why a vault can't be this device's.
+/// Whether a vault can be this device's: by what it has, and by what the vault's policy is now.
 async fn in_the_way(
     tx: &mut dyn Tx,
     device: &DeviceRow,
     vault: &VaultRow,
-) -> Result<Option<String>, Refusal> {
+) -> Result<Result<(), NotBack>, Refusal> {
     let rows = tx.vaults(device.id).await?;
-    let has_name = |row: &VaultRow| row.name == vault.name && row.standing != VaultStanding::Gone;
-    if rows.iter().any(|row| row.id == vault.id || has_name(row)) {
-        return Ok(Some("the device has one of its name or identity".into()));
-    }
-    if !vault.id.is_default() && beside_defaults(&rows) >= MOST_BESIDE_DEFAULTS {
-        return Ok(Some(format!(
-            "a device has at most {MOST_BESIDE_DEFAULTS} vaults beside its default ones"
-        )));
-    }
-    let Some(name) = &vault.policy else { return Ok(None) };
+    let room = has_room(there(vault), &rows.iter().map(there).collect::<Vec<_>>());
+    let Some(name) = vault.policy.as_ref().filter(|_| room.is_ok()) else { return Ok(room) };
     let row = match tx.policy(&device.project, name.as_str()).await {
         Ok(Some(row)) => row,
-        Ok(None) => return Ok(Some(format!("its policy `{name}` is not there"))),
-        Err(StoreError::Damaged(why)) => return Ok(Some(format!("its policy does not read: {why}"))),
+        Ok(None) => return Ok(Err(NotBack::NoPolicy(name.clone()))),
+        Err(StoreError::Damaged(why)) => return Ok(Err(NotBack::Policy(why))),
         Err(failed) => return Err(failed.into()),
     };
-    let unfit = vault.id.is_default().then(|| fits_default(&row.policy, &vault.name).err()).flatten();
-    Ok(unfit.map(|why| why.to_string()))
+    let is_default = vault.id.is_default();
+    let unfit = is_default.then(|| fits_default(&row.policy, vault.id).err()).flatten();
+    Ok(unfit.map_or(Ok(()), |why| Err(NotBack::Unfit(why))))
 }
 
-/// A grace goes on where it was; an order to make the vault anew was of before.
-fn as_it_goes_on(vault: Listed, row: &DeletedRow, now: UnixSeconds) -> Listed {
-    let phase = match vault.phase {
-        phase @ (Phase::Wanted | Phase::Retained) => phase,
-        Phase::Grace { until } => {
-            Phase::Grace { until: now.saturating_add(until.saturating_sub(row.deleted_at)) }
-        }
-    };
-    Listed { phase, recreate: false, ..vault }
+fn there(row: &VaultRow) -> There<'_> {
+    There { id: row.id, name: &row.name, gone: is_gone(row) }
 }
 
-/// A row that does not open is no error of the registration's.
+/// A row that does not open is no error of the registration's: which one.
 fn unopened<T>(restored: Result<T, CustodyError>) -> Result<Result<T, String>, CustodyError> {
     match restored {
         Ok(restored) => Ok(Ok(restored)),
-        Err(CustodyError::Unsealed(row) | CustodyError::Absent(row)) => {
-            Ok(Err(format!("{row} does not open")))
-        }
+        Err(CustodyError::Unsealed(row) | CustodyError::Absent(row)) => Ok(Err(row.to_string())),
         Err(other) => Err(other),
     }
 }

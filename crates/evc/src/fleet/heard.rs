@@ -83,7 +83,7 @@ pub(crate) fn condition(row: &DeviceRow, now: UnixSeconds) -> (Condition, UnixSe
     let heard = row.last_seen.unwrap_or(row.registered_at);
     match row {
         DeviceRow { lost_at: Some(at), .. } => (Condition::Lost, *at),
-        DeviceRow { older: Some(Older::PutBack), .. } => (Condition::PutBack, heard),
+        DeviceRow { older: Some(mark), .. } if mark.older() == Older::PutBack => (Condition::PutBack, heard),
         DeviceRow { older: Some(_), .. } => (Condition::Ahead, heard),
         DeviceRow { alarm: Some(_), .. } => (Condition::Doubled, heard),
         row if reported::is_held_to(row).is_some() => (Condition::HeldToAnother, heard),

@@ -3,9 +3,9 @@
 use uuid::Uuid;
 use vault::decide::TpmPin;
 use vault::defaults;
-use vault::ids::{CONFIG_VAULT, Name, Project, VaultId};
+use vault::ids::{Name, Project, VaultId};
 use vault::labels::Labels;
-use vault::life::{Applied, AskedVault, Fit, Unfit, Writer, applied, fits};
+use vault::life::{Applied, AskedVault, Fit, Unfit, UnfitDefault, Writer, applied, fits, fits_default};
 use vault::policy::{VaultPolicy, VaultRule, VaultSpec};
 
 use super::defaults::add_vault;
@@ -45,7 +45,7 @@ pub(crate) async fn place(
 ) -> Result<Placed, Refusal> {
     let policy = named_policy(tx, &device.project, &spec.policy).await?;
     if spec.default_vault().is_some() {
-        fits_default(&policy, &spec.name)?;
+        held_against_default(&policy, &spec.name)?;
     }
     let before = existing(tx, device, spec).await?;
     let is_new = before.as_ref().is_none_or(|row| !is_placed(row, spec));
@@ -60,16 +60,14 @@ pub(crate) async fn place(
     Ok(Placed { outcome: outcome.unwrap_or(Outcome::Unchanged), left, fit, before })
 }
 
-/// No default vault has a lease, and the Config Vault no storage limit.
-pub(crate) fn fits_default(policy: &VaultPolicy, vault: &Name) -> Result<(), Refusal> {
-    let (policy, node, vault) = (policy.name.clone(), &policy.node, vault.clone());
-    if node.lease.is_some() {
-        return Err(InTheWay::LeaseOfDefault { policy, vault }.into());
-    }
-    if node.storage_limit.is_some() && defaults::named(&vault) == Some(CONFIG_VAULT) {
-        return Err(InTheWay::LimitOfConfig { policy, vault }.into());
-    }
-    Ok(())
+/// As [`fits_default`] says.
+pub(crate) fn held_against_default(policy: &VaultPolicy, vault: &Name) -> Result<(), Refusal> {
+    let Some(id) = defaults::named(vault) else { return Ok(()) };
+    let (of, vault) = (policy.name.clone(), vault.clone());
+    fits_default(policy, id).map_err(|cause| match cause {
+        UnfitDefault::Lease => InTheWay::LeaseOfDefault { policy: of, vault }.into(),
+        UnfitDefault::Limit => InTheWay::LimitOfConfig { policy: of, vault }.into(),
+    })
 }
 
 /// Whether a document only says again what is so.

@@ -31,13 +31,14 @@ pub(crate) fn draft_without(
     unopened: &BTreeSet<VaultId>,
     now: UnixSeconds,
 ) -> Draft {
+    let unopened: BTreeSet<VaultId> = unopened.iter().chain(view.damaged.keys()).copied().collect();
     let facts = Facts {
         listed: view.vaults.iter().map(to_list).collect(),
         gone: &view.removed,
         told: told(&view.device),
         evidence: view.evidence(),
         asking: view.asking(session),
-        unopened,
+        unopened: &unopened,
     };
     Draft::of(&facts, Asked { lease, bundle }, now)
 }

@@ -1,6 +1,6 @@
 //! One device as it stands at one moment: rows of one transaction, policies read, evidence judged anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ::attest::SessionKey;
@@ -15,7 +15,7 @@ use super::verdicts::Verdicts;
 use crate::service::{Controller, Refusal};
 use crate::store::{
     Around, CertRow, DeviceRow, Fared, PolicyRow, ReferenceRow, StandingRow, StoreError, Tx, UnixSeconds,
-    VaultRow, VaultStanding,
+    VaultRemains, VaultRow, VaultStanding,
 };
 
 /// Bytes of a PCR's value in a map of them, about.
@@ -49,6 +49,8 @@ pub(crate) struct View {
     pub(crate) shown: Option<Arc<Shown>>,
     /// Vaults of which the controller's newest key does not open, for who shows them; who answers the device looks anew.
     pub(crate) unopened: BTreeSet<VaultId>,
+    /// Vaults whose row, or whose policy's, does not read, with which: no key of theirs goes out. Where that can be, they are listed all the same.
+    pub(crate) damaged: BTreeMap<VaultId, String>,
 }
 
 impl View {
@@ -60,14 +62,22 @@ impl View {
     ) -> Result<Self, Refusal> {
         let around = tx.around(device.id).await?;
         let shown = shown(verdicts, &around, &device);
+        let (rows, mut damaged) = as_far_as_it_reads(around.vaults, around.damaged)?;
         // Not by the time: a vault leaves the list in the transaction that ends its grace.
         let (gone, listed): (Vec<_>, Vec<_>) =
-            around.vaults.into_iter().partition(|row| row.standing == VaultStanding::Gone);
+            rows.into_iter().partition(|row| row.standing == VaultStanding::Gone);
         let removed = gone.into_iter().map(|row| row.id).collect();
         let mut vaults = Vec::new();
         for row in listed {
-            let policy = match &row.policy {
-                Some(name) => named(name, around.policies.iter().find(|row| row.policy.name == *name))?,
+            let stored = |name: &Name| around.policies.iter().find(|row| row.policy.name == *name);
+            let policy = match row.policy.as_ref().map(|name| named(name, stored(name))) {
+                Some(Ok(policy)) => policy,
+                // Not listed, a default vault would return to its default policy.
+                Some(Err(what)) if row.id.is_default() => return Err(StoreError::Damaged(what).into()),
+                Some(Err(what)) => {
+                    damaged.insert(row.id, what);
+                    continue;
+                }
                 None => default_of(&device),
             };
             let epochs = Epochs::stored(row.current_epoch, row.last_epoch)
@@ -76,7 +86,7 @@ impl View {
         }
         let Around { standing, certs, references, .. } = around;
         let unopened = BTreeSet::new();
-        Ok(Self { device, vaults, removed, standing, certs, references, shown, unopened })
+        Ok(Self { device, vaults, removed, standing, certs, references, shown, unopened, damaged })
     }
 
     /// The evidence that holds.
@@ -148,7 +158,10 @@ pub(crate) async fn policy_of(
     row: &VaultRow,
 ) -> Result<VaultPolicy, Refusal> {
     match &row.policy {
-        Some(name) => named(name, tx.policy(&row.project, name.as_str()).await?.as_ref()),
+        Some(name) => {
+            let stored = tx.policy(&row.project, name.as_str()).await?;
+            Ok(named(name, stored.as_ref()).map_err(StoreError::Damaged)?)
+        }
         None => Ok(default_of(device)),
     }
 }
@@ -157,10 +170,28 @@ fn default_of(device: &DeviceRow) -> VaultPolicy {
     VaultPolicy::of_default_vault(device.tpm != TpmPin::Absent)
 }
 
-/// The policy that a vault names is there.
-fn named(name: &Name, stored: Option<&PolicyRow>) -> Result<VaultPolicy, Refusal> {
-    let stored = stored.ok_or_else(|| StoreError::Damaged(format!("policy {name}: absent")))?;
+/// The policy that a vault names is there, and reads.
+fn named(name: &Name, stored: Option<&PolicyRow>) -> Result<VaultPolicy, String> {
+    let stored = stored.ok_or_else(|| format!("policy `{name}` is absent, or does not read"))?;
     Ok(stored.policy.clone())
+}
+
+/// Rows that are to be listed, in the order of their identity, and what does not read of them. A row that may be a default vault's has to read
+/// so far that it can be listed: without a list its node would take it for one under the default policy.
+fn as_far_as_it_reads(
+    whole: Vec<VaultRow>,
+    remains: Vec<VaultRemains>,
+) -> Result<(Vec<VaultRow>, BTreeMap<VaultId, String>), StoreError> {
+    let (mut rows, mut damaged) = (whole, BTreeMap::new());
+    for VaultRemains { row, id, may_be_default, listed } in remains {
+        if listed.is_none() && may_be_default {
+            return Err(row.into());
+        }
+        damaged.extend(id.map(|id| (id, row.to_string())));
+        rows.extend(listed);
+    }
+    rows.sort_by_key(|row| row.id);
+    Ok((rows, damaged))
 }
 
 /// The stored evidence is judged by what it is held against now: no verdict is believed because it was written down, and an operator's

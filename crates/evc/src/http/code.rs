@@ -103,7 +103,6 @@ fn in_the_way(cause: &InTheWay) -> Code {
         InTheWay::CourierOver { .. } => Code::CourierOver,
         InTheWay::CourierRefused { .. } => Code::EvidenceRefused,
         InTheWay::VaultTwice { .. } => Code::FileInvalid,
-        InTheWay::Older(_) => Code::DatabaseOlder,
         InTheWay::NotConfirmed { .. } => Code::NotConfirmed,
     }
 }
@@ -128,7 +127,7 @@ fn not_rotated(cause: NotRotated) -> Code {
         NotRotated::NoKeyHere => Code::NoControllerKey,
         NotRotated::Removing => Code::VaultRemoving,
         NotRotated::Elsewhere { .. } => Code::EpochOtherwise,
-        NotRotated::NeverMade { .. } => Code::DatabaseOlder,
+        NotRotated::Older(_) | NotRotated::NeverMade { .. } => Code::DatabaseOlder,
         NotRotated::NotTaken { .. } => Code::EpochNotTaken,
     }
 }

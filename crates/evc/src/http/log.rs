@@ -21,6 +21,7 @@ use super::shares::Source;
 use crate::api::{Code, Done};
 use crate::clock::now;
 use crate::store::UnixSeconds;
+use crate::store::once::Once;
 
 /// The same is not told again within so many seconds.
 const QUIET_S: u64 = 60;
@@ -205,8 +206,16 @@ pub(super) fn tell(app: &App, (method, uri): (&Method, &Uri), source: Option<Sou
     }
 }
 
+/// Rows that did not read, by what was said of them.
+static DAMAGED: Once = Once::new();
+
 fn refused(app: &App, (method, uri): (&Method, &Uri), source: Option<Source>, reason: &Reason) {
     let device = device(uri).filter(|_| reason.proved);
+    // What does not read is refused at every poll of its device, for as long as nobody mends it.
+    let of = device.map(|device| device.to_string()).unwrap_or_default();
+    if reason.code == Code::DatabaseDamaged && !DAMAGED.is_new(&[of.as_bytes(), reason.words.as_bytes()]) {
+        return;
+    }
     let Some(kept_back) = app.refused.told((source, device), reason.code, now()) else { return };
     let KeptBack { repeated, others } = kept_back;
     let (source, device) = (source.map(|it| it.address().to_string()), device.map(|it| it.to_string()));

@@ -311,7 +311,7 @@ async fn rotate(
     body: axum::body::Bytes,
 ) -> Acted {
     let how = if body.is_empty() { Rotation::default() } else { read(&body, Form::Rotation)? };
-    app.rotate(&device, &named(vault)?, how, now()).await.map(Act::done)
+    app.rotate(&device, &named(vault)?, &how, now()).await.map(Act::done)
 }
 
 async fn recreate(
@@ -350,8 +350,8 @@ async fn forget_device(
     app.forget_device(&device, &how).await.map(Act::done)
 }
 
-async fn settle(Extension(app): Asks, Path(device): Path<String>) -> Acted {
-    app.settle(&device).await.map(Act::done)
+async fn settle(Extension(app): Asks, Path(device): Path<String>, Query(how): Query<Confirmation>) -> Acted {
+    app.settle(&device, &how).await.map(Act::done)
 }
 
 async fn repin(Extension(app): Asks, Path(device): Path<String>, Query(how): Query<Confirmation>) -> Acted {

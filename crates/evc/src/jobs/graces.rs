@@ -1,7 +1,7 @@
 //! Graces that are over end, each in a transaction of its own.
 
 use vault::ids::{DeviceId, VaultId};
-use vault::life::Life;
+use vault::life::{GraceEnd, Life};
 
 use crate::fleet::life::{life, write_gone};
 use crate::service::{Controller, Fault, Refusal, chain};
@@ -113,11 +113,8 @@ async fn end_if_over(
     let Some(row) = tx.vault(device, vault).await? else { return Ok(false) };
     let Life::Listed(listed) = life(&row)? else { return Ok(false) };
     let of = tx.device(device).await?.ok_or(Fault::VaultWithoutDevice)?;
-    // The grace may have been undone in the newer copy.
-    if of.older.is_some() {
-        return Ok(false);
-    }
-    let Ok(gone) = listed.end_grace(now, of.section_version + 1) else { return Ok(false) };
+    let end = GraceEnd { now, next_version: of.section_version + 1, older: of.older.is_some() };
+    let Ok(gone) = listed.end_grace(end) else { return Ok(false) };
     write_gone(tx, device, vault, gone).await?;
     Ok(true)
 }

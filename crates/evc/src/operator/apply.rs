@@ -172,10 +172,13 @@ async fn defaults_fit(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy) ->
     let under = |vault: &&VaultRow| vault.id.is_default() && vault.policy.as_ref() == Some(&policy.name);
     for deleted in all_whole(tx.deleted(&row.project).await?)? {
         let vaults = tx.of_deleted(deleted.id).await?.whole()?.vaults;
-        vaults.iter().filter(under).try_for_each(|vault| placed::fits_default(policy, &vault.name))?;
+        vaults
+            .iter()
+            .filter(under)
+            .try_for_each(|vault| placed::held_against_default(policy, &vault.name))?;
     }
     let vaults = tx.defaults_under(&row.project, &policy.name).await?;
-    vaults.iter().try_for_each(|vault| placed::fits_default(policy, &vault.name))
+    vaults.iter().try_for_each(|vault| placed::held_against_default(policy, &vault.name))
 }
 
 /// A vault that it can't be met for, if any. What a device says of its TPM refuses no policy: it would be one device's word against all others.

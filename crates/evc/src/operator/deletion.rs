@@ -93,7 +93,7 @@ fn of_marks(Gone { name, is_lost, has_alarm, .. }: &Gone) -> Vec<String> {
         format!("it is lost, also when it registers again: `evc device found {name}` says otherwise then")
     });
     let alarm = has_alarm.then(|| {
-        format!("its alarm stands, also when it registers again: `evc device settle {name}` ends it then")
+        format!("its alarm stands, also when it registers again: `evc device settle {name} --confirm {name}` ends it then")
     });
     lost.into_iter().chain(alarm).collect()
 }
@@ -161,7 +161,7 @@ async fn of_whole(tx: &mut dyn Tx, row: DeletedRow) -> Result<OrDamaged<DeletedD
         let (id, name) = (Some(row.device.to_string()), Some(row.name.to_string()));
         let column = format!("{} of {}", part.column, part.called());
         let kind = RowKind::DeletedDevice;
-        return Ok(OrDamaged::Damaged(DamagedRow { kind, device: None, id, name, column }));
+        return Ok(OrDamaged::Damaged(DamagedRow { kind, device: None, id, name, column, content: 0 }));
     }
     let (removed, wanted): (Vec<_>, Vec<_>) =
         vaults.into_iter().partition(|row| row.standing == VaultStanding::Gone);

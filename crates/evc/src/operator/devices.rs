@@ -2,7 +2,7 @@
 //! for good is [`super::deletion`]'s. Each is one transaction with what is decided for the device, so after its commit no key goes out that was not to.
 
 use vault::ids::{DeviceId, Name, Project};
-use vault::ledger::Older;
+use vault::ledger::{Mark, Older};
 use vault::life::{Move, NotRehomed, Rehomed, Target};
 use vault::section::Custody;
 
@@ -63,9 +63,9 @@ impl Operator {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn settle(&self, device: &str) -> Result<Done, Refusal> {
+    pub async fn settle(&self, device: &str, how: &Confirmation) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
-        let settled = self.store.write(Scope::Device(id), |tx| Box::pin(settle(tx, &self.project, id)));
+        let settled = self.store.write(Scope::Device(id), |tx| Box::pin(settle(tx, &self.project, id, how)));
         let Settled { name, alarm, older, anew } = settled.await?;
         let done = format!("device `{name}` is one: keys are released to it as its policies say");
         let was = alarm.map(|alarm| format!("it was: {alarm}"));
@@ -186,11 +186,19 @@ struct Settled {
     anew: bool,
 }
 
-async fn settle(tx: &mut dyn Tx, project: &Project, id: DeviceId) -> Result<Settled, Refusal> {
+async fn settle(
+    tx: &mut dyn Tx,
+    project: &Project,
+    id: DeviceId,
+    how: &Confirmation,
+) -> Result<Settled, Refusal> {
     let row = device_by_id(tx, project, id).await?;
-    tx.set_alarm(row.id, None).await?;
     // That the whole database was put back is not of one device.
-    let older = row.older.filter(|older| *older != Older::PutBack);
+    let older = row.older.map(Mark::older).filter(|older| *older != Older::PutBack);
+    if row.alarm.is_some() || older.is_some() {
+        confirmed(how.confirm.as_deref(), (&row.name, row.id.0), || Irrevocable::Settle)?;
+    }
+    tx.set_alarm(row.id, None).await?;
     if older.is_some() {
         tx.set_older(row.id, None).await?;
     }

@@ -1,6 +1,7 @@
 //! The operator's acts on one vault: delete (with its grace), recreate; and the end of a grace.
 
 use vault::ids::{DeviceId, Name, Project, VaultId};
+use vault::ledger::Mark;
 use vault::life::{AskedRemoval, Bundles, Deleted, Deletion, Disk, Life, Listed};
 use vault::policy::Removal;
 use vault::report::State;
@@ -115,7 +116,7 @@ async fn delete(
             write_gone(tx, device.id, row.id, *vault).await?;
         }
     }
-    Ok(notes::of_deleted(&row.name, &became, device.older))
+    Ok(notes::of_deleted(&row.name, &became, device.older.map(Mark::older)))
 }
 
 async fn order_recreate(

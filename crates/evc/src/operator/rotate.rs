@@ -1,14 +1,16 @@
 //! A new key for one vault (VC-3, VC-4): whether one is made is [`Listed::rotate`]'s to say.
 
 use vault::ids::{DeviceId, Name};
-use vault::life::{Listed, Rotated};
+use vault::ledger::Mark;
+use vault::life::{self, Listed, Rotated};
 
 use super::Operator;
+use super::again::confirmed;
 use super::operate::{Found, find_vault};
 use crate::api::{Done, Rotation};
 use crate::custody::add_epoch;
 use crate::fleet::view::policy_of;
-use crate::service::{InTheWay, Refusal, device_by_id, in_life};
+use crate::service::{Irrevocable, Refusal, device_by_id, in_life};
 use crate::store::{Scope, Tx, UnixSeconds, VaultRow};
 use crate::words::notes::at_stake;
 
@@ -21,7 +23,7 @@ impl Operator {
         &self,
         device: &str,
         name: &Name,
-        how: Rotation,
+        how: &Rotation,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
@@ -33,15 +35,14 @@ impl Operator {
         tx: &mut dyn Tx,
         id: DeviceId,
         name: &Name,
-        how: Rotation,
+        how: &Rotation,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
         let device = device_by_id(tx, &self.project, id).await?;
         let Found { device, row, vault } = find_vault(tx, device, name).await?;
-        if let Some(older) = device.older {
-            return Err(InTheWay::Older(older).into());
-        }
         let needs_controller = policy_of(tx, &device, &row).await?.node.custody.needs_controller();
+        let Rotation { force, expect_epoch, confirm } = how.clone();
+        let how = life::Rotation { force, expect_epoch, older: device.older.map(Mark::older) };
         let became =
             vault.rotate(needs_controller, how).map_err(|cause| in_life(&device, &row.name, cause))?;
         match became {
@@ -50,6 +51,10 @@ impl Operator {
                 Ok(Done { done, notes: vec![] })
             }
             Rotated::Now { vault, shut_out } => {
+                if let Some(node) = shut_out {
+                    let force = || Irrevocable::Force { node };
+                    confirmed(confirm.as_deref(), (&row.name, row.id.0), force)?;
+                }
                 self.keep(tx, &row, &vault, now).await?;
                 let current = vault.epochs.current();
                 let done =

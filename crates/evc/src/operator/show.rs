@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use vault::decide::{Decision, Ruling, Withheld, decide};
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::labels::Labels;
+use vault::ledger::Mark;
 use vault::policy::VaultPolicy;
 use vault::report::State;
 use wire::Certificate;
@@ -94,6 +95,7 @@ impl Operator {
         let AsStored { device, rows, view } = self.store.read(|tx| Box::pin(self.stored(tx, which))).await?;
         let device = self.heard.newest(device);
         let (mut rows, mut vaults) = split(rows);
+        let damaged_ids: Vec<_> = vaults.iter().filter_map(damaged_id).collect();
         // Of one name, the one that is there comes before those that were.
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
         let own: Vec<_> = match &view {
@@ -111,7 +113,9 @@ impl Operator {
         };
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         vaults.extend(unlisted.cloned().chain(own).map(Listed::Row));
-        let orphans = shown.orphans.into_iter().filter(|vault| !is_known(&rows, vault));
+        // What a row that does not read is of is none of nobody's.
+        let is_damaged = |vault: &VaultView| damaged_ids.contains(&vault.id.to_string());
+        let orphans = shown.orphans.into_iter().filter(|vault| !is_known(&rows, vault) && !is_damaged(vault));
         let shown = DeviceView { orphans: orphans.collect(), ..shown };
         Ok(Described { device: shown, vaults })
     }
@@ -244,6 +248,13 @@ struct AsStored {
     view: Result<(View, Vec<String>), String>,
 }
 
+fn damaged_id(row: &Listed<VaultView>) -> Option<String> {
+    match row {
+        Listed::Damaged(damaged) => damaged.id.clone(),
+        Listed::Row(_) => None,
+    }
+}
+
 /// Those that read, and those that do not as they are told.
 pub(super) fn split<T>(rows: Vec<OrDamaged<VaultRow>>) -> (Vec<VaultRow>, Vec<Listed<T>>) {
     let (mut whole, mut damaged) = (Vec::new(), Vec::new());
@@ -277,6 +288,9 @@ fn unexplained(damaged: &str, device: &DeviceRow, row: &VaultRow, now: UnixSecon
 }
 
 fn explained(view: &View, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) -> VaultView {
+    if let Some(damaged) = view.damaged.get(&row.id) {
+        return unexplained(damaged, device, row, now);
+    }
     let held = view.vaults.iter().find(|held| held.row.id == row.id);
     let withheld = held.is_some_and(|held| is_withheld(view, held, now));
     let shown = VaultView { withheld, ..row.into() }.fitted(held.map(|held| &held.policy), &view.device);
@@ -351,7 +365,7 @@ fn key_words(view: &View, held: &ListedVault, opened_at: Option<Epoch>, now: Uni
     }
     match decided(view, held, now).ruling {
         Ruling::NotNeeded => "not needed: the TPM alone holds the key".into(),
-        _ if let Some(older) = view.device.older => of_who_was_ahead(older),
+        _ if let Some(older) = view.device.older.map(Mark::older) => of_who_was_ahead(older),
         Ruling::Release(_) => match refused_since(view) {
             // What is good is of an earlier session; the present one has shown nothing that is.
             Some(why) => format!("withheld: evidence refused: {why}"),

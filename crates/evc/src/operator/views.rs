@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use vault::decide::TpmPin;
 use vault::ids::{CONFIG_VAULT, Epoch, Name};
+use vault::ledger::Mark;
 use vault::life::fits;
 use vault::policy::VaultPolicy;
 use vault::report::{State, VaultReport};
@@ -26,7 +27,8 @@ use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_orphan};
 impl DeviceView {
     /// `drill_every_s`: how often escrow drills are made.
     pub(super) fn of(row: DeviceRow, drill_every_s: u64, now: UnixSeconds) -> Self {
-        let of_older = row.older.map(|older| format!("{older}; {}", crate::words::older_advice(older)));
+        let of_older =
+            row.older.map(Mark::older).map(|older| format!("{older}; {}", crate::words::older_advice(older)));
         let of_other = reported::is_held_to(&row).map(|other| of_held_to(&row.name, other));
         let (seen, escrow) = (row.proved_at.or(row.last_seen), held(&row, drill_every_s, now));
         let (condition_kind, since) = condition(&row, now);

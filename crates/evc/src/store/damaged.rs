@@ -4,10 +4,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use vault::ids::{DeviceId, Name, Project};
+use vault::ids::{DeviceId, Name, Project, VaultId};
 use vault::labels::Labels;
 
-use super::{Page, StoreError, Stored, UnixSeconds};
+use super::{Page, StoreError, Stored, UnixSeconds, VaultRow};
 
 /// A row of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,21 @@ pub struct DamagedRow {
     pub name: Option<String>,
     /// The first column that does not read.
     pub column: String,
+    /// Of all its columns: another damage is another one.
+    pub content: u64,
+}
+
+/// A vault's row that does not read, and what is certain of the vault all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultRemains {
+    /// The row.
+    pub row: DamagedRow,
+    /// Its identity; none: it may be any vault of its device.
+    pub id: Option<VaultId>,
+    /// It is one of the default vaults, or may be.
+    pub may_be_default: bool,
+    /// As it is to be listed, where its name, its policy and its standing read. The rest of it is such that nothing is made, ordered or ended by it.
+    pub listed: Option<VaultRow>,
 }
 
 /// What rows of lists are of.

@@ -13,6 +13,7 @@ mod error;
 mod kept;
 mod key_rows;
 mod notes;
+pub(crate) mod once;
 mod place;
 mod reruns;
 mod rows;
@@ -24,12 +25,14 @@ use async_trait::async_trait;
 use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
-use vault::ledger::{Ledger, Older};
+use vault::ledger::{Ledger, Mark, Older};
 use vault::policy::VaultRule;
 
 pub use bundles::{BundleRow, Bundles, HeldBundle, ListedBundle};
 pub use changes::AsOf;
-pub use damaged::{DamagedRow, DeviceRemains, OrDamaged, RowKind, all_whole, next_page, readable};
+pub use damaged::{
+    DamagedRow, DeviceRemains, OrDamaged, RowKind, VaultRemains, all_whole, next_page, readable,
+};
 pub use deleted::{Deleted, DeletedRow, KeptBundle, OfDeleted, WentOut};
 pub use engine::{Engine, Open, Scope};
 pub use error::{Cause, StoreError, Stored};
@@ -138,7 +141,7 @@ pub trait Devices {
     /// Whether a section is among those.
     async fn was_sent_before(&mut self, id: DeviceId, digest: &SectionDigest) -> Stored<bool>;
     /// How it showed that this database is older than it; or that it is not.
-    async fn set_older(&mut self, id: DeviceId, older: Option<Older>) -> Stored<()>;
+    async fn set_older(&mut self, id: DeviceId, older: Option<Mark>) -> Stored<()>;
     /// How devices, of all projects, showed that it is: each way once.
     async fn all_older(&mut self) -> Stored<Vec<Older>>;
     /// All devices, also deleted ones, that show nothing of it are marked as [`Older::PutBack`]; or none is any more.

@@ -5,13 +5,14 @@ use vault::decide::TpmPin;
 use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::labels::Labels;
-use vault::ledger::{Ledger, Older};
+use vault::ledger::{Ledger, Mark};
 use vault::life::Phase;
 use vault::policy::{VaultPolicy, VaultRule};
 use vault::report::VaultReport;
 
 use super::HeldBundle;
 use super::UnixSeconds;
+use super::damaged::VaultRemains;
 use super::kept::{DeviceReport, Fared, Pcrs, Record};
 use super::told::NodeWord;
 
@@ -95,7 +96,7 @@ pub struct DeviceRow {
     /// The chain of its sections.
     pub ledger: Ledger,
     /// How it showed that this database is older than it.
-    pub older: Option<Older>,
+    pub older: Option<Mark>,
     /// What it last reported of itself.
     pub report: NodeWord<DeviceReport>,
     /// How its last evidence fared.
@@ -196,7 +197,9 @@ pub struct StandingRow {
 pub struct Around {
     /// Its vaults, in the order of their identity.
     pub vaults: Vec<VaultRow>,
-    /// The policies that those name.
+    /// Those whose rows do not read.
+    pub damaged: Vec<VaultRemains>,
+    /// The policies that they name, but those that do not read.
     pub policies: Vec<PolicyRow>,
     /// What stands of its session.
     pub standing: Option<StandingRow>,

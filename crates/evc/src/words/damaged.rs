@@ -11,7 +11,7 @@ const PUT_BACK: &str = "stop evc, and put back the newest good copy of the datab
 impl From<DamagedRow> for Damaged {
     fn from(row: DamagedRow) -> Self {
         let what_to_do = what_to_do(&row);
-        let DamagedRow { kind, device, id, name, column } = row;
+        let DamagedRow { kind, device, id, name, column, content: _ } = row;
         Self {
             kind,
             device,
@@ -38,10 +38,12 @@ fn what_to_do(row: &DamagedRow) -> String {
         RowKind::Device => format!(
             "nothing is released to it, and its node keeps what it has; {PUT_BACK}; or give the device up: `evc device lost {which}`, `evc delete device {which} --force --confirm {which}`"
         ),
-        RowKind::Vault => format!("its device gets no list and no key until then; {PUT_BACK}"),
-        RowKind::Policy => {
-            format!("devices with vaults under it get no list and no key until then; {PUT_BACK}")
-        }
+        RowKind::Vault => format!(
+            "no key of it goes out until then, what is in it is kept, and its device's other vaults are as before; where its name, policy or state does not read its node locks it, and a default vault's device gets no list; {PUT_BACK}"
+        ),
+        RowKind::Policy => format!(
+            "vaults under it get no key, and their nodes lock and keep them, until then; other vaults are as before, but a device with a default vault under it gets no list; {PUT_BACK}"
+        ),
         RowKind::Reference => format!(
             "no boot is good by it until then: vaults that require measured PCRs are withheld from a boot of its values; {PUT_BACK}, or `evc reference learn` of its device, and approve what its next evidence shows"
         ),

@@ -71,7 +71,7 @@ pub(super) fn barred(barred: &Barred) -> Words {
                 "device `{device}` is lost or may be two: what is in escrow of it stays, and nothing is added"
             ),
             format!(
-                "once it is in good hands, and one: `evc device found {device}` and `evc device settle {device}`; the node sends its bundle again by itself"
+                "once it is in good hands, and one: `evc device found {device}` and `evc device settle {device} --confirm {device}`; the node sends its bundle again by itself"
             ),
         ),
         Barred::LateTpm { device } => Words::new(

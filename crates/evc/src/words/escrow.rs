@@ -119,7 +119,9 @@ fn against(bolt: Bolt, device: &Name, reference: i64) -> Option<String> {
             "let `{device}` run with the firmware and system of now until `evc escrow list {device}` shows a bundle of the node's generation"
         ),
         Bolt::Lost => format!("`evc device found {device}`, if it is in good hands again"),
-        Bolt::Doubled => format!("`evc device settle {device}`, once you know that it is one"),
+        Bolt::Doubled => {
+            format!("`evc device settle {device} --confirm {device}`, once you know that it is one")
+        }
         Bolt::NoTpm => "give the vault another policy".into(),
         Bolt::Older | Bolt::OtherDevice => "let the node as it is until `evc status` names it no more".into(),
         Bolt::Locked | Bolt::Removing => return None,

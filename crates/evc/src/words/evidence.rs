@@ -6,7 +6,7 @@ use crate::fleet::evidence::{BadEvidence, BadQuote, BadSignature};
 use crate::service::chain;
 
 /// What to do about a TPM that went back.
-const WENT_BACK: &str = "no power cut does that: an older state of the TPM is at work (a virtual machine set back, or a copy of it), or the TPM was cleared; bring back the newest state; or, if this one is to go on, `evc device settle` begins a new history of it once no other is running";
+const WENT_BACK: &str = "no power cut does that: an older state of the TPM is at work (a virtual machine set back, or a copy of it), or the TPM was cleared; bring back the newest state; or, if this one is to go on, `evc device settle` with `--confirm` begins a new history of it once no other is running";
 
 /// For the operator.
 pub(crate) fn in_full(refused: &BadEvidence) -> String {

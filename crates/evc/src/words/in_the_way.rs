@@ -4,7 +4,8 @@ use vault::ids::{Generation, Name};
 use vault::life::Unfit;
 use vault::report::State;
 
-use super::{Words, older_advice};
+use super::Words;
+use super::notes::at_stake;
 use crate::fleet::fared::numbers;
 use crate::service::{AtStake, InTheWay, Irrevocable};
 use crate::store::{UnixSeconds, VaultStanding};
@@ -34,7 +35,6 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
         InTheWay::CourierOver { device } => courier_over(device),
         InTheWay::CourierRefused { device, why } => courier_refused(device, why),
         InTheWay::VaultTwice { vault, device, line } => vault_twice(vault, device, *line),
-        InTheWay::Older(older) => Words::new(older.to_string(), older_advice(*older)),
         InTheWay::NotConfirmed { name, act } => not_confirmed(name, act),
     }
 }
@@ -54,6 +54,11 @@ fn not_confirmed(name: &Name, act: &Irrevocable) -> Words {
         Irrevocable::Repin => {
             (format!("whoever has the device key of `{name}` can show the next attestation key"), "device")
         }
+        Irrevocable::Force { node } => (at_stake(*node), "vault"),
+        Irrevocable::Settle => (
+            format!("keys go out again to whoever speaks as `{name}`, and what was seen of it is forgotten"),
+            "device",
+        ),
         Irrevocable::DeleteDevice { vaults } => (keys_go(vaults), "device"),
     };
     Words::new(problem, format!("give the {thing} twice: --confirm {name}"))
@@ -61,14 +66,14 @@ fn not_confirmed(name: &Name, act: &Irrevocable) -> Words {
 
 /// Keys that are put away open nothing, and are gone after a time.
 fn keys_go(vaults: &[AtStake]) -> String {
-    let each: Vec<String> = vaults.iter().map(at_stake).collect();
+    let each: Vec<String> = vaults.iter().map(goes).collect();
     let each = if each.is_empty() { "it has none here".to_owned() } else { each.join(", ") };
     format!(
         "the controller's keys go with the device, whatever their graces: {each}; what is open there stays open until it is locked or boots, and opens nowhere after that but by `evc onboard add --give-back`, as long as they are kept"
     )
 }
 
-fn at_stake(AtStake { name, known }: &AtStake) -> String {
+fn goes(AtStake { name, known }: &AtStake) -> String {
     let said = |state: &Option<State>| match state {
         Some(state) => format!("its node said {state}"),
         None => "not reported yet".into(),

@@ -7,7 +7,7 @@ use vault::life::{
 };
 
 use super::notes::stands_at;
-use super::{OLDER, Words};
+use super::{OLDER, Words, older_advice};
 use crate::service::LifeRefusal;
 
 /// What is, and what to do.
@@ -53,6 +53,7 @@ fn rotated(vault: &Name, cause: NotRotated) -> Words {
             format!("vault `{vault}` has custody `tpm`: the controller holds no key of it"),
             "give it a policy with `custody: tpm+controller` or `controller`",
         ),
+        NotRotated::Older(older) => return Words::new(older.to_string(), older_advice(older)),
         NotRotated::Removing => {
             (format!("vault `{vault}` is removed"), "apply it again to keep it, then rotate")
         }
@@ -73,7 +74,7 @@ fn not_taken(vault: &Name, node: NodeAt, newest: Epoch) -> Words {
     Words::new(
         format!("{}: after its next restart it could not open vault `{vault}`", stands_at(node)),
         format!(
-            "wait until it has taken epoch {newest} (`evc describe vault` says why it has not), or rotate all the same with `--force`: then the key that the node has opens the vault no more"
+            "wait until it has taken epoch {newest} (`evc describe vault` says why it has not), or rotate all the same with `--force --confirm {vault}`: then the key that the node has opens the vault no more"
         ),
     )
 }

@@ -22,7 +22,7 @@ use crate::service::{Body, Fault, Refusal};
 use crate::store::StoreError;
 
 /// What to do about a database that is older than its nodes.
-pub(crate) const OLDER: &str = "bring back the newest copy of the database; or, if this is the newest there is, stop evc and run `evc begin-anew --confirm`, which makes it the one that counts. If an old message of the device was sent again, which shows in that its vaults go on, `evc device settle` takes this off";
+pub(crate) const OLDER: &str = "bring back the newest copy of the database; or, if this is the newest there is, stop evc and run `evc begin-anew --confirm`, which makes it the one that counts. If an old message of the device was sent again, which shows in that its vaults go on, this goes by itself when the node boots, or at once by `evc device settle` with `--confirm`";
 /// What to do about one that was put back from a copy.
 const PUT_BACK: &str =
     "go through what `evc put-back` lists; then stop evc, run `evc put-back --checked`, and start it again";

@@ -70,7 +70,7 @@ fn of_form(form: Form) -> &'static str {
         Form::Allow => "send {cert_pem, serial, name?}",
         Form::NewToken => "send {sha256}: 64 hexadecimal digits",
         Form::Labelling => "send {set?, take?}: labels with their values, and keys",
-        Form::Rotation => "send {force?, expect_epoch?}",
+        Form::Rotation => "send {force?, expect_epoch?, confirm?}",
         Form::Rehoming => "send {to, confirm}: the name or UUID of the other device, and the vault again",
         Form::NewReference => {
             "send {pcrs, like?}: PCR numbers with hexadecimal values, and the number of another reference value"

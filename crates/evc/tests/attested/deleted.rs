@@ -171,7 +171,7 @@ fn th2_a_lost_device_that_was_deleted_is_lost_when_it_comes_again() {
         assert!(condition.starts_with("lost since"), "{give_back}, {force}: {condition}");
         evc.act("DELETE", "/devices/edge-1/lost", "");
         assert_eq!(shown()["alarm"], "two of one key", "{give_back}, {force}");
-        evc.act("DELETE", "/devices/edge-1/alarm", "");
+        evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", "");
         assert!(
             device
                 .attested(&evc)

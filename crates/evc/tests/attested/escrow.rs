@@ -376,7 +376,7 @@ fn a_device_that_is_lost_or_may_be_two_puts_nothing_in_escrow() {
     evc.act("DELETE", "/devices/edge-1/lost", "");
     alarm(Some("it may be two"));
     refused("an alarm");
-    evc.act("DELETE", "/devices/edge-1/alarm", "");
+    evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", "");
     assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, b"its own")), StoreKeysCode::Success);
 }
 

@@ -34,7 +34,7 @@ fn a_device_that_may_be_two_gets_no_lease_of_a_vault_that_its_tpm_opens() {
     assert_eq!(leased(&told, 2), (false, false), "it may be two");
     let shown = evc.act("GET", "/vaults?device=edge-1", "").to_string();
     assert!(shown.contains("withheld: the device may be two"), "{shown}");
-    evc.act("DELETE", "/devices/edge-1/alarm", "");
+    evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", "");
     let told = section(&device.poll(&evc).expect("an answer")).expect("a section");
     assert_eq!(leased(&told, 2), (true, true), "settled");
 }

@@ -6,7 +6,7 @@ use attest::SessionKey;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use vault::escrow::BundleId;
 use vault::escrow::drill::DrillAnswer;
-use vault::ids::{DeviceId, Generation};
+use vault::ids::{DeviceId, Generation, VaultId};
 use vault::lease::LeaseNonce;
 use vault::section::Section;
 use vault::wanted::Head;
@@ -243,12 +243,17 @@ impl Device {
 
     /// Challenge, evidence, section.
     pub(crate) fn attested(&mut self, evc: &Evc) -> Section {
+        self.proves_itself(evc);
+        self.section(evc)
+    }
+
+    /// Challenge, evidence.
+    pub(crate) fn proves_itself(&mut self, evc: &Evc) {
         let nonce = self.challenged(evc);
         let quote = self.evidence(nonce, self.session.session_key());
         let told = self.attest(evc, &AttestRequest::Quote(Box::new(quote)));
         let AttestResponse::Quote(answer) = told else { panic!("not on evidence: {told:?}") };
         assert_eq!(answer.verdict, Some(wire::attest::EvidenceAnswer::Accepted));
-        self.section(evc)
     }
 
     /// Reports every vault as made and unlocked at an epoch.
@@ -345,6 +350,11 @@ impl Device {
         };
         Some((open(current), open(last)))
     }
+}
+
+/// A vault's identity, by its name in a section.
+pub(crate) fn id_in(section: &Section, name: &str) -> VaultId {
+    section.vaults.iter().find(|entry| entry.name.as_str() == name).expect("listed").id
 }
 
 /// The section of an answer.

@@ -31,6 +31,13 @@ pub(crate) fn sealed(evc: &Evc, device: &Device, generation: u32, bytes: &[u8]) 
     seal_up(controller, device.id, next_place(device), id_of(generation, bytes), bytes).expect("sealed")
 }
 
+/// A bundle of before, and [`BYTES`] after it.
+pub(crate) fn two_bundles(evc: &Evc, device: &Device) {
+    for (generation, bytes) in [(1, b"of before".as_slice()), (2, BYTES)] {
+        assert_eq!(upload(evc, device, sealed(evc, device, generation, bytes)), StoreKeysCode::Success);
+    }
+}
+
 /// Posts it.
 pub(crate) fn upload(evc: &Evc, device: &Device, bundle: SealedBundle) -> StoreKeysCode {
     let keys = StoreKeys { integrity_token: vec![], keys: vec![], bundle: Some(bundle) };

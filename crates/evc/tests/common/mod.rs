@@ -30,7 +30,7 @@ use wire::TrustedCerts;
 use wire::certs::{Validity, open_answer};
 use wire::config::{ConfigRequest, ConfigResponse};
 
-pub(crate) use device::{Device, Key, new_session, section};
+pub(crate) use device::{Device, Key, id_in, new_session, section};
 
 /// A running controller. Stops when it is dropped, with its runtime.
 pub(crate) struct Evc {
@@ -415,6 +415,21 @@ pub(crate) fn sql(data: &Path, statements: &[&str]) {
     for statement in statements {
         file.execute_batch(statement).expect(statement);
     }
+}
+
+/// Columns of a table, each with a value that its type lets in and nothing in this program writes.
+pub(crate) fn damages(evc: &Evc, table: &str) -> Vec<(String, &'static str)> {
+    let file = rusqlite::Connection::open(evc.dir.path().join("evc.db")).expect("opened");
+    let mut columns = file.prepare(&format!("PRAGMA table_info({table})")).expect("asked");
+    let columns = columns.query_map((), |row| Ok((row.get::<_, String>(1)?, row.get::<_, String>(2)?)));
+    let damage = |kind: &str| match kind {
+        "TEXT" => "CAST(x'ff21' AS TEXT)",
+        "BLOB" => "x'00'",
+        "INTEGER" => "-7",
+        other => panic!("{other}: how is that damaged?"),
+    };
+    let columns = columns.expect("told").map(|column| column.expect("a column"));
+    columns.map(|(name, kind)| (name, damage(&kind))).collect()
 }
 
 /// How many rows a table has.

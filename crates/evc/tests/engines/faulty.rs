@@ -9,7 +9,7 @@ use vault::escrow::drill::Drills;
 use vault::escrow::history::Contents;
 use vault::ids::{DeviceId, Epoch, Generation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
-use vault::ledger::{Ledger, Older};
+use vault::ledger::{Ledger, Mark, Older};
 use vault::policy::VaultRule;
 
 /// What goes wrong.
@@ -200,7 +200,7 @@ steps! { Devices {
     put_ledger(id: DeviceId, ledger: &Ledger) -> ();
     add_sent_before(id: DeviceId, digests: &[SectionDigest]) -> ();
     was_sent_before(id: DeviceId, digest: &SectionDigest) -> bool;
-    set_older(id: DeviceId, older: Option<Older>) -> ();
+    set_older(id: DeviceId, older: Option<Mark>) -> ();
     all_older() -> Vec<Older>;
     hold_back(held: bool) -> ();
     number_anew() -> ();

@@ -13,7 +13,7 @@ use vault::escrow::drill::Drills;
 use vault::escrow::history::Contents;
 use vault::ids::{DeviceId, Epoch, Generation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
-use vault::ledger::{Ledger, Older};
+use vault::ledger::{Ledger, Mark, Older};
 use vault::life::Phase;
 use vault::policy::VaultRule;
 
@@ -281,6 +281,7 @@ impl Tx for MemoryTx {
         Ok(Around {
             policies: some(self.world.policies.values(), u32::MAX, named),
             vaults,
+            damaged: Vec::new(),
             standing: self.standing(device).await?,
             certs: self.certs(device).await?,
             references: self.references_of(device).await?,
@@ -502,11 +503,12 @@ impl Devices for MemoryTx {
     async fn was_sent_before(&mut self, id: DeviceId, digest: &SectionDigest) -> Stored<bool> {
         Ok(self.world.sent_before.get(&id).is_some_and(|sent| sent.contains(digest)))
     }
-    async fn set_older(&mut self, id: DeviceId, older: Option<Older>) -> Stored<()> {
+    async fn set_older(&mut self, id: DeviceId, older: Option<Mark>) -> Stored<()> {
         self.change_device(id, |row| row.older = older)
     }
     async fn all_older(&mut self) -> Stored<Vec<Older>> {
-        let marks: HashSet<_> = self.world.devices.values().filter_map(|row| row.older).collect();
+        let marks: HashSet<_> =
+            self.world.devices.values().filter_map(|row| row.older.map(Mark::older)).collect();
         Ok(marks.into_iter().collect())
     }
     async fn hold_back(&mut self, held: bool) -> Stored<()> {
@@ -514,8 +516,8 @@ impl Devices for MemoryTx {
         let kept = world.deleted.iter_mut().map(|kept| &mut kept.was);
         for row in world.devices.values_mut().chain(kept) {
             row.older = match row.older {
-                None if held => Some(Older::PutBack),
-                Some(Older::PutBack) if !held => None,
+                None if held => Some(Older::PutBack.into()),
+                Some(mark) if !held && mark.older() == Older::PutBack => None,
                 other => other,
             };
         }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use ::attest::SessionKey;
 use evc::store::*;
 use uuid::Uuid;
 use vault::decide::TpmPin;
@@ -11,7 +12,7 @@ use vault::escrow::drill::Drills;
 use vault::escrow::history::Contents;
 use vault::ids::{DeviceId, Epoch, Generation, Incarnation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
-use vault::ledger::{Ledger, Older, Sent};
+use vault::ledger::{Asker, Ledger, Mark, Older, Sent};
 use vault::policy::VaultRule;
 use vault::policy::{Removal, VaultPolicy};
 use vault::report::{Outcome, State, VaultReport};
@@ -310,12 +311,17 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     tx.end_section(row.id).await?;
     row.section_digest = None;
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
-    let sent = Sent { digest: SectionDigest([1; 32]), follows: None };
+    let sent = Sent { digest: SectionDigest([1; 32]), follows: None, number: 1 };
     row.ledger = Ledger { head: Some(SectionDigest([2; 32])), sent: vec![sent], before_chain: None };
-    row.older = Some(Older::Behind { reported: 9, own: 7 });
+    row.older = Some(Older::Behind { reported: 9, own: 7 }.into());
     tx.put_ledger(row.id, &row.ledger).await?;
     tx.set_older(row.id, row.older).await?;
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
+    let asker = Asker { session: SessionKey([3; 32]), stands: Some(SessionKey([4; 32])) };
+    row.older = Some(Mark::shown(None, Older::Forked, asker, &row.ledger));
+    tx.set_older(row.id, row.older).await?;
+    assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row), "with what was known then");
+    assert_eq!(tx.all_older().await?, [Older::Forked]);
     tx.number_anew().await?;
     (row.ledger, row.older, row.section_version) = (Ledger::default(), None, 0);
     assert_eq!(tx.device(row.id).await?, Some(row));
@@ -333,12 +339,12 @@ async fn a_new_life_begins_with_nothing_of_the_one_before(tx: &mut dyn Tx) -> St
     let life = Older::LaterLife(Incarnation([42; 16]));
     assert_eq!(tx.all_older().await?, []);
     for (device, mark) in [(of, life), (device(2).id, life)] {
-        tx.set_older(device, Some(mark)).await?;
+        tx.set_older(device, Some(mark.into())).await?;
     }
     assert_eq!(tx.all_older().await?, [life], "each once");
     tx.set_older(device(2).id, None).await?;
     tx.hold_back(true).await?;
-    let mark = |row: Option<DeviceRow>| row.and_then(|row| row.older);
+    let mark = |row: Option<DeviceRow>| row.and_then(|row| row.older).map(Mark::older);
     assert_eq!(mark(tx.device(of).await?), Some(life), "what it showed stays");
     assert_eq!(mark(tx.device(device(2).id).await?), Some(Older::PutBack));
     tx.hold_back(false).await?;
@@ -579,7 +585,7 @@ async fn graces_are_over_one_after_the_other(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.graces_over(NOW + 5, None, 9).await?, [grace(2), grace(1)]);
     assert_eq!(tx.graces_over(NOW + 9, None, 2).await?, [grace(2), grace(1)]);
     assert_eq!(tx.graces_over(NOW + 9, Some(grace(1)), 2).await?, [grace(0)]);
-    tx.set_older(device(1).id, Some(Older::Forked)).await?;
+    tx.set_older(device(1).id, Some(Older::Forked.into())).await?;
     assert_eq!(tx.graces_over(NOW + 9, None, 9).await?, [grace(1)], "none of one that is ahead");
     tx.set_older(device(1).id, None).await?;
     tx.delay_graces(100).await?;

@@ -329,7 +329,7 @@ fn what_was_numbered_takes_no_other_number() {
     let orders = drafted(&facts(&bad, vec![listed(&shut, 1)]));
     let nothing = drafted(&facts(&bad, vec![listed(&open, 1)]));
     let in_turn = Ledger::default();
-    let sent = vec![Sent { digest: SectionDigest([1; 32]), follows: None }];
+    let sent = vec![Sent { digest: SectionDigest([1; 32]), follows: None, number: 1 }];
     let astray = Ledger { head: Some(SectionDigest([9; 32])), sent, ..Ledger::default() };
     assert!(astray.is_astray() && !in_turn.is_astray());
     for (what, draft, ledger, known, unknown) in [

@@ -1,6 +1,7 @@
 //! Whether a policy can ever be met on a device. That turns on nothing of a device but its TPM.
 
 use crate::decide::TpmPin;
+use crate::ids::{CONFIG_VAULT, VaultId};
 use crate::policy::{Check, VaultPolicy};
 
 /// That a policy can be met.
@@ -40,4 +41,27 @@ fn unmet_without_tpm(policy: &VaultPolicy) -> Option<Unfit> {
         return Some(Unfit::Custody);
     }
     policy.attest.require.contains(&Check::Pcrs).then_some(Unfit::Pcrs)
+}
+
+/// Why a policy is none for a default vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnfitDefault {
+    /// It has a lease: the node opens its default vaults by itself.
+    #[error("it has a lease")]
+    Lease,
+    /// It has a storage limit, and the Config Vault holds what the node has to write.
+    #[error("it has a storage limit")]
+    Limit,
+}
+
+/// Holds a policy against a default vault: none has a lease, and the Config Vault no storage limit.
+///
+/// # Errors
+/// [`UnfitDefault`].
+pub fn fits_default(policy: &VaultPolicy, vault: VaultId) -> Result<(), UnfitDefault> {
+    match &policy.node {
+        node if node.lease.is_some() => Err(UnfitDefault::Lease),
+        node if node.storage_limit.is_some() && vault == CONFIG_VAULT => Err(UnfitDefault::Limit),
+        _ => Ok(()),
+    }
 }

@@ -1,20 +1,20 @@
 //! A new key for a vault (VC-3, VC-4). One that its node could miss is not made unless it is forced: a key that is over goes out no more,
 //! and a node that has only that does not open the vault again.
 
-use serde::{Deserialize, Serialize};
-
 use super::{Listed, Phase};
 use crate::ids::Epoch;
+use crate::ledger::Older;
 use crate::rotation::Epochs;
 
 /// How a rotation is asked for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rotation {
     /// Also when the node has not taken the epoch before.
     pub force: bool,
     /// Only from this epoch on: a request that is said twice rotates once.
     pub expect_epoch: Option<Epoch>,
+    /// Its device was further on than this database.
+    pub older: Option<Older>,
 }
 
 /// What becomes of the keys.
@@ -49,6 +49,9 @@ pub enum NotRotated {
     /// Its custody leaves the controller out.
     #[error("the controller has no key in it")]
     NoKeyHere,
+    /// The newer copy of the database may have given its next number to another key.
+    #[error("the database is older than its device: {0}")]
+    Older(Older),
     /// Its grace runs.
     #[error("it is being removed")]
     Removing,
@@ -84,6 +87,9 @@ impl Listed {
     /// # Errors
     /// [`NotRotated`]: its keys stay as they are.
     pub fn rotate(self, needs_controller: bool, how: Rotation) -> Result<Rotated, NotRotated> {
+        if let Some(older) = how.older {
+            return Err(NotRotated::Older(older));
+        }
         if !needs_controller {
             return Err(NotRotated::NoKeyHere);
         }

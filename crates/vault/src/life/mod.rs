@@ -4,8 +4,10 @@
 //! Invariant: only [`Gone`] has no keys, it is reached through a grace that is over, and nothing leads back from it.
 
 mod anew;
+mod back;
 mod fit;
 mod keys;
+mod let_go;
 mod moves;
 mod node;
 #[cfg(test)]
@@ -19,12 +21,15 @@ use crate::report::VaultReport;
 use crate::rotation::Epochs;
 use crate::section::{MAX_VAULTS, Presence};
 
-pub use fit::{Fit, Unfit, fits};
+pub use back::{NotBack, There, Was, has_room, not_erased, was};
+pub use fit::{Fit, Unfit, UnfitDefault, fits, fits_default};
 pub use keys::{NodeAt, NotRotated, Rotated, Rotation};
+pub use let_go::{InForce, WentOut};
 pub use moves::{Move, NotAdopted, NotRehomed, Orphan, Rehomed, Target, adopted, orphan};
 pub use node::{Bundles, Contact, Disk, ListOf, NotForgotten, NotRecreated};
 pub use wanted::{
-    Applied, AskedRemoval, AskedVault, Deleted, Deletion, NotApplied, NotDeleted, NotOver, Writer, applied,
+    Applied, AskedRemoval, AskedVault, Deleted, Deletion, GraceEnd, NotApplied, NotDeleted, NotOver, Writer,
+    applied,
 };
 
 /// Most vaults of a device beside its default ones: a section lists those too.

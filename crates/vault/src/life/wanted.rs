@@ -164,6 +164,17 @@ pub enum Deleted {
     },
 }
 
+/// When a grace is to end, and by which database.
+#[derive(Debug, Clone, Copy)]
+pub struct GraceEnd {
+    /// The time.
+    pub now: u64,
+    /// The version of the next section.
+    pub next_version: u64,
+    /// The device showed that this database is an older copy.
+    pub older: bool,
+}
+
 /// Why a grace does not end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotOver {
@@ -173,6 +184,9 @@ pub enum NotOver {
     /// It is kept without an end.
     #[error("the vault is retained")]
     Retained,
+    /// The device showed that this database is an older copy: in the newer one the grace may have been undone.
+    #[error("the database is older than its device")]
+    Held,
     /// It has time left.
     #[error("the grace runs until {until}")]
     Runs {
@@ -200,11 +214,10 @@ impl Listed {
         };
         let until = how.now.saturating_add(grace.as_secs());
         let vault = Self { phase: Phase::Grace { until }, ..self };
-        if how.older {
-            return Deleted::Held { vault, until };
-        }
-        match vault.end_grace(how.now, how.next_version) {
+        let Deletion { now, next_version, older, .. } = how;
+        match vault.end_grace(GraceEnd { now, next_version, older }) {
             Ok(vault) => Deleted::AtOnce { vault, until },
+            Err(NotOver::Held) => Deleted::Held { vault, until },
             Err(_) => Deleted::Grace { vault, until },
         }
     }
@@ -226,8 +239,9 @@ impl Listed {
     ///
     /// # Errors
     /// [`NotOver`]: it stays as it is.
-    pub fn end_grace(&self, now: u64, next_version: u64) -> Result<Gone, NotOver> {
+    pub fn end_grace(&self, GraceEnd { now, next_version, older }: GraceEnd) -> Result<Gone, NotOver> {
         match self.phase {
+            _ if older => Err(NotOver::Held),
             Phase::Wanted => Err(NotOver::Wanted),
             Phase::Retained => Err(NotOver::Retained),
             Phase::Grace { until } if now < until => Err(NotOver::Runs { until }),

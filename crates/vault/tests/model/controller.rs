@@ -9,14 +9,16 @@ use vault::belief::{Beside, LockOrders, Said, Signed, SignedAnswer};
 use vault::decide::{Asking, Bar, BundleNeeded, ChallengeWay, Ruling, Standing, StandingAt, Subject, TpmPin};
 use vault::draft::{Asked, Draft, DraftDigest, Facts, Line, ToList, Told};
 use vault::ids::{Incarnation, SectionDigest, SectionVersion};
-use vault::ledger::{Ledger, Older};
+use vault::ledger::{Again, Asker, Ledger, Mark, Number, Older, Word as Numbered};
 use vault::life::{
-    Applied, AskedRemoval, AskedVault, Contact, Deleted, Deletion, Life, Listed, Phase, Rotated, Rotation,
-    Writer, applied,
+    Applied, AskedRemoval, AskedVault, Contact, Deleted, Deletion, GraceEnd, Life, Listed, Phase, Rotated,
+    Rotation, Writer, applied,
 };
 use vault::policy::{Attest, Check, Door, Removal, VaultPolicy};
 use vault::rotation::Epochs;
 use vault::section::{Custody, Encryption, Entry, NodePolicy, Release, Seal, SealedKey, Section};
+
+use vault::wanted::Head;
 
 use crate::guards::Guard;
 use crate::state::{USER, digest_of};
@@ -36,7 +38,12 @@ pub(crate) struct Controller {
     version: u64,
     digest: Option<DraftDigest>,
     ledger: Ledger,
-    pub(crate) older: Option<Older>,
+    pub(crate) older: Option<Mark>,
+    again: Again,
+    /// What was numbered though it said nothing new, since this life of the controller began.
+    numbered: Vec<Numbered>,
+    /// A request that was no repetition showed that the node is ahead: counted for the check alone.
+    pub(crate) shown: bool,
     /// Nothing: it was removed, and forgotten.
     pub(crate) life: Option<Life>,
     pub(crate) keys: BTreeMap<u64, u32>,
@@ -78,6 +85,9 @@ impl Controller {
             digest: None,
             ledger: Ledger::default(),
             older: None,
+            again: Again::default(),
+            numbered: Vec::new(),
+            shown: false,
             life: Some(Life::Listed(listed)),
             keys: BTreeMap::from([(1, 1)]),
             policy,
@@ -105,8 +115,8 @@ impl Controller {
 
     /// A new key, unless its node could miss it. Says whether there is one.
     pub(crate) fn rotate(&mut self, force: bool, key: u32) -> bool {
-        let Some(listed) = self.listed().filter(|_| self.older.is_none()).cloned() else { return false };
-        let how = Rotation { force, expect_epoch: None };
+        let Some(listed) = self.listed().cloned() else { return false };
+        let how = Rotation { force, expect_epoch: None, older: self.older.map(Mark::older) };
         let Ok(Rotated::Now { vault, .. }) = listed.rotate(self.policy.node.custody.needs_controller(), how)
         else {
             return false;
@@ -149,12 +159,14 @@ impl Controller {
 
     /// Time passes: a grace is over, but in a database that is known to be an older one.
     pub(crate) fn end_grace(&mut self) -> bool {
-        let Some(listed) = self.listed().filter(|_| self.older.is_none()) else { return false };
+        let Some(listed) = self.listed() else { return false };
         let mut listed = listed.clone();
         if self.without == Some(Guard::Retained) && listed.phase == Phase::Retained {
             listed.phase = Phase::Grace { until: NOW };
         }
-        let Ok(gone) = listed.end_grace(NOW + GRACE_S, self.version + 1) else { return false };
+        let (now, next_version, older) = (NOW + GRACE_S, self.version + 1, self.older.is_some());
+        let end = GraceEnd { now, next_version, older };
+        let Ok(gone) = listed.end_grace(end) else { return false };
         (self.life, self.digest) = (Some(Life::Gone(gone)), None);
         self.keys.clear();
         true
@@ -163,11 +175,11 @@ impl Controller {
     /// `evc begin-anew`.
     pub(crate) fn begin_anew(&mut self, fresh: u8) {
         self.past.push(Incarnation([self.incarnation; 16]));
-        if let Some(Older::LaterLife(told)) = self.older {
+        if let Some(Older::LaterLife(told)) = self.older.map(Mark::older) {
             self.past.push(told);
         }
         (self.incarnation, self.version, self.digest) = (fresh, 0, None);
-        (self.ledger, self.older) = (Ledger::default(), None);
+        (self.ledger, self.older, self.shown) = (Ledger::default(), None, false);
         self.life = self.life.take().map(Life::begun_anew);
     }
 
@@ -184,15 +196,64 @@ impl Controller {
             self.evidence = Some((word.session, word.measured));
             self.fold(word, by.1);
         }
-        let heard = match word.head {
-            None => self.older.map_or(Ok(()), Err),
-            Some(head) => self.ledger.hear(self.place(), &self.past, (head.version, head.digest)),
-        };
-        self.older = heard.err().filter(|_| by.1 != Some(Guard::Ledger));
-        if self.older.is_some() {
-            return self.reply(word.session, None, (Said::NoSection, Beside::default()), has);
+        let asker = Asker { session: word.session, stands: self.evidence.map(|(session, _)| session) };
+        match self.told(word).filter(|_| by.1 != Some(Guard::Ledger)) {
+            Some(older) => {
+                self.shown |= first;
+                self.older = Some(Mark::shown(self.older, older, asker, &self.ledger));
+                self.reply(word.session, None, (Said::NoSection, Beside::default()), has)
+            }
+            None => {
+                let over = |mark: &Mark| match by.1 {
+                    Some(Guard::Marked) => true,
+                    Some(Guard::MarkEnds) => false,
+                    _ => mark.is_over(asker, &self.ledger),
+                };
+                self.older = self.older.filter(|mark| !over(mark));
+                self.answer(word, has, by)
+            }
         }
-        self.answer(word, has, by)
+    }
+
+    /// What it shows of this database.
+    fn told(&mut self, word: &Word) -> Option<Older> {
+        let Some(head) = word.head else {
+            return self.older.filter(|mark| !mark.lets_ask(word.session)).map(Mark::older);
+        };
+        self.ledger.hear(self.place(), &self.past, (head.version, head.digest)).err()
+    }
+
+    /// Whether what a node has is none that this database sent.
+    pub(crate) fn is_behind(&self, head: Head) -> bool {
+        self.ledger.clone().hear(self.place(), &self.past, (head.version, head.digest)).is_err()
+    }
+
+    /// All that was sent before what its node has is so long ago that it is forgotten.
+    pub(crate) fn forgets(&mut self, head: Option<Head>) {
+        let known = |head: Head| self.ledger.sent.iter().position(|sent| sent.digest == head.digest);
+        if let Some(at) = head.and_then(known) {
+            self.ledger.sent.drain(..at);
+        }
+    }
+
+    /// What is in its memory alone.
+    pub(crate) fn restarts(&mut self) {
+        (self.again, self.numbered) = (Again::default(), Vec::new());
+    }
+
+    /// Attack F2: what a device truly has is pushed out of no memory by words of before, so each of them is numbered once.
+    fn number(&mut self, content: DraftDigest, guard: Option<Guard>) {
+        let known = if guard == Some(Guard::Again) { Again::default() } else { self.again.clone() };
+        let word = match known.number(content, self.digest, (self.ledger.head, self.version)) {
+            Number::Same(..) => return,
+            Number::Next(word) => Some(word),
+            Number::New => None,
+        };
+        (self.version, self.digest) = (self.version + 1, Some(content));
+        let Some(word) = word else { return self.restarts() };
+        assert!(!self.numbered.contains(&word), "a word of before is numbered twice");
+        self.numbered.push(word);
+        self.again.keep(word, self.version);
     }
 
     fn fold(&mut self, word: &Word, guard: Option<Guard>) {
@@ -223,7 +284,7 @@ impl Controller {
         let draft = self.draft(word, appraised, guard);
         let known = if guard == Some(Guard::Astray) { Ledger::default() } else { self.ledger.clone() };
         if let Some(digest) = draft.says_more(self.digest, &known) {
-            (self.version, self.digest) = (self.version + 1, Some(digest));
+            self.number(digest, guard);
         }
         if draft.challenge == ChallengeWay::InPlace {
             let orders = !draft.orders.is_empty() && guard != Some(Guard::Orders);

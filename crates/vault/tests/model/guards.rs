@@ -17,6 +17,12 @@ pub(crate) enum Guard {
     RotationWaits,
     /// What a database is told of a node that is further on than it.
     Ledger,
+    /// That a node was further on stays noted, whatever is told since.
+    Marked,
+    /// And comes off by fresh evidence and the chain.
+    MarkEnds,
+    /// A word of before that is sent again is numbered once.
+    Again,
     /// What is not listed is not thereby removed.
     Absence,
     /// A grace that runs is not over.

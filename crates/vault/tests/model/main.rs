@@ -58,6 +58,14 @@ fn runs() -> Vec<(&'static str, Scenario)> {
             both(Budget { databases: 1, records: 1, rotations: 1, ..none }).made(),
         ),
         (
+            "an old request, sent again",
+            both(Budget { polls: 3, forgets: 1, doors: 2, rotations: 1, ..none }).made(),
+        ),
+        (
+            "an old request, an older database, and a removal",
+            alone(Budget { polls: 2, forgets: 1, databases: 1, deletions: 1, doors: 1, ..none }).made(),
+        ),
+        (
             "a removal, and power cuts",
             both(Budget { cuts: 1, losses: 1, deletions: 1, undos: 1, ..none }).made(),
         ),
@@ -99,6 +107,17 @@ fn needs() -> Vec<(Guard, Scenario, &'static str)> {
         (Guard::TwoEpochs, both(Budget { rotations: 2, ..none }).made(), "a key that is over"),
         (Guard::RotationWaits, both(Budget { rotations: 2, cuts: 1, ..none }).made(), "at rest as locked"),
         (Guard::Ledger, both(Budget { databases: 1, doors: 1, ..none }).made(), "at rest as locked"),
+        (
+            Guard::Marked,
+            alone(Budget { polls: 1, databases: 1, deletions: 1, doors: 1, ..none }).made(),
+            "showed that it is ahead",
+        ),
+        (
+            Guard::MarkEnds,
+            alone(Budget { polls: 1, forgets: 1, doors: 2, ..none }).made(),
+            "it never was ahead",
+        ),
+        (Guard::Again, alone(Budget { polls: 2, doors: 2, ..none }).made(), "numbered twice"),
         (Guard::Absence, both(Budget { doors: 1, ..none }).made(), "data is lost"),
         (Guard::Grace, both(removal).made(), "data is lost"),
         (Guard::Retained, both(Budget { retains: 1, ..none }).made(), "data is lost"),

@@ -20,7 +20,7 @@ use crate::world::evidence::Appraised;
 use crate::world::seams::{Image, NewLife, Word};
 
 pub(crate) const USER: VaultId = VaultId(uuid::Uuid::from_u128(77));
-/// Most lives of vaultmgr: a session each.
+/// Most lives of vaultmgr: a session each. One more comes once faults have stopped.
 const MOST_LIVES: u8 = 8;
 /// Most answers on their way.
 const MOST_ANSWERS: usize = 2;
@@ -54,6 +54,10 @@ pub(crate) struct Budget {
     pub(crate) undos: u8,
     pub(crate) doors: u8,
     pub(crate) losts: u8,
+    /// A request is kept on the way, and sent again as often.
+    pub(crate) polls: u8,
+    /// The controller no longer remembers what it sent long ago.
+    pub(crate) forgets: u8,
     /// Another custody is applied.
     pub(crate) custodies: u8,
 }
@@ -90,6 +94,8 @@ struct Memory {
     older_database: bool,
     /// A rotation was forced.
     forced: bool,
+    /// A new life of the node has begun since it was marked, once faults had stopped.
+    anew: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -112,6 +118,8 @@ pub(crate) struct State {
     /// And how many of the operator's words it had heard.
     image: Option<Box<(Image, u8)>>,
     database: Option<Box<Controller>>,
+    /// Somebody kept it.
+    old: Option<Word>,
     incarnations: u8,
     keys: u32,
     left: Budget,
@@ -127,6 +135,10 @@ pub(crate) enum Action {
     Hear,
     HearAgain,
     LoseRequest,
+    /// It is kept by somebody, who sends it again later.
+    KeepRequest,
+    SendAgain,
+    Forgets,
     /// An answer arrives, or arrives and will again.
     Answer(usize),
     AnswerAgain(usize),
@@ -148,6 +160,8 @@ pub(crate) enum Action {
     CopyDatabase,
     PutDatabaseBack,
     BeginAnew,
+    /// A life of the node that no budget counts, once faults have stopped.
+    LivesAnew,
     Rotate {
         force: bool,
     },
@@ -183,7 +197,7 @@ fn session(life: u8) -> SessionKey {
 
 impl Scenario {
     pub(crate) fn new(custody: Custody, seal: Seal, budget: Budget) -> Self {
-        let appraised = Appraised::of((1..=MOST_LIVES).map(session));
+        let appraised = Appraised::of((1..=MOST_LIVES + 1).map(session));
         Self { custody, seal, then: custody, budget, without: None, made: false, appraised }
     }
 
@@ -217,6 +231,7 @@ impl Model for Scenario {
             has: None,
             image: None,
             database: None,
+            old: None,
             incarnations: 1,
             keys: 1,
             left: self.budget,
@@ -236,6 +251,7 @@ impl Model for Scenario {
             has,
             image,
             database,
+            old,
             incarnations,
             keys,
             left,
@@ -246,7 +262,7 @@ impl Model for Scenario {
         let between = (request, answers, has, lives);
         write!(
             digest,
-            "{controller:?}{between:?}{image:?}{database:?}{incarnations}{keys}{left:?}{memory:?}"
+            "{controller:?}{between:?}{image:?}{database:?}{old:?}{incarnations}{keys}{left:?}{memory:?}"
         )
         .expect("a digest takes all");
         digest.0.finish()

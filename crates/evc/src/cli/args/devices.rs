@@ -120,11 +120,14 @@ pub(in crate::cli) enum DeviceAct {
         confirm: String,
     },
     /// The device may be two, and you found that it is one: end its alarm, and release keys as its policies say.
-    #[command(before_help = "Examples:\n  evc device settle edge-1")]
+    #[command(before_help = "Examples:\n  evc device settle edge-1 --confirm edge-1")]
     Settle {
         /// Name or UUID.
         #[arg(add = ArgValueCandidates::new(devices))]
         name: String,
+        /// Its name or UUID, once more: needed where it has an alarm, or was ahead of this database.
+        #[arg(long, value_name = "NAME")]
+        confirm: Option<String>,
     },
 }
 

@@ -131,6 +131,9 @@ pub(in crate::cli) enum RotateWhat {
         /// Rotate although the node has not taken the current key. If it restarts before it takes the new one, the vault stays locked.
         #[arg(long)]
         force: bool,
+        /// The vault's name or UUID again. `--force` needs it where the node may be shut out.
+        #[arg(long, value_name = "NAME")]
+        confirm: Option<String>,
         /// Rotate only if the vault is at this epoch, so that a command that is run twice rotates once. [default: the present one]
         #[arg(long, value_name = "EPOCH")]
         expect_epoch: Option<u64>,

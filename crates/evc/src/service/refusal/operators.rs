@@ -3,8 +3,7 @@
 use ::attest::Unmeasured;
 use vault::ids::{BadName, Generation, Name};
 use vault::labels::BadLabels;
-use vault::ledger::Older;
-use vault::life::{NotDone, Unfit};
+use vault::life::{NodeAt, NotDone, Unfit};
 use vault::report::State;
 use wire::cert::CertificateError;
 use wire::courier::CourierError;
@@ -297,8 +296,6 @@ pub enum InTheWay {
         /// The line of the first one, from 1.
         line: u64,
     },
-    /// The database is older than a device.
-    Older(Older),
     /// It can't be undone, and what it is done to was not named again.
     NotConfirmed {
         /// What is to be named again.
@@ -324,6 +321,13 @@ pub enum Irrevocable {
     ForgetDevice,
     /// The attestation key that is pinned of a device is forgotten.
     Repin,
+    /// A node may be shut out by a second new key.
+    Force {
+        /// Where it stands.
+        node: NodeAt,
+    },
+    /// Keys go out again to a device of which there may be two, or that was ahead of this database.
+    Settle,
     /// A device goes with all that it has.
     DeleteDevice {
         /// Its vaults.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use vault::decide::TpmPin;
 use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Epoch, Project, VaultId};
-use vault::ledger::{Ledger, Older};
+use vault::ledger::{Ledger, Mark};
 
 use super::device_rows::place;
 use super::read::{
@@ -49,7 +49,7 @@ impl FromRow for GoesOn {
         row.read(word::<TpmPin>)?;
         row.read(number)?;
         row.read(unpacked::<Ledger>)?;
-        row.read_some(from_json::<Older>)?;
+        row.read_some(from_json::<Mark>)?;
         row.read(number)?;
         place(row)?;
         place(row)?;

@@ -2,7 +2,7 @@
 
 use vault::escrow::BundleId;
 use vault::ids::DeviceId;
-use vault::ledger::Older;
+use vault::ledger::Mark;
 
 use super::read::{
     Columns, FromRow, bytes32, device, from_json, generation, name, number, plain, project, unpacked, uuid,
@@ -114,7 +114,7 @@ fn held(row: &mut Columns<'_>) -> Stored<Option<HeldBundle>> {
     }))
 }
 
-impl FromRow for Older {
+impl FromRow for Mark {
     const COLUMNS: &'static str = "DISTINCT older";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         row.read(from_json)

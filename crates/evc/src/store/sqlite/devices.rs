@@ -1,9 +1,11 @@
 //! Devices, onboarding and device certificates in SQLite.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Name, Project, SectionDigest};
-use vault::ledger::{Ledger, Older};
+use vault::ledger::{Ledger, Mark, Older};
 use vault::life::Phase;
 
 use super::read::{Word as _, blob, int, json, packed};
@@ -244,13 +246,14 @@ impl Devices for SqliteTx {
         self.any("FROM sent_before WHERE device = ? AND digest = ?", (blob(id.0), digest)).await
     }
 
-    async fn set_older(&mut self, id: DeviceId, older: Option<Older>) -> Stored<()> {
+    async fn set_older(&mut self, id: DeviceId, older: Option<Mark>) -> Stored<()> {
         let older = older.as_ref().map(json);
         self.change("UPDATE devices SET older = ? WHERE id = ?", (older, blob(id.0))).await
     }
 
     async fn all_older(&mut self) -> Stored<Vec<Older>> {
-        self.all("FROM devices WHERE older IS NOT NULL", ()).await
+        let marks: Vec<Mark> = self.all("FROM devices WHERE older IS NOT NULL", ()).await?;
+        Ok(marks.into_iter().map(Mark::older).collect::<HashSet<_>>().into_iter().collect())
     }
 
     async fn hold_back(&mut self, held: bool) -> Stored<()> {

@@ -7,10 +7,14 @@ use super::read::{
     Columns, FromRow, Word as _, blob, bytes32, device, int, number, packed, plain, project, unpacked, word,
 };
 use super::transaction::SqliteTx;
+use crate::store::once::Once;
 use crate::store::{
-    EvidenceRows, OrDamaged, PastSession, ReferenceRow, ReferenceState, RowKind, StandingRow, StoreError,
-    Stored, UnixSeconds, readable,
+    EvidenceRows, OrDamaged, PastSession, ReferenceRow, ReferenceState, RowKind, StandingRow, Stored,
+    UnixSeconds, readable,
 };
+
+/// Evidence that did not read.
+static TOLD: Once = Once::new();
 
 impl FromRow for StandingRow {
     const COLUMNS: &'static str = "device, session, at, renew, record";
@@ -102,12 +106,15 @@ impl EvidenceRows for SqliteTx {
     }
 
     async fn standing(&mut self, device: DeviceId) -> Stored<Option<StandingRow>> {
-        match self.one("FROM standings WHERE device = ?", (blob(device.0),)).await {
-            Err(StoreError::Damaged(what)) => {
-                tracing::error!(%device, what, "the evidence that is kept of this device does not read: it is asked for another");
+        match self.one("FROM standings WHERE device = ?", (blob(device.0),)).await? {
+            Some(OrDamaged::Damaged(row)) => {
+                // With every poll it is met again, until other evidence comes.
+                if TOLD.is_new(&[device.0.as_bytes(), &row.content.to_be_bytes()]) {
+                    tracing::error!(%device, what = %row, "the evidence that is kept of this device does not read: it is asked for another");
+                }
                 Ok(None)
             }
-            found => found,
+            found => Ok(found.and_then(|row| row.whole().ok())),
         }
     }
 

@@ -1,6 +1,8 @@
 //! Reads rows back into checked types; anything that does not read back is a damaged database, never a default. But what a node said of
 //! itself in words, which decides nothing that releases or deletes, may be of a version with other words: then it is as if it was not said.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
 use serde::Serialize;
@@ -69,7 +71,33 @@ impl<'r> Columns<'r> {
             _ => ("id", "name"),
         };
         let column = self.row.as_ref().column_name(self.next.saturating_sub(1)).unwrap_or("?").to_owned();
-        DamagedRow { kind, device: self.text("device"), id: self.text(id), name: self.text(name), column }
+        let content = self.content();
+        DamagedRow {
+            kind,
+            device: self.text("device"),
+            id: self.text(id),
+            name: self.text(name),
+            column,
+            content,
+        }
+    }
+
+    fn content(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for column in 0..self.row.as_ref().column_count() {
+            match self.row.get_ref(column) {
+                Ok(ValueRef::Integer(number)) => number.hash(&mut hasher),
+                Ok(ValueRef::Real(number)) => number.to_bits().hash(&mut hasher),
+                Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => bytes.hash(&mut hasher),
+                Ok(ValueRef::Null) | Err(_) => column.hash(&mut hasher),
+            }
+        }
+        hasher.finish()
+    }
+
+    /// The same row, from its first column.
+    pub(super) fn anew(&self) -> Self {
+        Self::of(self.row)
     }
 
     /// What stands in a column, as people write it; nothing: there is no such column, or nothing in it.

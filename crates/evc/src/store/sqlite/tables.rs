@@ -253,7 +253,7 @@ mod tests {
             .expect("written");
         bring_up_to_date(&mut file).expect("carried over");
         let digest = SectionDigest([0xa5; 32]);
-        let sent = vec![Sent { digest, follows: None }];
+        let sent = vec![Sent { digest, follows: None, number: 0 }];
         let ledger = Ledger { head: Some(digest), sent, before_chain: Some(7) };
         let record = Record {
             session: [3; 32],

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use vault::decide::TpmPin;
-use vault::defaults::DEFAULT_VAULTS;
+use vault::defaults::{self, DEFAULT_VAULTS};
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::policy::VaultPolicy;
 
@@ -12,8 +12,8 @@ use super::read::{
 };
 use super::transaction::SqliteTx;
 use crate::store::{
-    Grace, KeyRows as _, OrDamaged, PAST_VAULTS, Page, PolicyRow, RowKind, Stored, UnixSeconds, VaultRow,
-    VaultSaid, Vaults,
+    DamagedRow, Grace, KeyRows as _, NodeWord, OrDamaged, PAST_VAULTS, Page, PolicyRow, RowKind, Stored,
+    UnixSeconds, VaultRemains, VaultRow, VaultSaid, VaultStanding, Vaults,
 };
 
 impl FromRow for PolicyRow {
@@ -54,6 +54,39 @@ impl FromRow for VaultRow {
             added_at: row.read(number)?,
         })
     }
+}
+
+/// What is certain of a vault whose row does not read, column by column.
+pub(super) fn remains(damaged: DamagedRow, row: &mut Columns<'_>) -> VaultRemains {
+    let (project, device) = (row.read(project).ok(), row.read(device).ok());
+    let (id, name) = (row.read(vault).ok(), row.read(super::read::name).ok());
+    let policy = row.read_some(super::read::name).ok();
+    let standing = row.read(word::<VaultStanding>).ok();
+    let by_name = name.as_ref().is_none_or(|name| defaults::named(name).is_some());
+    let may_be_default = id.map_or(by_name, VaultId::is_default);
+    let listed = || {
+        Some(VaultRow {
+            project: project?,
+            device: device?,
+            id: id?,
+            name: name?,
+            policy: policy?,
+            // That one is gone is said by a row that reads, or by none: what is named as gone is erased.
+            standing: standing.filter(|standing| *standing != VaultStanding::Gone)?,
+            delete_at: None,
+            left_version: None,
+            // Made: a node that has it not says so, and makes no new one.
+            created: true,
+            recreate: false,
+            current_epoch: Epoch::FIRST,
+            last_epoch: Epoch::FIRST,
+            reported_epoch: None,
+            report: NodeWord::nothing(),
+            reported_at: None,
+            added_at: 0,
+        })
+    };
+    VaultRemains { row: damaged, id, may_be_default, listed: listed() }
 }
 
 impl FromRow for Grace {

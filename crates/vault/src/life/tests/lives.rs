@@ -11,8 +11,8 @@ use crate::condition::State;
 use crate::ids::{CONFIG_VAULT, Epoch, Incarnation, SectionVersion, VaultId};
 use crate::life::ListOf;
 use crate::life::{
-    Applied, AskedRemoval, AskedVault, Bundles, Contact, Deleted, Deletion, Disk, Gone, Life, Listed, Move,
-    NotDeleted, Phase, Rotated, Rotation, Target, Writer, applied,
+    Applied, AskedRemoval, AskedVault, Bundles, Contact, Deleted, Deletion, Disk, Gone, GraceEnd, Life,
+    Listed, Move, NotDeleted, Phase, Rotated, Rotation, Target, Writer, applied,
 };
 use crate::policy::Removal;
 use crate::section::{Custody, Encryption};
@@ -117,7 +117,9 @@ impl World {
             Act::Delete { grace_s, said, confirmed } => self.delete(vault, grace_s, (said, confirmed)),
             Act::Pass(seconds) => self.now += seconds,
             Act::EndGrace => {
-                if let Ok(gone) = vault.end_grace(self.now, self.version + 1) {
+                if let Ok(gone) =
+                    vault.end_grace(GraceEnd { now: self.now, next_version: self.version + 1, older: false })
+                {
                     self.leave(gone);
                 }
             }
@@ -202,7 +204,8 @@ impl World {
     }
 
     fn rotate(&mut self, vault: Listed, force: bool) {
-        if let Ok(Rotated::Now { vault, .. }) = vault.rotate(true, Rotation { force, expect_epoch: None }) {
+        if let Ok(Rotated::Now { vault, .. }) = vault.rotate(true, Rotation { force, ..Rotation::default() })
+        {
             self.forced |= force;
             assert!(self.keys.insert(vault.epochs.current()), "a number got a second key");
             self.life = Some(Life::Listed(vault));

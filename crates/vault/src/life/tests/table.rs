@@ -6,10 +6,11 @@ use super::{NOW, in_grace, made, missing, name, report, user};
 use crate::condition::State;
 use crate::decide::TpmPin;
 use crate::ids::{CONFIG_VAULT, Epoch, Incarnation, SectionVersion};
+use crate::ledger::Older;
 use crate::life::ListOf;
 use crate::life::{
-    Applied, AskedRemoval, AskedVault, Bundles, Contact, Deleted, Deletion, Disk, Fit, Gone, Life, Listed,
-    MOST_BESIDE_DEFAULTS, Move, NodeAt, NotAdopted, NotApplied, NotDeleted, NotForgotten, NotOver,
+    Applied, AskedRemoval, AskedVault, Bundles, Contact, Deleted, Deletion, Disk, Fit, Gone, GraceEnd, Life,
+    Listed, MOST_BESIDE_DEFAULTS, Move, NodeAt, NotAdopted, NotApplied, NotDeleted, NotForgotten, NotOver,
     NotRecreated, NotRehomed, NotRotated, Orphan, Phase, Rehomed, ReportedState, Rotated, Rotation, Target,
     Unfit, Writer, adopted, applied, fits, orphan,
 };
@@ -20,8 +21,8 @@ use crate::section::{Custody, Encryption};
 
 const XTS: Encryption = Encryption::Aes256Xts;
 const OTHER: Encryption = Encryption::Adiantum;
-const FORCED: Rotation = Rotation { force: true, expect_epoch: None };
-const PLAIN: Rotation = Rotation { force: false, expect_epoch: None };
+const FORCED: Rotation = Rotation { force: true, expect_epoch: None, older: None };
+const PLAIN: Rotation = Rotation { force: false, expect_epoch: None, older: None };
 
 #[test]
 fn an_applied_vault_is_created_changed_or_kept_again() {
@@ -178,7 +179,7 @@ fn ko7_a_retained_vault_stays_until_it_is_applied_or_given_a_time() {
     let kept = Ok(Deleted::Retained { vault: retained.clone() });
     assert_eq!(made().delete(user(), by_policy(Removal::Retain)), kept);
     assert_eq!(retained.clone().delete(user(), by_policy(Removal::Retain)), kept, "said again");
-    assert_eq!(retained.end_grace(u64::MAX, 8), Err(NotOver::Retained));
+    assert_eq!(retained.end_grace(at(u64::MAX)), Err(NotOver::Retained));
     let until = NOW + 60;
     let ends = Ok(Deleted::Grace { vault: in_grace(), until });
     assert_eq!(retained.clone().delete(user(), by_word(after(60))), ends, "with a time of its own");
@@ -210,14 +211,29 @@ fn what_was_being_removed_is_retained_in_a_new_life() {
     assert_eq!(gone.begun_anew(), Life::Gone(Gone { left: 1, used: true }));
 }
 
+fn at(now: u64) -> GraceEnd {
+    GraceEnd { now, next_version: 8, older: false }
+}
+
+/// Seen-by-users 0b.9: what an older copy of the database knows ends nothing, and its next number may have another key in the newer one.
+#[test]
+fn nothing_ends_or_is_rotated_in_an_older_copy() {
+    let end = GraceEnd { older: true, ..at(u64::MAX) };
+    assert_eq!(in_grace().end_grace(end), Err(NotOver::Held));
+    let older = Some(Older::Forked);
+    for how in [Rotation { older, ..PLAIN }, Rotation { older, ..FORCED }] {
+        assert_eq!(made().rotate(true, how), Err(NotRotated::Older(Older::Forked)));
+    }
+}
+
 #[test]
 fn a_grace_ends_at_its_end_and_no_second_before() {
     let until = NOW + 60;
-    assert_eq!(made().end_grace(u64::MAX, 8), Err(NotOver::Wanted));
-    assert_eq!(in_grace().end_grace(until - 1, 8), Err(NotOver::Runs { until }));
-    assert_eq!(in_grace().end_grace(until, 8), Ok(Gone { left: 8, used: true }));
+    assert_eq!(made().end_grace(at(u64::MAX)), Err(NotOver::Wanted));
+    assert_eq!(in_grace().end_grace(at(until - 1)), Err(NotOver::Runs { until }));
+    assert_eq!(in_grace().end_grace(at(until)), Ok(Gone { left: 8, used: true }));
     let unused = Listed { phase: Phase::Grace { until }, ..Listed::new(Some(name("p"))) };
-    assert_eq!(unused.end_grace(until, 8), Ok(Gone { left: 8, used: false }));
+    assert_eq!(unused.end_grace(at(until)), Ok(Gone { left: 8, used: false }));
 }
 
 /// VC-3, VC-4, VC-6.
@@ -226,7 +242,7 @@ fn a_rotation_is_refused_where_the_node_would_be_shut_out() {
     let second = Listed { epochs: made().epochs.rotate(), ..made() };
     let silent = Listed { taken: None, ..second.clone() };
     let ahead = made().hear(&report(State::Unlocked, Some(7)), ListOf::Ours);
-    let expect = |epoch| Rotation { force: false, expect_epoch: Some(Epoch(epoch)) };
+    let expect = |epoch| Rotation { expect_epoch: Some(Epoch(epoch)), ..PLAIN };
     let (one, two) = (Epoch(1), Epoch(2));
     let at_one = NodeAt::Epoch(one);
     let at_none = NodeAt::Silent { newest: two };

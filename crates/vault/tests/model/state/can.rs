@@ -6,15 +6,19 @@ use vault::section::Custody;
 
 impl State {
     pub(super) fn on_the_way(&self) -> Vec<Action> {
-        let Budget { losses, repeats, reorders, .. } = self.left;
+        let Budget { losses, repeats, reorders, polls, forgets, .. } = self.left;
         let mut all = Vec::new();
         if let Some(request) = &self.request {
             all.push(Action::Hear);
             all.extend((repeats > 0 && !request.heard).then_some(Action::HearAgain));
             all.extend((losses > 0).then_some(Action::LoseRequest));
+            all.extend((polls > 0 && self.old.is_none()).then_some(Action::KeepRequest));
         } else if self.answers.len() < MOST_ANSWERS {
             all.push(Action::Ask);
         }
+        all.extend((polls > 0 && self.old.is_some()).then_some(Action::SendAgain));
+        let still = self.request.is_none() && self.answers.is_empty();
+        all.extend((forgets > 0 && still).then_some(Action::Forgets));
         for nth in 0..self.answers.len() {
             all.extend((nth == 0 || reorders > 0).then_some(Action::Answer(nth)));
             all.extend((repeats > 0).then_some(Action::AnswerAgain(nth)));

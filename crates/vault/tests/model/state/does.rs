@@ -19,6 +19,18 @@ impl State {
                 self.left.repeats -= 1;
                 self.hear(scenario, true);
             }
+            Action::KeepRequest => self.old = self.request.as_ref().map(|request| request.word.clone()),
+            Action::SendAgain => {
+                self.left.polls -= 1;
+                let Some(old) = self.old.clone() else { return };
+                let by = (&scenario.appraised, scenario.without);
+                // Whoever sends it has the answer.
+                drop(self.controller.hear(&old, None, false, by));
+            }
+            Action::Forgets => {
+                self.left.forgets -= 1;
+                self.controller.forgets(self.node.word().head);
+            }
             Action::LoseRequest => (self.request, self.left.losses) = (None, self.left.losses - 1),
             Action::Answer(nth) => {
                 self.left.reorders -= u8::from(nth > 0);
@@ -37,6 +49,7 @@ impl State {
             | Action::Cut { .. }
             | Action::Unread
             | Action::RecordOpens
+            | Action::LivesAnew
             | Action::LoseRecord
             | Action::Boot { .. }
             | Action::TakeImage
@@ -103,6 +116,10 @@ impl State {
                 self.left.unread -= 1;
                 self.live_again(NewLife::Unread);
             }
+            Action::LivesAnew => {
+                self.memory.anew = true;
+                self.live_again(NewLife::Unread);
+            }
             Action::RecordOpens => drop(self.node.opens_record()),
             Action::LoseRecord => {
                 self.left.records -= 1;
@@ -140,17 +157,19 @@ impl State {
     }
 
     pub(super) fn happen_at_controller(&mut self, action: Action, without: Option<Guard>) {
-        let Self { controller, left, memory, .. } = self;
+        let Self { node, controller, left, memory, .. } = self;
         match action {
             Action::ControllerRestarts => {
                 left.controller_restarts -= 1;
                 (self.request, self.answers) = (None, Vec::new());
+                controller.restarts();
             }
             Action::CopyDatabase => self.database = Some(Box::new(controller.clone())),
             Action::PutDatabaseBack => {
                 left.databases -= 1;
                 memory.older_database = true;
                 *controller = *self.database.take().expect("it was copied");
+                controller.restarts();
                 self.forget_words();
             }
             Action::BeginAnew => {
@@ -185,7 +204,13 @@ impl State {
                 memory.unwanted &= !controller.undo();
                 memory.said[usize::from(controller.words)] = memory.unwanted;
             }
-            Action::GraceEnds => memory.ended |= controller.end_grace() && memory.unwanted,
+            Action::GraceEnds => {
+                let ended = controller.end_grace();
+                let ahead =
+                    controller.shown && node.word().head.is_some_and(|head| controller.is_behind(head));
+                assert!(!ended || !ahead, "a grace ends though its node showed that it is ahead");
+                memory.ended |= ended && memory.unwanted;
+            }
             Action::Turn(door) => (left.doors, controller.policy.operation) = (left.doors - 1, door),
             Action::Lost => (left.losts, controller.lost) = (left.losts - 1, true),
             Action::Apply(custody) => {

@@ -19,9 +19,14 @@ impl State {
             return Some(Action::Ask);
         }
         self.views_agree();
-        if self.controller.older.is_some() {
+        if self.controller.older.is_some() && self.memory.older_database {
             return Some(Action::BeginAnew);
         }
+        // Seen-by-users 0b.9: an old word that was sent again shuts no node out beyond its next life.
+        if self.controller.older.is_some() && !self.memory.anew {
+            return Some(Action::LivesAnew);
+        }
+        assert!(self.controller.older.is_none(), "marked at rest, and it never was ahead");
         if self.controller.listed().is_some_and(|listed| matches!(listed.phase, Phase::Grace { .. })) {
             return Some(Action::GraceEnds);
         }

@@ -1,0 +1,226 @@
+//! The mark of a device that showed its controller's database to be older than it: what it showed, and what was known of it then, so that a
+//! mark that is false comes off by itself. A poll is signed and not fresh. One that tells a section which was sent so long ago that it is
+//! forgotten looks like a fork, and whoever has it can send it. What only a node that follows this database can do is to accept a section
+//! that was sent after the mark. The words are those of [`super`]. Nothing is stored here.
+
+use attest::SessionKey;
+use serde::{Deserialize, Serialize};
+
+use super::{Ledger, Older};
+
+/// That a device was further on than this database. While it stands, nothing of the device ends by what this database says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Kept", into = "Kept")]
+pub struct Mark {
+    older: Older,
+    /// What was known then. Only what an old poll can show as well has this.
+    then: Option<Then>,
+}
+
+/// What was known of the device when it was marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Then {
+    /// The session whose evidence stood; or the last one that a courier brought evidence of since, which proves as little.
+    stood: Option<SessionKey>,
+    /// The number of the newest section that had been sent.
+    sent: u64,
+}
+
+/// As it is stored. A mark of before it was kept what was known is the bare word.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    Word(Older),
+    Known { older: Older, then: Then },
+}
+
+/// Who asks: the session, and the one whose evidence stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker {
+    /// As the request names it.
+    pub session: SessionKey,
+    /// The session of the evidence that is kept.
+    pub stands: Option<SessionKey>,
+}
+
+impl Mark {
+    /// The mark once a device shows it: as it was, where it showed that before. It is made anew when the very session shows it whose evidence
+    /// stands, since that one did not follow what it was sent; and where a mark of before knows too little.
+    #[must_use]
+    pub fn shown(before: Option<Self>, older: Older, asker: Asker, ledger: &Ledger) -> Self {
+        let again = asker.stands == Some(asker.session);
+        match before {
+            // Nobody showed that: what a device showed says more.
+            Some(before) if older == Older::PutBack => before,
+            Some(before) if before.older == older && !before.knows_too_little() && !again => before,
+            _ => {
+                let then = Then { stood: asker.stands, sent: ledger.newest_sent() };
+                Self { older, then: (older == Older::Forked).then_some(then) }
+            }
+        }
+    }
+
+    /// What the device showed.
+    #[must_use]
+    pub fn older(self) -> Older {
+        self.older
+    }
+
+    /// Whether a request that tells nothing of what its device accepted is answered all the same. A node without a TPM tells it once its
+    /// record opens by a key of the controller's, which goes out to fresh evidence alone, in a section that follows what it accepted here: one
+    /// that went further does not take that, and shows so.
+    #[must_use]
+    pub fn lets_ask(self, session: SessionKey) -> bool {
+        self.then.is_some_and(|then| then.stood != Some(session))
+    }
+
+    /// Whether it comes off: evidence of a session came that had given none then, and the device accepted a section that was sent since.
+    /// Each section names the one before it, so a node that went further elsewhere accepts none of those.
+    #[must_use]
+    pub fn is_over(self, asker: Asker, ledger: &Ledger) -> bool {
+        let follows = |then: Then| ledger.accepted_number().is_some_and(|number| number > then.sent);
+        asker.stands == Some(asker.session) && self.lets_ask(asker.session) && self.then.is_some_and(follows)
+    }
+
+    /// Evidence of a session came by a courier: its challenge may be days old, so it counts as if it had stood then.
+    #[must_use]
+    pub fn carried(self, session: SessionKey) -> Self {
+        Self { then: self.then.map(|then| Then { stood: Some(session), ..then }), ..self }
+    }
+
+    fn knows_too_little(self) -> bool {
+        self.older == Older::Forked && self.then.is_none()
+    }
+}
+
+impl From<Older> for Mark {
+    fn from(older: Older) -> Self {
+        Self { older, then: None }
+    }
+}
+
+impl From<Kept> for Mark {
+    fn from(kept: Kept) -> Self {
+        match kept {
+            Kept::Word(older) => older.into(),
+            Kept::Known { older, then } => Self { older, then: Some(then) },
+        }
+    }
+}
+
+impl From<Mark> for Kept {
+    fn from(Mark { older, then }: Mark) -> Self {
+        then.map_or(Self::Word(older), |then| Self::Known { older, then })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Incarnation, SectionDigest, SectionVersion};
+
+    const STOOD: SessionKey = SessionKey([1; 32]);
+    const NEWER: SessionKey = SessionKey([2; 32]);
+    const BEFORE: SectionDigest = SectionDigest([7; 32]);
+    const SINCE: SectionDigest = SectionDigest([8; 32]);
+
+    fn by(session: SessionKey, stands: SessionKey) -> Asker {
+        Asker { session, stands: Some(stands) }
+    }
+
+    /// A section was sent before the mark, and one after it.
+    fn marked() -> (Mark, Ledger) {
+        let mut ledger = Ledger::default();
+        ledger.send(BEFORE);
+        let mark = Mark::shown(None, Older::Forked, by(STOOD, STOOD), &ledger);
+        ledger.send(SINCE);
+        (mark, ledger)
+    }
+
+    fn accepted(ledger: &Ledger, digest: SectionDigest) -> Ledger {
+        Ledger { head: Some(digest), ..ledger.clone() }
+    }
+
+    /// Seen-by-users 0b.9: what takes a false mark off, and all that does not.
+    #[test]
+    fn a_mark_comes_off_by_fresh_evidence_and_the_chain_alone() {
+        let (mark, ledger) = marked();
+        let fresh = by(NEWER, NEWER);
+        for (what, mark, asker, head, over) in [
+            ("a newer session, and a section of since", mark, fresh, Some(SINCE), true),
+            ("a section of before", mark, fresh, Some(BEFORE), false),
+            ("one that is remembered no more", mark, fresh, Some(SectionDigest([9; 32])), false),
+            ("nothing accepted", mark, fresh, None, false),
+            ("the session that stood", mark, by(STOOD, STOOD), Some(SINCE), false),
+            ("a session that showed nothing", mark, by(NEWER, STOOD), Some(SINCE), false),
+            ("one that another followed", mark, by(STOOD, NEWER), Some(SINCE), false),
+            ("by a courier", mark.carried(NEWER), fresh, Some(SINCE), false),
+            ("a mark of before", Older::Forked.into(), fresh, Some(SINCE), false),
+        ] {
+            assert_eq!(mark.is_over(asker, &Ledger { head, ..ledger.clone() }), over, "{what}");
+        }
+    }
+
+    /// What no old poll shows comes off by no evidence: that database was put back.
+    #[test]
+    fn what_only_a_newer_database_shows_stays() {
+        let (_, ledger) = marked();
+        let life = Incarnation([3; 16]);
+        let none = Ledger::default();
+        for older in [
+            Older::Behind { reported: 9, own: 7 },
+            Older::LaterLife(life),
+            Older::SomeLaterLife,
+            Older::PutBack,
+        ] {
+            let mark = Mark::shown(None, older, by(STOOD, STOOD), &none);
+            assert!(!mark.is_over(by(NEWER, NEWER), &accepted(&ledger, SINCE)), "{older:?}");
+            assert!(!mark.lets_ask(NEWER), "{older:?}");
+        }
+    }
+
+    /// A section of before that is sent once more is one of before.
+    #[test]
+    fn what_is_sent_again_was_sent_before() {
+        let (mark, mut ledger) = marked();
+        ledger.send(BEFORE);
+        assert!(!mark.is_over(by(NEWER, NEWER), &accepted(&ledger, BEFORE)));
+        assert!(mark.is_over(by(NEWER, NEWER), &accepted(&ledger, SINCE)));
+    }
+
+    /// An old poll that is sent again and again does not make the mark anew, so no node is kept shut by it; a node that truly is ahead is.
+    #[test]
+    fn only_the_session_that_stands_marks_anew() {
+        let (mark, mut ledger) = marked();
+        let again = |asker, ledger: &Ledger| Mark::shown(Some(mark), Older::Forked, asker, ledger);
+        let old = SessionKey([0; 32]);
+        assert_eq!(again(by(old, NEWER), &ledger), mark, "a replayed one");
+        let anew = again(by(NEWER, NEWER), &ledger);
+        assert!(mark.lets_ask(NEWER) && !anew.lets_ask(NEWER));
+        ledger.hear(at(3), &[], (at(2), SINCE)).expect("it was sent");
+        assert!(!anew.is_over(by(old, old), &ledger), "it was sent before that");
+        let put_back = Mark::shown(Some(mark), Older::PutBack, by(NEWER, NEWER), &ledger);
+        assert_eq!(put_back, mark, "nobody showed that");
+    }
+
+    fn at(version: u64) -> SectionVersion {
+        SectionVersion { incarnation: Incarnation([1; 16]), version }
+    }
+
+    /// A mark of before reads, and becomes one that can come off when it is shown the next time.
+    #[test]
+    fn marks_of_before_read() {
+        let (mark, ledger) = marked();
+        let text = serde_json::to_string(&mark).expect("writes");
+        assert_eq!(serde_json::from_str::<Mark>(&text).expect("reads"), mark);
+        for older in
+            [Older::Behind { reported: 9, own: 7 }, Older::Forked, Older::SomeLaterLife, Older::PutBack]
+        {
+            let text = serde_json::to_string(&older).expect("writes");
+            let read: Mark = serde_json::from_str(&text).expect("reads");
+            assert_eq!((read, serde_json::to_string(&read).expect("writes")), (older.into(), text));
+        }
+        let shown = Mark::shown(Some(Older::Forked.into()), Older::Forked, by(NEWER, STOOD), &ledger);
+        assert!(shown.lets_ask(NEWER));
+    }
+}
