@@ -97,15 +97,15 @@ impl<K: Hash + Eq> Lines<K> {
 
 /// What was told and stays so: it is not told again while it does.
 #[derive(Debug)]
-pub struct Once<K>(Mutex<HashSet<K>>);
+pub struct ToldOnce<K>(Mutex<HashSet<K>>);
 
-impl<K> Default for Once<K> {
+impl<K> Default for ToldOnce<K> {
     fn default() -> Self {
         Self(Mutex::new(HashSet::new()))
     }
 }
 
-impl<K: Hash + Eq> Once<K> {
+impl<K: Hash + Eq> ToldOnce<K> {
     /// Whether it is to be told now. Of more than [`MOST`] some may be told again.
     pub fn told(&self, key: K) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -259,7 +259,7 @@ mod tests {
     /// A bundle that does not open is asked for again and again.
     #[test]
     fn what_stays_so_is_told_once_and_again_after_it_was_over() {
-        let once = Once::default();
+        let once = ToldOnce::default();
         assert!(once.told(("a", 1)) && !once.told(("a", 1)));
         assert!(once.told(("a", 2)), "something else of the same");
         once.is_over(&("a", 1));

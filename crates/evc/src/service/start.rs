@@ -248,7 +248,7 @@ pub async fn start_over(
         certified: Certified::default(),
         refused: crate::http::log::Repeats::default(),
         unopened: crate::http::log::Repeats::default(),
-        unopened_bundles: crate::http::log::Once::default(),
+        unopened_bundles: crate::http::log::ToldOnce::default(),
     })
 }
 
