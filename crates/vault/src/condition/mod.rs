@@ -11,6 +11,7 @@ mod node;
 mod others;
 mod recovery;
 mod seen;
+mod tried;
 
 use std::fmt;
 
@@ -24,6 +25,7 @@ pub use recovery::{Recovery, RecoveryHint};
 pub use seen::{
     Dir, Hint, Key, Keys, MetaCopy, MetaPlace, OpenedBy, Seen, ShareKey, Staged, TableSeen, TpmSeen,
 };
+pub use tried::{Ended, Tried};
 
 use crate::ids::VaultId;
 use crate::section::Seal;

@@ -23,8 +23,8 @@ use controller::Database;
 use leases::{LEASE, Truth};
 use vault::belief::{Belief, Beside, Kept, SignedAnswer};
 use vault::condition::{
-    Dir, Escrow, Hint, Key, Keys, MetaCopy, MetaPlace as CopyPlace, Node, OpenedBy, Past, Recovery,
-    RecoveryHint, Seen, ShareKey, Staged, State, TableSeen, TpmSeen, Upcoming,
+    Dir, Ended, Escrow, Hint, Key, Keys, MetaCopy, MetaPlace as CopyPlace, Node, OpenedBy, Past, Recovery,
+    RecoveryHint, Seen, ShareKey, Staged, State, TableSeen, TpmSeen, Tried, Upcoming,
 };
 use vault::custody::Wrapping;
 use vault::ids::{

@@ -195,20 +195,20 @@ impl World {
     }
 
     pub(super) fn unwrap(&mut self) {
-        let keys = self.keys();
-        let opened = |copy: Option<Meta>| {
-            copy.filter(|meta| {
-                meta.whole && !meta.lame && keys.candidates().iter().any(|w| self.fits(meta, *w))
-            })
-        };
-        let [first, second] = self.disk.copies.map(opened);
-        match first.or(second) {
-            Some(meta) => {
-                let held = OpenedBy { first: first.map(|m| m.wrapping), second: second.map(|m| m.wrapping) };
-                self.memory.held = Some((meta.content, held));
+        let mut tried = Tried::<u32, ()>::of(&self.seen());
+        for wrapping in self.keys().candidates() {
+            let opens = |meta: &Meta| meta.whole && !meta.lame && self.fits(meta, wrapping);
+            let content = |place: vault::condition::MetaPlace| {
+                self.disk.copies[place as usize].filter(opens).map(|meta| meta.content)
+            };
+            tried.with(wrapping, |()| false, |place| Ok(content(place)));
+        }
+        match tried.ended() {
+            Ended::Opened(content, held) => {
+                self.memory.held = Some((content, held));
                 self.memory.held_by = self.memory.keys;
             }
-            None => self.memory.none_fits = true,
+            Ended::NoneFits | Ended::Failed { .. } => self.memory.none_fits = true,
         }
     }
 

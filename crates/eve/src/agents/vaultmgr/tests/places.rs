@@ -224,6 +224,29 @@ fn no_place_is_mended_while_the_disk_is_away() {
     }
 }
 
+/// Invariant 4: the disk goes while all vaults are looked at for a step of the node's own: none is taken, for what was seen is of the disk of before.
+#[test]
+fn no_step_of_the_nodes_own_is_taken_once_the_disk_went() {
+    let (mut node, mut controller) = stopped();
+    node.start();
+    node.hear(&mut controller, &[line((1, 1))]);
+    node.nv.0.borrow_mut().full = true;
+    node.hear(&mut controller, &[]);
+    node.nv.0.borrow_mut().full = false;
+    let (defined, mut over) = (node.nv.0.borrow().defined, None);
+    let persist = node.paths.persist();
+    node.manager().start_afresh();
+    node.manager().settle_node(|_| {
+        over.get_or_insert_with(|| Over::new(persist.clone()));
+    });
+    assert!(over.is_some(), "one was due");
+    assert_eq!(node.nv.0.borrow().defined, defined);
+    drop(over);
+    node.manager().start_afresh();
+    node.manager().settle_all();
+    assert!(node.nv.0.borrow().defined > defined, "{:?}", node.manager().notes());
+}
+
 /// TH-6: what could not be wiped of a vault that is erased is found again in a place that is mended: it is not told as gone before.
 #[test]
 fn th6_what_is_left_of_an_erased_vault_is_found_in_a_mended_place() {

@@ -4,7 +4,7 @@
 use std::io;
 
 use vault::belief::Heard;
-use vault::condition::{Hint, Key, MetaPlace, OpenedBy};
+use vault::condition::{Ended, Hint, Key, MetaPlace, OpenedBy, Tried};
 use vault::custody::{Shares, Wrapping, wrapping_secret};
 use vault::ids::VaultId;
 use vault::plan::{Act, Step};
@@ -19,7 +19,6 @@ use crate::agents::vaultmgr::hands::tree::Trouble;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::jobs::JobLeft;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
-use crate::agents::vaultmgr::vault::tried::Tried;
 
 /// Why a step was not done. What was there is as it was, or the step is repeated.
 #[derive(Debug, thiserror::Error)]
@@ -164,22 +163,23 @@ impl<C: Crypt> Manager<C> {
         let mut tried = Tried::of(&known.seen);
         for wrapping in known.keys.candidates() {
             let secret = self.secret(id, wrapping)?;
-            tried.with(wrapping, |place| self.crypt.unwrap(id, place, &secret));
+            tried.with(
+                wrapping,
+                |error: &CryptError| error.is_damage,
+                |place| self.crypt.unwrap(id, place, &secret),
+            );
         }
-        let slot = self.slots.entry(id).or_default();
-        let held = tried.held();
-        slot.leads_to_damage = tried.leads_to_damage();
-        match (tried.protector, tried.error) {
-            (Some(protector), _) => {
+        self.slots.entry(id).or_default().leads_to_damage = tried.leads_to_damage();
+        match tried.ended() {
+            Ended::Opened(protector, held) => {
                 let slot = self.hold(id, protector, held);
                 held.first.or(held.second).into_iter().for_each(|wrapping| slot.opened(wrapping));
             }
-            (None, Some(error)) => {
-                // A copy that could not be read may be tried again, and open.
-                slot.none_fits = tried.only_damage;
+            Ended::Failed { error, none_fits } => {
+                self.slots.entry(id).or_default().none_fits = none_fits;
                 return Err(error.into());
             }
-            (None, None) => slot.none_fits = true,
+            Ended::NoneFits => self.slots.entry(id).or_default().none_fits = true,
         }
         Ok(())
     }

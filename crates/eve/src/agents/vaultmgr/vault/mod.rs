@@ -12,4 +12,3 @@ pub(crate) mod rounds;
 pub(crate) mod seeking;
 pub(crate) mod shut;
 pub(crate) mod slot;
-mod tried;
