@@ -8,7 +8,10 @@ use crate::ids::{CONFIG_VAULT, IMAGE_VAULT};
 #[test]
 fn config_and_image_name_the_default_vaults() {
     for (name, id) in [("config", Some(CONFIG_VAULT)), ("image", Some(IMAGE_VAULT)), ("other", None)] {
-        assert_eq!(defaults::named(&name.parse().expect("a name")), id, "{name}");
+        let file = format!("kind: Vault\nname: {name}\ndevice: edge-1\npolicy: p\n");
+        let mut documents = read(&file).expect("a good file");
+        let Document::Vault(spec) = documents.remove(0).document else { panic!("{name}") };
+        assert_eq!(spec.default_vault(), id, "{name}");
     }
 }
 
