@@ -122,7 +122,8 @@ impl Hopes<'_> {
     /// Whether a bundle may have the line of a vault that the share table has none of.
     #[must_use]
     pub fn may_have_line(&self, id: VaultId, glance: KeyFilesSeen, known: &Known) -> bool {
-        let hoped = self.gives_root && !glance.discarded && !self.hopeless.lines.contains(&id);
+        let hopeless = self.hopeless.table || self.hopeless.lines.contains(&id);
+        let hoped = self.gives_root && !glance.discarded && !hopeless;
         hoped && lacks_line(id, known, self.desired, self.node)
     }
 
@@ -204,6 +205,33 @@ mod tests {
         ] {
             assert_eq!(Back::of_refusal(&why), back, "{why:?}");
         }
+    }
+
+    /// Invariant 4: a line that the share table lacks is hoped for until a bundle came without it, or it is given up; and none that was discarded.
+    #[test]
+    fn a_line_is_hoped_for_until_a_bundle_came_without_it() {
+        let good = crate::condition::MetaCopy::Good(crate::condition::Hint::NoEpoch);
+        let dir = Dir::Vault(Encryption::Aes256Xts);
+        let known =
+            Known { seen: Seen { dir, first: good, second: good, ..Seen::default() }, ..Known::default() };
+        let (desired, node) = (Desired::default(), node(TableSeen::Open));
+        let seen = KeyFilesSeen { has_files: true, ..BARE };
+        let may = |hopeless: &Hopeless, glance, gives_root| {
+            let hopes = Hopes { desired: &desired, node: &node, gives_root, hopeless, back: None };
+            hopes.may_have_line(IMAGE_VAULT, glance, &known)
+        };
+        let mut hopeless = Hopeless::default();
+        assert!(may(&hopeless, seen, true) && !may(&hopeless, seen, false));
+        assert!(!may(&hopeless, KeyFilesSeen { discarded: true, ..seen }, true));
+        hopeless.has_no_line([IMAGE_VAULT]);
+        assert!(!may(&hopeless, seen, true), "a bundle came");
+        hopeless.is_back(IMAGE_VAULT);
+        assert!(may(&hopeless, seen, true), "it opened since, and lacks it anew");
+        hopeless.give_up(IMAGE_VAULT, false);
+        assert!(!may(&hopeless, seen, true));
+        let mut of_others = Hopeless::default();
+        of_others.set_table(true);
+        assert!(!may(&of_others, seen, true), "the bundle has no table of these roots");
     }
 
     /// Invariant 4: what a bundle may bring back is made anew by no order, as long as that may be: the controller's until it was heard on the

@@ -30,8 +30,8 @@ fn slots(node: &Node) -> Vec<Generation> {
     node.nv.0.borrow().slots.iter().map(|slots| slots.generation).collect()
 }
 
-fn with_data(node: &mut Node, controller: &mut Controller, line: &Line) {
-    node.hear(controller, std::slice::from_ref(line));
+fn with_data(node: &mut Node, controller: &mut Controller, lines: &[Line]) {
+    node.hear(controller, lines);
     [IMAGE_VAULT, BERLIN].into_iter().for_each(|id| node.put(id, "file", "kept"));
     node.disk.sync();
 }
@@ -42,7 +42,7 @@ fn a_bundle_of_before_a_vault_ends_no_generation() {
     for line in [Line::of(Custody::Tpm), Line { seal: vault::section::Seal::Tpm, ..both((1, 1)) }] {
         let (mut node, mut controller) = (Node::new(true), Controller::new());
         let before = bundle(&node);
-        with_data(&mut node, &mut controller, &line);
+        with_data(&mut node, &mut controller, std::slice::from_ref(&line));
         let newer = tables(&node);
         node.manager = None;
         wipe_tables(&node);
@@ -69,8 +69,7 @@ fn an_older_table_supersedes_no_bundle_and_ends_no_generation() {
     let (mut node, mut controller, mut keeper) = (Node::new(true), Controller::new(), Keeper::default());
     node.hear(&mut controller, std::slice::from_ref(&other));
     let older = tables(&node);
-    with_data(&mut node, &mut controller, &line);
-    node.hear(&mut controller, &[line.clone(), other]);
+    with_data(&mut node, &mut controller, &[line.clone(), other]);
     keeper.settles(&mut node);
     let (newer, came) = (keeper.held.clone(), keeper.came);
     put_back(&mut node, &older);
@@ -99,8 +98,7 @@ fn an_older_table_without_a_bundle_waits_for_the_newer_one() {
     let (mut node, mut controller, mut keeper) = (Node::new(true), Controller::new(), Keeper::default());
     node.hear(&mut controller, std::slice::from_ref(&other));
     let older = tables(&node);
-    with_data(&mut node, &mut controller, &line);
-    node.hear(&mut controller, &[line.clone(), other]);
+    with_data(&mut node, &mut controller, &[line.clone(), other]);
     let newer = tables(&node);
     put_back(&mut node, &older);
     node.hear(&mut controller, std::slice::from_ref(&line));

@@ -225,12 +225,14 @@ fn without_its_share_table_a_node_obeys_nobody() {
 /// locked and kept.
 #[test]
 fn another_controller_counts_once_root_accepts_it() {
-    let (mut node, mut own, _) = with_an_older_copy();
+    let (mut node, ..) = with_an_older_copy();
     let paths = node.paths.clone();
     node.manager().shares.as_mut().expect("shares").set_pin(&paths, RootPin([1; 32])).expect("pins");
     node.hear_tpm();
     // To this node the one that signs is now another one than at first contact.
-    node.hear(&mut own, &[]);
+    let mut other =
+        Controller { device: vault::ids::DeviceId(uuid::Uuid::from_u128(0xd7)), ..Controller::new() };
+    node.hear(&mut other, &[]);
     assert!(node.says("another root") && node.says("eve controller accept"), "{:?}", node.manager().notes());
     let installed =
         wire::Certificate::from_pem(&super::controller::golden("root-ca.cert.pem")).expect("reads");
@@ -240,10 +242,9 @@ fn another_controller_counts_once_root_accepts_it() {
     assert_ne!(name, orphan, "it had a name");
     node.manager().accept_root(RootPin(installed.digest().0)).expect("accepted");
     assert_eq!(node.status(BERLIN).name, name, "by which people know it");
+    assert_eq!(node.state(BERLIN), State::Orphan, "what the new one said before counts now");
     node.reboot();
-    assert_eq!(node.status(BERLIN).name, name, "before the new controller said anything");
-    let mut other =
-        Controller { device: vault::ids::DeviceId(uuid::Uuid::from_u128(0xd7)), ..Controller::new() };
+    assert_eq!(node.status(BERLIN).name, name, "before the new controller said anything more");
     node.hear(&mut other, &[Line { id: IMAGE_VAULT, ..Line::of(Custody::Tpm) }]);
     assert!(!node.says("another root") && !node.says("device"), "{:?}", node.manager().notes());
     assert_eq!(node.state(BERLIN), State::Orphan, "locked, and kept");
