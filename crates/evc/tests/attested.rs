@@ -115,7 +115,7 @@ fn a_reference_value_is_shown_beside_the_one_approved_before() {
         device.session = new_session();
         device.hash.clear();
         round(&evc, &mut device, &tpm, &pcrs(four));
-        assert_eq!(differs(1), "PCR 4 differ from 1");
+        assert_eq!(differs(1), "PCR 4 differs from 1");
     }
     let all = evc.act("GET", "/references?device=edge-1", "");
     assert_eq!(all.as_array().map(Vec::len), Some(2), "what is there is not learned again: {all}");
@@ -271,7 +271,7 @@ fn evidence_of_the_sha384_bank_is_learned_and_approved_in_that_bank() {
     let learned = evc.act("GET", "/references?device=edge-1", "");
     let told =
         |n: usize| ["bank", "differs"].map(|field| learned[n][field].as_str().expect("text").to_owned());
-    assert_eq!(told(0), ["SHA-256", "nothing was approved before"]);
+    assert_eq!(told(0), ["SHA-256", "the first that was approved"]);
     assert_eq!(told(1), ["SHA-384", "another bank than 1"]);
     evc.act("POST", "/references/2/approve", "");
     device.session = new_session();

@@ -114,7 +114,7 @@ fn serve_refuses_options_of_who_asks() {
     for (option, value) in [("-o", "json"), ("--url", "https://x"), ("--token-file", "t")] {
         let refused = evc(dir.path(), &["serve", option, value]);
         let words = text(&refused.stderr);
-        assert!(refused.status.code() == Some(1) && words.contains(option), "{option}: {words}");
+        assert!(refused.status.code() == Some(2) && words.contains(option), "{option}: {words}");
     }
 }
 
@@ -312,7 +312,7 @@ fn what_is_not_there_has_an_exit_code_of_its_own() {
     std::fs::write(&file, "kind: Vault\nname: v\ndevice: edge-1\npolicy: p\n").expect("written");
     let file = file.to_str().expect("text");
     let pcr = format!("9={}", "3f".repeat(32));
-    let rows: [(&[&str], i32, &str); 12] = [
+    let rows: [(&[&str], i32, &str); 17] = [
         (
             &["describe", "device", "edge-1"],
             4,
@@ -320,6 +320,11 @@ fn what_is_not_there_has_an_exit_code_of_its_own() {
         ),
         (&["describe", "vault", "v", "--device", "edge-1"], 4, "device `edge-1` is not known"),
         (&["delete", "policy", "p"], 4, "policy `p` is not known"),
+        (&["get", "rule", "r"], 4, "rule `r` is not known"),
+        (&["describe", "rule", "r"], 4, "rule `r` is not known"),
+        (&["delete", "rule", "r"], 4, "rule `r` is not known"),
+        (&["get", "reference", "7"], 4, "reference 7 is not known"),
+        (&["onboard", "add", "--cert", file, "--serial", "s"], 1, "v.yaml is no onboarding certificate"),
         (&["reference", "approve", "7"], 4, "reference 7 is not known"),
         (&["apply", "-f", file], 4, "v.yaml was not applied: line 2, column 7: device `edge-1` is not known"),
         (&["delete", "policy", "-"], 1, "not a name"),
@@ -391,7 +396,7 @@ fn a_wrong_use_is_told_with_what_to_type() {
         assert!(said.contains(words[1]) && said.lines().count() == 2, "{args:?}: {said}");
     }
     let clap = evc(dir.path(), &["get", "everything"]);
-    assert!(clap.status.code() == Some(2) && text(&clap.stderr).contains("'everything'"));
+    assert!(clap.status.code() == Some(2) && text(&clap.stderr).contains("`everything`"));
     assert!(evc(dir.path(), &["--version"]).status.success());
 }
 
@@ -453,7 +458,7 @@ fn a_wait_ends_by_itself() {
     let (code, said) = wait(&["controller"]);
     assert!(code == Some(0) && said.contains("the controller answers"), "{said}");
     let (code, said) = wait(&["device", "edge-1", "--for", "online"]);
-    assert!(code == Some(5) && said.contains("is not registered"), "{said}");
+    assert!(code == Some(5) && said.contains("waiting; device `edge-1` is not registered"), "{said}");
     let (code, said) = wait(&["vault", "v", "--device", "edge-1", "--for", "gone"]);
     assert_eq!(code, Some(4), "nobody knows of a device that is not there: {said}");
     assert_eq!(wait(&["vault", "v", "--device", "edge-1", "--for", "epoch=x"]).0, Some(2), "used wrongly");
@@ -493,46 +498,11 @@ fn names_are_completed_and_no_error_is_shown() {
     }
 }
 
-/// Seen-by-users 2: whoever asks for help sees first how it is used, and what every command takes apart from what this one does.
+/// Seen-by-users 2: what every command takes stands apart from what this one does. (That each help begins with an example: `cli::help`.)
 #[test]
-fn every_help_begins_with_an_example_and_keeps_what_is_global_apart() {
+fn help_keeps_what_is_global_apart() {
     let dir = tempfile::tempdir().expect("a folder");
-    for args in [
-        &["get", "devices"][..],
-        &["get", "vaults"],
-        &["get", "policies"],
-        &["get", "references"],
-        &["get", "pending"],
-        &["describe", "device"],
-        &["describe", "vault"],
-        &["describe", "policy"],
-        &["apply"],
-        &["diff"],
-        &["rotate", "vault"],
-        &["delete", "vault"],
-        &["delete", "device"],
-        &["delete", "policy"],
-        &["recreate", "vault"],
-        &["rehome", "vault"],
-        &["device", "lost"],
-        &["device", "found"],
-        &["device", "settle"],
-        &["device", "repin"],
-        &["adopt", "vault"],
-        &["wait", "device"],
-        &["wait", "vault"],
-        &["wait", "controller"],
-        &["reference", "list"],
-        &["reference", "approve"],
-        &["reference", "reject"],
-        &["reference", "learn"],
-        &["onboard", "add"],
-        &["onboard", "remove"],
-        &["serve"],
-        &["token", "new"],
-        &["token", "rotate"],
-        &[],
-    ] {
+    for args in [&["get", "devices"][..], &["get"], &["apply"], &["reference", "approve"], &["serve"], &[]] {
         let help = text(&evc(dir.path(), &[args, &["-h"]].concat()).stdout);
         assert!(help.starts_with("Examples:\n  evc "), "{args:?}: {help}");
         let (own, global) = help.split_once("Global options:").unwrap_or_else(|| panic!("{args:?}: {help}"));

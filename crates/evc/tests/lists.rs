@@ -58,10 +58,13 @@ fn every_verified_request_counts_as_heard() {
     let (mut device, _) = device_with_vault(&evc);
     last_heard(&evc, device.id, now() - 3 * 3600);
     let listed = line(&evc, &["get", "devices"], "edge-1");
-    assert!(listed.contains("silent since "), "{listed}");
+    assert!(listed.contains("silent since ") && listed.contains("Z (3h ago)"), "{listed}");
+    let told = shown(&evc, &["describe", "device", "edge-1"]);
+    assert!(!told.contains("see `evc describe device`") && !told.contains("\n\n\n"), "{told}");
     assert!(device.poll(&evc).is_none(), "unchanged");
     let listed = line(&evc, &["get", "devices"], "edge-1");
     assert!(listed.contains("s ago") && listed.contains("online"), "{listed}");
+    assert!(shown(&evc, &["describe", "device", "edge-1"]).contains("Condition:     online\n"));
     evc.wait(evc.app.write_heard(now() + 122)).expect("written");
     let evc = evc.restart();
     let listed = line(&evc, &["get", "devices"], "edge-1");
@@ -74,6 +77,54 @@ fn every_verified_request_counts_as_heard() {
     let forged = Device { key: common::Key::new("EVE"), ..device };
     assert_eq!(evc.post(&forged.own("config"), &forged.seal(&forged.ask())).status, 401);
     assert!(line(&evc, &["get", "devices"], "edge-1").contains("silent since "));
+}
+
+/// Seen-by-users 2.evc.2: whoever looks twice finds each vault where it was, whichever list he asks for; its UUID, which is random, orders
+/// nothing. And 5.new: lists of vaults take labels.
+#[test]
+fn lists_of_vaults_are_by_device_and_name() {
+    let evc = Evc::start();
+    for name in ["edge-1", "edge-2"] {
+        Device::onboarded(&evc, name);
+    }
+    let names = ["v-f", "v-a", "v-e", "v-b", "v-d", "v-c"];
+    let vault =
+        |name: &str, device: &str| format!("---\nkind: Vault\nname: {name}\ndevice: {device}\npolicy: p\n");
+    let vaults = names.iter().flat_map(|name| ["edge-2", "edge-1"].map(|device| vault(name, device)));
+    evc.apply(&format!("kind: VaultPolicy\nname: p\ncustody: controller\n{}", vaults.collect::<String>()));
+    let rows = |args: &[&str]| -> Vec<Vec<String>> {
+        let table = shown(&evc, args);
+        let cells = |line: &str| line.split_whitespace().take(2).map(ToOwned::to_owned).collect();
+        table.lines().filter(|line| line.contains("v-")).map(cells).collect()
+    };
+    let all = rows(&["get", "vaults"]);
+    assert!(all.len() == 12 && all.is_sorted(), "{all:?}");
+    let of_one = rows(&["get", "vaults", "--device", "edge-2"]);
+    assert!(of_one.len() == 6 && of_one.is_sorted(), "{of_one:?}");
+    shown(&evc, &["label", "device", "edge-2", "site=berlin"]);
+    assert_eq!(rows(&["get", "vaults", "-l", "site=berlin"]), of_one);
+    let wrong = shown(&evc, &["get", "vaults", "-l", "site"]);
+    assert!(wrong.contains("`-l site`: ") && wrong.contains("key=value"), "{wrong}");
+}
+
+/// Seen-by-users 2.evc.13, 2.evc.4: who looks for a device that may not come in is told where it is, and finds it there by its serial.
+#[test]
+fn a_device_that_knocks_is_found_from_an_empty_list() {
+    let evc = Evc::start();
+    let mut device = Device::new("edge-9");
+    device.serial = "SN-9".into();
+    assert_eq!(device.register(&evc), 403);
+    let told = shown(&evc, &["get", "devices"]);
+    assert!(told.contains("SN-9") && told.contains("`evc get pending`"), "{told}");
+    assert!(line(&evc, &["get", "pending", "SN-9"], "SN-9").contains("127.0.0.1"));
+    assert!(shown(&evc, &["get", "pending", "SN-8"]).contains("SN-8"));
+    let told = shown(&evc, &["describe", "pending", "SN-9"]);
+    assert!(told.contains("`evc onboard add`"), "{told}");
+    let allow = serde_json::json!({ "cert_pem": device.onboard.pem, "serial": device.serial });
+    evc.act("POST", "/onboarding", &allow.to_string());
+    assert!(shown(&evc, &["describe", "onboarding", "SN-9"]).contains("none registered by it yet"));
+    let none = shown(&evc, &["describe", "onboarding", "SN-8"]);
+    assert!(none.contains("`SN-8` is known") && none.contains("`evc get onboarding`"), "{none}");
 }
 
 /// seen-by-users 0b.12: a vault of a node whose vaultmgr does not report is not open for ever, and default vaults do not vanish.

@@ -30,6 +30,8 @@ pub enum Condition {
     Unmeasured,
     /// Its keys are withheld: its PCRs are not those of its reference values.
     PcrsDiffer,
+    /// Its keys are withheld: no reference value of it is approved.
+    Unapproved,
     /// There is no room in escrow for its next bundle.
     EscrowFull,
     /// The last drill on its bundle failed.

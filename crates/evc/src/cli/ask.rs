@@ -63,7 +63,10 @@ pub(super) fn ask(disk: &Disk, client: &Client, what: Asked, output: Output) -> 
 fn onboard(client: &Client, what: Onboard) -> OrFailed<Told> {
     match what {
         Onboard::Add { cert, serial, name, labels, give_back } => {
-            let labels = Labels::of(labels.iter().map(String::as_str)).context("--label")?;
+            let labels = Labels::of(labels.iter().map(String::as_str))
+                .with_context(|| format!("`--label {}`", plain(&labels.join(" --label "))))?;
+            // So that who gives another file learns which it was.
+            digest_of(&cert)?;
             let cert_pem = fs::read_to_string(&cert).with_context(|| unreadable(&cert))?;
             let allowed = client.tell(&ALLOW, &[], &Allow { cert_pem, serial, name, labels, give_back })?;
             Ok(Told::one(&allowed)?.with_notes(&allowed.notes))
@@ -107,7 +110,9 @@ fn whole_digest(client: &Client, digits: String) -> OrFailed<String> {
 fn digest_of(cert: &Path) -> anyhow::Result<String> {
     let pem = fs::read(cert).with_context(|| unreadable(cert))?;
     let read = wire::Certificate::from_pem(&pem);
-    let read = read.with_context(|| format!("{} is no onboarding certificate", cert.display()))?;
+    let read = read.with_context(|| {
+        format!("{} is no onboarding certificate: give the PEM file of one", cert.display())
+    })?;
     Ok(hex::encode(read.digest().0))
 }
 
@@ -164,7 +169,8 @@ fn label(client: &Client, LabelWhat::Device { name, labels }: &LabelWhat) -> OrF
         })?;
         key.parse::<Word>().with_context(|| format!("`{}` is no label's key", plain(key)))
     });
-    let set = Labels::of(set).context("these are no labels")?;
+    let set = Labels::of(set.iter().copied())
+        .with_context(|| format!("`{}` can't be set", plain(&set.join(" "))))?;
     let how = Labelling { set, take: taken.collect::<anyhow::Result<_>>()? };
     client.tell(&LABEL, &[name], &how)
 }
@@ -251,7 +257,7 @@ fn recreate(
 
 fn reference(client: &Client, act: ReferenceAct) -> OrFailed<Told> {
     match act {
-        ReferenceAct::List { device } => look::references(client, device.as_ref()),
+        ReferenceAct::List { device } => look::references(client, &[], device.as_ref()),
         ReferenceAct::Add { device, pcr, from, like } => {
             let pcrs = pcrs::given(&pcr, from.as_deref())?;
             Told::one(&client.tell(&ADD_REFERENCE, &[&device], &NewReference { pcrs, like })?)

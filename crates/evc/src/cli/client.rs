@@ -38,6 +38,8 @@ pub(super) struct Client {
     token_file: PathBuf,
 }
 
+const NO_TOKEN: &str = "give --token-file; where there is none any more, as after a restore, `evc token new` on the controller's machine makes one";
+
 impl Client {
     /// Finds URL, token and root: by flag or variable, else in the data folder.
     pub(super) fn new(reach: &Reach) -> anyhow::Result<Self> {
@@ -58,8 +60,7 @@ impl Client {
             );
         }
         let token_file = token_file(reach);
-        let token =
-            Zeroizing::new(file(reach.token_file().map(Given::File), &token_file, "give --token-file")?);
+        let token = Zeroizing::new(file(reach.token_file().map(Given::File), &token_file, NO_TOKEN)?);
         let ca = file(reach.ca().map(Given::File), &data.join("root-certificate.pem"), "give --ca")?;
         Ok(Self {
             agent: agent(&ca, patience)?,

@@ -7,8 +7,8 @@ use clap_complete::engine::CompletionCandidate;
 
 use super::args::Reach;
 use super::client::{Client, Rows};
-use crate::api::calls::{DEVICES, POLICIES, RULES, VAULTS};
-use crate::api::{DeviceView, List, Listed, PolicyView, RuleView, VaultView};
+use crate::api::calls::{ALLOWANCES, DEVICES, KNOCKS, POLICIES, REFERENCES, RULES, VAULTS};
+use crate::api::{Allowance, DeviceView, Knock, List, Listed, PolicyView, Reference, RuleView, VaultView};
 
 /// Longer than this nobody waits for a completion.
 const PATIENCE: Duration = Duration::from_millis(800);
@@ -38,6 +38,28 @@ pub(super) fn policies() -> Vec<CompletionCandidate> {
 pub(super) fn rules() -> Vec<CompletionCandidate> {
     let all = client().and_then(|client| client.ask(&RULES, &[], &first()).ok());
     offered(whole(all).map(|rule: RuleView| rule.name.to_string()))
+}
+
+/// Numbers of reference values, each with its device.
+pub(super) fn references() -> Vec<CompletionCandidate> {
+    let all = client().and_then(|client| client.ask(&REFERENCES, &[], &first()).ok());
+    let shown = |row: Reference| {
+        let device = row.device_name.map_or_else(|| row.device.to_string(), |name| name.to_string());
+        CompletionCandidate::new(row.id.to_string()).help(Some(device.into()))
+    };
+    whole(all).map(shown).collect()
+}
+
+/// Serials that may onboard.
+pub(super) fn serials() -> Vec<CompletionCandidate> {
+    let all = client().and_then(|client| client.ask(&ALLOWANCES, &[], &first()).ok());
+    offered(whole(all).map(|allowed: Allowance| allowed.serial))
+}
+
+/// Serials of who wanted to register, and may not.
+pub(super) fn knocks() -> Vec<CompletionCandidate> {
+    let all: Option<Vec<Knock>> = client().and_then(|client| client.call(&KNOCKS, &[]).ok());
+    offered(all.into_iter().flatten().map(|knock| knock.serial))
 }
 
 /// The one that somebody named: whoever presses Tab in some folder asks nobody that the folder names.

@@ -135,7 +135,7 @@ fn notes(made: &CourierFile) -> Vec<String> {
             )
         }
         (Some(session), Some(section)) => format!(
-            "it holds section {section} for session {session} of the node, with keys of {} vaults; after a restart of the node it opens nothing",
+            "it holds section {section} for session {session} of the node, and keys of so many vaults: {}; after a restart of the node it opens nothing",
             made.releases
         ),
     }];

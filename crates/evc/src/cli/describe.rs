@@ -6,12 +6,13 @@ use vault::report::{State, VaultReport};
 use vault::text::plain;
 
 use super::escrow::drilled;
-use super::rows::{in_escrow, named, passed, removal, short};
+use super::rows::{aged, in_escrow, named, passed, removal, short};
 use super::table::{self, cell};
 use crate::api::{
-    Accepted, Attestation, Counts, CoverView, Damaged, DeviceView, InEscrow, NodeReport, PolicyView,
-    Reference, RuleView, ServerStatus, Standing, ThreatView, VaultView,
+    Accepted, Allowance, Attestation, Counts, CoverView, Damaged, DeviceView, InEscrow, Knock, NodeReport,
+    PolicyView, Reference, RuleView, ServerStatus, Standing, ThreatView, VaultView,
 };
+use crate::words::condition::SEE;
 
 /// Fields and lists, line by line.
 #[derive(Default)]
@@ -25,6 +26,14 @@ impl Page {
     fn maybe(&mut self, name: &str, value: Option<impl Into<String>>) {
         if let Some(value) = value {
             self.field(name, value);
+        }
+    }
+
+    /// A list with a blank line before it.
+    fn part(&mut self, name: &str, lines: &[String]) {
+        if !lines.is_empty() {
+            self.0 += "\n";
+            self.list(name, lines);
         }
     }
 
@@ -44,7 +53,7 @@ fn time(at: &str) -> String {
 pub(super) fn device(device: &DeviceView, vaults: &[VaultView], damaged: &[Damaged]) -> String {
     let mut page = Page::default();
     page.field("Name", device.name.to_string());
-    page.field("Condition", &device.condition);
+    page.field("Condition", aged(without_see(&device.condition)));
     page.maybe("Alarm", device.alarm.clone());
     identity(&mut page, device);
     if let Some(fared) = &device.attestation {
@@ -59,15 +68,19 @@ pub(super) fn device(device: &DeviceView, vaults: &[VaultView], damaged: &[Damag
     page.0 += if table.is_empty() { "none\n" } else { &table };
     let of_all = said_of_all(vaults);
     for vault in vaults {
-        page.0 += "\n";
         let own: Vec<String> = said(vault).into_iter().filter(|line| !of_all.contains(line)).collect();
-        page.list(&format!("Vault {}", vault.name), &own);
+        page.part(&format!("Vault {}", vault.name), &own);
     }
-    page.list("Each of these vaults", &of_all);
+    page.part("Each of these vaults", &of_all);
     let (removed, others) = strays(device, vaults);
-    page.list("Removed, and remembered by the node", &removed);
-    page.list("Orphans, and vaults of no list here", &others);
+    page.part("Removed, and remembered by the node", &removed);
+    page.part("Orphans, and vaults of no list here", &others);
     page.0
+}
+
+/// What a list advises: who reads this has done it.
+fn without_see(condition: &str) -> &str {
+    condition.strip_suffix(SEE).map_or(condition, |words| words.trim_end_matches([' ', ':', ',']))
 }
 
 fn identity(page: &mut Page, device: &DeviceView) {
@@ -128,9 +141,20 @@ fn node(page: &mut Page, report: &NodeReport, sent: u64) {
     page.field("Node's report", time(&report.received));
     page.maybe("  TPM", Some(report.tpm_info.clone()).filter(|words| !words.is_empty()));
     page.maybe("  Attestation", report.attestation_error.clone());
-    let list = report.accepted.as_ref().map(|Accepted { version, .. }| format!("at {version}, sent {sent}"));
-    page.maybe("  Vault list", list);
+    page.maybe(
+        "  Vault list",
+        report.accepted.as_ref().map(|Accepted { version, .. }| taken(*version, sent)),
+    );
     report.notes.iter().for_each(|note| page.0 += &format!("  {}\n", plain(note)));
+}
+
+/// Which of the controller's lists of vaults the node took last.
+fn taken(version: u64, sent: u64) -> String {
+    if version == sent {
+        format!("the node took number {version}, the newest that was sent")
+    } else {
+        format!("the node took number {version}, and number {sent} was sent")
+    }
 }
 
 /// What the node says of vaults that are in no list here: of those that it erased, and of the others.
@@ -167,6 +191,36 @@ pub(super) fn reference(reference: &Reference) -> String {
     page.maybe("Decided", reference.decided.as_deref().map(time));
     let pcrs: Vec<String> = reference.pcrs.iter().map(|(pcr, value)| format!("{pcr:>2}: {value}")).collect();
     page.list("PCRs", &pcrs);
+    page.0
+}
+
+/// What is allowed to onboard.
+pub(super) fn allowance(allowed: &Allowance) -> String {
+    let mut page = Page::default();
+    page.field("Serial", &allowed.serial);
+    page.maybe("Name", allowed.name.as_ref().map(ToString::to_string));
+    page.maybe("Labels", (!allowed.labels.is_empty()).then(|| allowed.labels.to_string()));
+    page.field(
+        "Device",
+        allowed
+            .device
+            .map_or_else(|| "none registered by it yet".into(), |id| named(allowed.device_name.as_ref(), id)),
+    );
+    page.field("Added", time(&allowed.added));
+    page.field("Certificate", &allowed.certificate);
+    page.0
+}
+
+/// Who wanted to register, and may not.
+pub(super) fn knock(knock: &Knock) -> String {
+    let mut page = Page::default();
+    page.field("Serial", &knock.serial);
+    page.field("From", cell(&json!(knock.from)));
+    page.field("First", time(&knock.first));
+    page.field("Last", time(&knock.last));
+    page.field("Times", knock.times.to_string());
+    page.field("Certificate", &knock.certificate);
+    page.field("To let it in", "`evc onboard add` with that certificate and serial");
     page.0
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::args::EscrowAct;
 use super::client::{Client, Rows};
 use super::failed::Failed;
-use super::rows::{passed, short};
+use super::rows::{aged, passed, short};
 use super::table::Row;
 use super::told::Told;
 use crate::api::calls::{DELETE_BUNDLE, DELETE_BUNDLES, DRILL, ESCROW, OFFER_BUNDLE, OFFER_NEWEST};
@@ -57,7 +57,7 @@ fn newest(device: DeviceView) -> Option<Bundle> {
 /// How drills stand, in a few words.
 pub(super) fn drilled(drill: &DrillView) -> String {
     let made = drill.made.as_deref().map(passed).unwrap_or_default();
-    let due = drill.due.as_deref().unwrap_or("never");
+    let due = drill.due.as_deref().map_or_else(|| "never".to_owned(), aged);
     let words = match drill.state {
         DrillState::Passed => format!("passed {made}"),
         DrillState::Failed => format!("FAILED {made}"),

@@ -29,12 +29,15 @@ pub(super) enum Failed {
     Damaged(Vec<Damaged>),
     /// `evc diff` found that files and controller differ. It is printed already.
     Differs,
+    /// The command line is used wrongly, as the parser alone does not see.
+    Misused(String),
     /// On this side, or on the way.
     Here(anyhow::Error),
 }
 
-/// Exit codes. 2 is of commands that are used wrongly.
+/// Exit codes.
 const REFUSED: u8 = 1;
+const MISUSED: u8 = 2;
 const COME_BACK: u8 = 3;
 const NOT_THERE: u8 = 4;
 const TIME_UP: u8 = 5;
@@ -58,6 +61,7 @@ impl Failed {
             Self::TimeUp { .. } => TIME_UP,
             Self::Differs => DIFFERS,
             Self::Damaged(_) => DAMAGED,
+            Self::Misused(_) => MISUSED,
             Self::Here(_) => REFUSED,
         })
     }
@@ -90,6 +94,7 @@ impl Failed {
                 });
                 each.collect::<Vec<_>>().join("\nevc: ")
             }
+            Self::Misused(words) => words.clone(),
             Self::Here(error) => format!("{error:#}"),
         }
     }
@@ -100,6 +105,7 @@ fn sentence(text: &str) -> String {
     without_middle(&plain(text), 4096).into_owned()
 }
 
+/// Of each code it is said here: a new one does not compile before.
 fn exit_of(code: Code) -> u8 {
     match code {
         Code::Busy | Code::TookTooLong => COME_BACK,
@@ -107,10 +113,75 @@ fn exit_of(code: Code) -> u8 {
         | Code::VaultUnknown
         | Code::PolicyUnknown
         | Code::ReferenceUnknown
+        | Code::OrphanUnknown
         | Code::BundleUnknown
-        | Code::AllowanceUnknown
-        | Code::OrphanUnknown => NOT_THERE,
-        _ => REFUSED,
+        | Code::RuleUnknown
+        | Code::AllowanceUnknown => NOT_THERE,
+        // A path that is not there is no thing that somebody named.
+        Code::BodyUnreadable
+        | Code::MessageUnreadable
+        | Code::RequestUnreadable
+        | Code::FileInvalid
+        | Code::SignatureBad
+        | Code::DeviceUnregistered
+        | Code::DeviceRemoved
+        | Code::KeyNotShown
+        | Code::TokenBad
+        | Code::OtherDevice
+        | Code::SerialNotAllowed
+        | Code::CertificateOutOfTime
+        | Code::ReturnNotAllowed
+        | Code::AllowanceFull
+        | Code::CertificatePinned
+        | Code::EscrowBarred
+        | Code::TpmCameLate
+        | Code::PathUnknown
+        | Code::MethodNotAllowed
+        | Code::AlreadyThere
+        | Code::SerialTaken
+        | Code::RegisteredOtherwise
+        | Code::AllowedOtherwise
+        | Code::AllowedElsewhere
+        | Code::DeviceNameTaken
+        | Code::ReportStale
+        | Code::EncryptionFixed
+        | Code::PolicyUnfit
+        | Code::PolicyInUse
+        | Code::DeviceHasVaults
+        | Code::DeviceHasBundle
+        | Code::BootNotMeasured
+        | Code::DatabaseOlder
+        | Code::BundleInForce
+        | Code::CourierOver
+        | Code::EvidenceRefused
+        | Code::ReferenceUnlike
+        | Code::DeviceFull
+        | Code::VaultNameTaken
+        | Code::VaultRemoving
+        | Code::NotConfirmed
+        | Code::VaultGone
+        | Code::VaultListed
+        | Code::NoControllerKey
+        | Code::EpochOtherwise
+        | Code::EpochNotTaken
+        | Code::VaultNotMissing
+        | Code::VaultNotMade
+        | Code::DiskNotThere
+        | Code::OrphanAmbiguous
+        | Code::KeyForeign
+        | Code::SameDevice
+        | Code::DeviceNotLost
+        | Code::KeyInTpm
+        | Code::VaultMadeThere
+        | Code::BodyTooLong
+        | Code::KeysUnusable
+        | Code::DatabaseFailed
+        | Code::DatabaseDamaged
+        | Code::DatabaseMoved
+        | Code::DiskFailed
+        | Code::Failed
+        | Code::CertifiedTooOften
+        | Code::Unknown => REFUSED,
     }
 }
 
@@ -137,6 +208,7 @@ mod tests {
             (Code::Busy, 3),
             (Code::TookTooLong, 3),
             (Code::VaultUnknown, 4),
+            (Code::RuleUnknown, 4),
             (Code::OrphanUnknown, 4),
             (Code::PathUnknown, 1),
             (Code::EpochNotTaken, 1),
@@ -151,5 +223,14 @@ mod tests {
             assert!(failed.words().starts_with("not done: vault `busy`"), "{}", failed.words());
         }
         assert_eq!(Failed::from(anyhow::anyhow!("the controller is busy")).exit(), ExitCode::from(1));
+        assert_eq!(Failed::Misused("no -o".into()).exit(), ExitCode::from(2));
+    }
+
+    /// Whatever a controller says is not there has the exit code of that, but for a path, which nobody names.
+    #[test]
+    fn all_that_is_not_there_has_one_exit_code() {
+        for code in Code::ALL.iter().filter(|code| **code != Code::PathUnknown) {
+            assert_eq!(exit_of(*code) == NOT_THERE, code.status() == 404, "{code:?}");
+        }
     }
 }

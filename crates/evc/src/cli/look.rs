@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal as _};
 use std::thread::sleep;
 use std::time::Duration;
 
+use vault::text::plain;
+
 use super::args::{DescribeWhat, GetWhat, Output};
 use super::client::{Client, Rows};
 use super::describe;
@@ -38,21 +40,25 @@ fn is_watched(what: &GetWhat) -> bool {
         | GetWhat::Policies { watch, .. }
         | GetWhat::Rules { watch, .. }
         | GetWhat::References { watch, .. }
-        | GetWhat::Onboarding { watch }
-        | GetWhat::Pending { watch } => watch.watch,
+        | GetWhat::Onboarding { watch, .. }
+        | GetWhat::Pending { watch, .. } => watch.watch,
     }
 }
 
 fn listed(client: &Client, what: &GetWhat) -> OrFailed<Told> {
     match what {
         GetWhat::Devices { names, selector, .. } if names.is_empty() => {
-            rows(client.list_of::<DeviceView>(selector.as_deref())?)
+            let all = chosen(client, selector.as_deref())?;
+            let none = all.whole.is_empty() && all.damaged.is_empty() && selector.is_none();
+            Ok(rows(all)?.but_for_none(none.then(|| who_knocks(client)).flatten()))
         }
         GetWhat::Devices { names, .. } => {
             let described: OrFailed<Vec<_>> = names.iter().map(|name| device(client, name)).collect();
             rows(described?.into())
         }
-        GetWhat::Vaults { names, device, .. } => vaults(client, names, device.as_ref()),
+        GetWhat::Vaults { names, device, selector, .. } => {
+            vaults(client, names, device.as_ref(), selector.as_deref())
+        }
         GetWhat::Policies { names, .. } => {
             let name = |policy: &PolicyView| vec![policy.name.to_string()];
             rows(named(client.list::<PolicyView>()?, names, name, no_policy)?)
@@ -61,16 +67,47 @@ fn listed(client: &Client, what: &GetWhat) -> OrFailed<Told> {
             let name = |rule: &RuleView| vec![rule.name.to_string()];
             rows(named(client.list::<RuleView>()?, names, name, no_rule)?)
         }
-        GetWhat::References { device, .. } => references(client, device.as_ref()),
-        GetWhat::Onboarding { .. } => rows(client.list::<Allowance>()?),
-        GetWhat::Pending { .. } => rows::<Knock>(client.call(&KNOCKS, &[])?.into()),
+        GetWhat::References { ids, device, .. } => references(client, ids, device.as_ref()),
+        GetWhat::Onboarding { serials, .. } => rows(allowed(client, serials)?),
+        GetWhat::Pending { serials, .. } => rows(knocks(client, serials)?),
     }
 }
 
-/// What needs somebody comes first.
+/// What needs somebody comes first; within that the order is always the same.
 fn rows<T: Row>(mut rows: Rows<T>) -> OrFailed<Told> {
-    rows.whole.sort_by_key(|row| !row.calls());
+    rows.whole.sort_by_cached_key(|row| (!row.calls(), row.order()));
     Told::list(rows)
+}
+
+/// Devices with these labels, or all.
+fn chosen(client: &Client, selector: Option<&str>) -> OrFailed<Rows<DeviceView>> {
+    let all = client.list_of::<DeviceView>(selector);
+    all.map_err(|failed| match selector {
+        Some(labels) => failed.doing(&format!("`-l {}`", plain(labels))),
+        None => failed,
+    })
+}
+
+/// For who looks for a device that may not come in: it is in another list.
+fn who_knocks(client: &Client) -> Option<String> {
+    let knocks: Vec<Knock> = client.call(&KNOCKS, &[]).ok()?;
+    let first = knocks.first()?;
+    let more = if knocks.len() > 1 { format!(" and {} more", knocks.len() - 1) } else { String::new() };
+    Some(format!(
+        "no device is registered; serial {}{more} wants to register, and may not: see `evc get pending`",
+        plain(&first.serial)
+    ))
+}
+
+/// What is allowed to onboard, by serial.
+fn allowed(client: &Client, serials: &[String]) -> OrFailed<Rows<Allowance>> {
+    named(client.list()?, serials, |allowed: &Allowance| vec![allowed.serial.clone()], not_allowed)
+}
+
+/// Who wanted to register and may not, by serial.
+fn knocks(client: &Client, serials: &[String]) -> OrFailed<Rows<Knock>> {
+    let all: Rows<Knock> = client.call(&KNOCKS, &[])?.into();
+    named(all, serials, |knock| vec![knock.serial.clone()], no_knock)
 }
 
 fn device(client: &Client, name: &str) -> OrFailed<DeviceView> {
@@ -78,13 +115,27 @@ fn device(client: &Client, name: &str) -> OrFailed<DeviceView> {
     Ok(DeviceView { report: None, ..device })
 }
 
-fn vaults(client: &Client, names: &[String], device: Option<&String>) -> OrFailed<Told> {
+fn vaults(
+    client: &Client,
+    names: &[String],
+    device: Option<&String>,
+    selector: Option<&str>,
+) -> OrFailed<Told> {
     let all = match device {
-        None => all_vaults(client)?,
+        None => of_chosen(client, all_vaults(client)?, selector)?,
         Some(_) => client.ask(&VAULTS, &[], &List { device: device.cloned(), ..List::default() })?.into(),
     };
     let name = |vault: &VaultView| vec![vault.name.to_string(), vault.id.to_string()];
     rows(named(all, names, name, |name| no_vault(device.map(String::as_str), name))?)
+}
+
+/// Those of devices with these labels.
+fn of_chosen(client: &Client, mut all: Rows<VaultView>, selector: Option<&str>) -> OrFailed<Rows<VaultView>> {
+    if selector.is_some() {
+        let devices = chosen(client, selector)?.whole;
+        all.whole.retain(|vault| devices.iter().any(|device| device.id == vault.device));
+    }
+    Ok(all)
 }
 
 /// Those that the controller keeps a row of, and those that only their nodes speak of: default ones, and orphans.
@@ -96,18 +147,19 @@ fn all_vaults(client: &Client) -> OrFailed<Rows<VaultView>> {
     // Of all devices no key is judged: what is known of some would look like what is known of all.
     let known = reported.whole.into_iter().map(|vault| VaultView { key: None, ..vault });
     all.whole.extend(known.filter(|vault| !kept.contains(&vault.place())));
-    all.whole.sort_by_cached_key(|vault| (vault.device_name.clone(), vault.place(), vault.name.clone()));
     // Default vaults of a device that does not read are in no list.
     all.damaged.extend(reported.damaged);
     Ok(all)
 }
 
-/// Reference values, of one device or of all.
-pub(super) fn references(client: &Client, device: Option<&String>) -> OrFailed<Told> {
-    rows::<Reference>(match device {
+/// Reference values, of one device or of all; of these numbers only, where some are said.
+pub(super) fn references(client: &Client, ids: &[i64], device: Option<&String>) -> OrFailed<Told> {
+    let all: Rows<Reference> = match device {
         None => client.list()?,
         Some(_) => client.ask(&REFERENCES, &[], &List { device: device.cloned(), ..List::default() })?.into(),
-    })
+    };
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+    rows(named(all, &ids, |row| vec![row.id.to_string()], no_reference)?)
 }
 
 /// Those of these names, or all where none is named. Each that is named is there.
@@ -214,6 +266,16 @@ pub(super) fn describe(client: &Client, what: &DescribeWhat) -> OrFailed<Told> {
             Ok(told.with_document(policy.policy.to_document()))
         }
         DescribeWhat::Rule { name } => rule(client, name),
+        DescribeWhat::Onboarding { serial } => {
+            let Rows { whole, damaged } = allowed(client, std::slice::from_ref(serial))?;
+            let text = whole.iter().map(describe::allowance).collect::<Vec<_>>().join("\n");
+            Ok(Told::whole(&whole, text, format!("onboarding/{serial}"))?.with_damaged(damaged))
+        }
+        DescribeWhat::Pending { serial } => {
+            let whole = knocks(client, std::slice::from_ref(serial))?.whole;
+            let text = whole.iter().map(describe::knock).collect::<Vec<_>>().join("\n");
+            Told::whole(&whole, text, format!("pending/{serial}"))
+        }
     }
 }
 
@@ -237,15 +299,23 @@ pub(super) fn vault(client: &Client, device: &str, name: &str) -> OrFailed<Vault
 
 /// A reference value by its number.
 fn reference(client: &Client, id: i64) -> OrFailed<Reference> {
-    one(
-        client.list::<Reference>()?,
-        |row| row.id == id,
-        &id.to_string(),
-        |id| {
-            let (error, advice) = (format!("reference {id} is not known"), "see `evc reference list`".into());
-            Problem { advice, code: Code::ReferenceUnknown, error, place: None }
-        },
-    )
+    one(client.list::<Reference>()?, |row| row.id == id, &id.to_string(), no_reference)
+}
+
+fn no_reference(id: &str) -> Problem {
+    let (error, advice) = (format!("reference {id} is not known"), "see `evc reference list`".into());
+    Problem { advice, code: Code::ReferenceUnknown, error, place: None }
+}
+
+fn not_allowed(serial: &str) -> Problem {
+    let error = format!("no allowance for serial `{serial}` is known");
+    Problem { advice: "see `evc get onboarding`".into(), code: Code::AllowanceUnknown, error, place: None }
+}
+
+fn no_knock(serial: &str) -> Problem {
+    let error = format!("nobody with serial `{serial}` is known to have been turned away");
+    let advice = "see `evc get pending`; it is kept in the controller's memory alone".into();
+    Problem { advice, code: Code::AllowanceUnknown, error, place: None }
 }
 
 /// A policy by its name.

@@ -14,6 +14,8 @@ mod failed;
 mod files;
 #[cfg(test)]
 mod form;
+#[cfg(test)]
+mod help;
 mod look;
 mod pcrs;
 mod put_back;
@@ -30,7 +32,7 @@ mod yaml;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::CompleteEnv;
 use clap_complete::env::Shells;
@@ -58,7 +60,7 @@ pub fn main() -> ExitCode {
     CompleteEnv::with_factory(Args::command).complete();
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => return wrong::tell(&error, std::env::args_os()),
+        Err(error) => return wrong::tell(error, std::env::args_os()),
     };
     let output = args.output;
     // All that this program writes goes through this one, but for SQLite's own files.
@@ -73,7 +75,7 @@ pub fn main() -> ExitCode {
 
 fn run(disk: &Disk, Args { command, reach, output }: Args) -> Result<(), Failed> {
     let told = match command {
-        Command::Serve(serve) => return Ok(run_controller(disk, &reach, &serve, output)?),
+        Command::Serve(serve) => return run_controller(disk, &reach, &serve, output),
         Command::Completions { shell } => return Ok(completions(shell)?),
         Command::Man { dir } => return Ok(man(dir.as_deref())?),
         Command::Version => version(&reach),
@@ -89,15 +91,15 @@ fn run(disk: &Disk, Args { command, reach, output }: Args) -> Result<(), Failed>
     told.sound()
 }
 
-fn run_controller(disk: &Disk, reach: &Reach, serve: &args::Serve, output: Output) -> anyhow::Result<()> {
+fn run_controller(disk: &Disk, reach: &Reach, serve: &args::Serve, output: Output) -> Result<(), Failed> {
     match reach.of_clients().or((output != Output::Table).then_some("-o")) {
-        Some("-o") => {
-            Err(anyhow!("`evc serve` prints no rows, and takes no -o: --log-format says how its log looks"))
-        }
-        Some(option) => {
-            Err(anyhow!("`evc serve` takes no {option}: it makes its own; see `evc serve --help`"))
-        }
-        None => serve::serve(disk, &reach.data(), serve),
+        Some("-o") => Err(Failed::Misused(
+            "`evc serve` prints no rows, and takes no -o: --log-format says how its log looks".into(),
+        )),
+        Some(option) => Err(Failed::Misused(format!(
+            "`evc serve` takes no {option}: it makes its own; see `evc serve --help`"
+        ))),
+        None => Ok(serve::serve(disk, &reach.data(), serve)?),
     }
 }
 

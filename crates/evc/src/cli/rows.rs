@@ -19,15 +19,15 @@ const SHORT: usize = 12;
 
 impl Row for DeviceView {
     const COLUMNS: &'static [&'static str] = &["NAME", "CONDITION", "TPM", "ATTESTATION", "LAST SEEN"];
-    const WIDE: &'static [&'static str] = &["LABELS", "SERIAL", "REGISTERED", "LIST", "ESCROW", "ID"];
+    const WIDE: &'static [&'static str] = &["LABELS", "SERIAL", "REGISTERED", "LIST SENT", "ESCROW", "ID"];
 
     fn cells(&self) -> Vec<Value> {
         vec![
             json!(self.name),
-            json!(self.condition),
+            json!(aged(&self.condition)),
             json!(self.tpm),
             json!(self.attestation.as_ref().map(|fared| fared.outcome)),
-            json!(self.seen),
+            json!(seen(self)),
         ]
     }
 
@@ -83,7 +83,7 @@ impl Row for VaultView {
             json!(self.state_now),
             json!(Some(self.current_epoch).filter(|epoch| *epoch != Epoch(0))),
             json!(removal(self)),
-            json!(self.key),
+            json!(self.key.as_deref().map(in_short)),
             json!(self.notes),
         ]
     }
@@ -102,6 +102,10 @@ impl Row for VaultView {
         self.needs_somebody()
     }
 
+    fn order(&self) -> Vec<String> {
+        vec![named(self.device_name.as_ref(), self.device), self.name.to_string(), self.id.to_string()]
+    }
+
     /// A default vault under its default policy is in no document, and what is being removed would be kept by one.
     fn documents(rows: &[Self]) -> Option<String> {
         let documents = rows.iter().filter(|row| row.standing == Standing::Active).map(|row| {
@@ -115,6 +119,33 @@ impl Row for VaultView {
         });
         Some(joined(documents))
     }
+}
+
+/// When it last proved that it is there; and when it was heard since, by what may be replays.
+fn seen(device: &DeviceView) -> Option<String> {
+    let seen = device.seen.as_ref()?;
+    Some(match &device.heard {
+        None => seen.clone(),
+        Some(heard) => format!("{seen} (heard {})", passed(heard)),
+    })
+}
+
+/// What is done about a key. Of one that is withheld why, without its advice: that stands in `evc describe vault`.
+fn in_short(key: &str) -> &str {
+    let short = key.split_once(';').filter(|_| key.starts_with("withheld: "));
+    short.map_or(key, |(short, _)| short)
+}
+
+/// A sentence with how long ago each time in it is: `silent since 2026-11-30T06:45:59Z (3h ago)`.
+pub(super) fn aged(sentence: &str) -> String {
+    let aged = |word: &str| {
+        let (time, end) = word.split_at(word.trim_end_matches([',', ';', ':']).len());
+        match at(time) {
+            Some(_) => format!("{time} ({}){end}", passed(time)),
+            None => word.to_owned(),
+        }
+    };
+    sentence.split(' ').map(aged).collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn named(name: Option<&Name>, id: DeviceId) -> String {
@@ -333,6 +364,26 @@ fn at(time: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Seen-by-users 2: who reads a time has not to reckon how long ago it is; and a cell says what is, not all that may be done.
+    #[test]
+    fn times_have_their_age_and_a_cell_has_no_advice() {
+        let at = humantime::format_rfc3339_seconds(
+            std::time::SystemTime::now() - std::time::Duration::from_hours(3),
+        );
+        assert_eq!(
+            aged(&format!("silent since {at}, but for")),
+            format!("silent since {at} (3h ago), but for")
+        );
+        for sentence in ["online", "may be two: see `evc describe device`", ""] {
+            assert_eq!(aged(sentence), sentence);
+        }
+        assert_eq!(
+            in_short("withheld: pcrs: no reference value is approved; see ..; or"),
+            "withheld: pcrs: no reference value is approved"
+        );
+        assert_eq!(in_short("released; open"), "released; open");
+    }
 
     /// A vault whose grace is over is under no policy, and not under the default one.
     #[test]

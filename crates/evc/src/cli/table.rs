@@ -31,6 +31,11 @@ pub(super) trait Row: Serialize {
         false
     }
 
+    /// Where it stands among those that somebody should look at, or need not; rows without a place stay as they came.
+    fn order(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Rows as documents for `evc apply -f`, where there are such.
     fn documents(_rows: &[Self]) -> Option<String>
     where

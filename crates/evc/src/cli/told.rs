@@ -24,6 +24,8 @@ pub(super) struct Told {
     documents: Option<String>,
     /// What of it is damaged.
     damaged: Vec<Damaged>,
+    /// What a person is told where a list has no rows.
+    none: Option<String>,
 }
 
 impl Told {
@@ -48,6 +50,7 @@ impl Told {
             names: of_damaged.chain(rows.iter().map(Row::name)).collect(),
             documents: T::documents(rows),
             damaged,
+            none: None,
         })
     }
 
@@ -77,7 +80,8 @@ impl Told {
     /// One thing, whole, with its text for people.
     pub(super) fn whole(it: &impl Serialize, text: String, name: String) -> Result<Self, Failed> {
         let names = if name.is_empty() { Vec::new() } else { vec![name] };
-        Ok(Self { value: value(it)?, wide: text.clone(), text, names, documents: None, damaged: Vec::new() })
+        let (value, wide) = (value(it)?, text.clone());
+        Ok(Self { value, wide, text, names, documents: None, damaged: Vec::new(), none: None })
     }
 
     /// Nothing: it was said otherwise.
@@ -88,6 +92,11 @@ impl Told {
     /// The same, of what can be applied again.
     pub(super) fn with_document(self, document: String) -> Self {
         Self { documents: Some(document), ..self }
+    }
+
+    /// With what is said where it has no rows.
+    pub(super) fn but_for_none(self, none: Option<String>) -> Self {
+        Self { none, ..self }
     }
 
     /// With rows that are damaged beside it.
@@ -103,12 +112,9 @@ impl Told {
         if self.value.is_null() {
             return Ok(());
         }
-        if matches!(output, Output::Table | Output::Wide)
-            && self.value.as_array().is_some_and(Vec::is_empty)
-            && io::stdout().is_terminal()
-        {
-            // For who looks; a script counts rows, and this is none.
-            eprintln!("nothing there");
+        let is_empty = self.value.as_array().is_some_and(Vec::is_empty);
+        if matches!(output, Output::Table | Output::Wide) && is_empty {
+            self.tell_none();
         }
         match output {
             Output::Json => say(plain_lines(&format!("{:#}\n", self.value)).as_bytes()),
@@ -118,6 +124,15 @@ impl Told {
                 say(self.names.iter().map(|name| format!("{}\n", plain(name))).collect::<String>().as_bytes())
             }
             Output::Yaml => say(self.documents.clone().unwrap_or_else(|| yaml(&self.value)).as_bytes()),
+        }
+    }
+
+    /// For who looks; a script counts rows of the standard output, and this is none.
+    fn tell_none(&self) {
+        match &self.none {
+            Some(words) => eprintln!("{}", plain(words)),
+            None if io::stdout().is_terminal() => eprintln!("nothing there"),
+            None => {}
         }
     }
 

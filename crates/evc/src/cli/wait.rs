@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use vault::ids::Epoch;
 use vault::report::{State, VaultReport};
+use vault::text::plain;
 
 use super::args::{Reach, Until, VaultUntil, WaitFor};
 use super::client::{Client, Rows};
@@ -44,12 +45,16 @@ pub(super) fn wait(reach: &Reach, what: &WaitFor) -> Result<Done, Failed> {
 }
 
 fn until(timeout: Duration, mut look: impl FnMut() -> Result<Look, Failed>) -> Result<Done, Failed> {
-    let begun = Instant::now();
+    let (begun, mut told) = (Instant::now(), String::new());
     loop {
         let how = match look()? {
             Look::True(done) => return Ok(Done { done, notes: Vec::new() }),
             Look::NotYet(how) => how,
         };
+        if how != told {
+            eprintln!("{}", plain(&format!("waiting; {how}")));
+            told.clone_from(&how);
+        }
         let left = timeout.saturating_sub(begun.elapsed());
         if left.is_zero() {
             return Err(Failed::TimeUp { after: timeout, how });
@@ -84,7 +89,7 @@ fn device(client: &Client, name: &str, what: Until) -> Result<Look, Failed> {
         Until::Online => (!device.needs_somebody(), format!("device `{name}`: {}", device.condition)),
         Until::Attested if !device.is_there() => (false, format!("device `{name}`: {}", device.condition)),
         Until::Attested => (accepted, attestation(name, device.attestation.as_ref())),
-        Until::Learned => learned(client, name)?,
+        Until::Learned => learned(client, name, device.attestation.as_ref())?,
     };
     Ok(if is { Look::True(how) } else { Look::NotYet(how) })
 }
@@ -99,7 +104,11 @@ fn attestation(name: &str, fared: Option<&crate::api::Attestation>) -> String {
     }
 }
 
-fn learned(client: &Client, name: &str) -> Result<(bool, String), Failed> {
+fn learned(
+    client: &Client,
+    name: &str,
+    shown: Option<&crate::api::Attestation>,
+) -> Result<(bool, String), Failed> {
     let list = List { device: Some(name.to_owned()), ..List::default() };
     let all = Rows::<Reference>::from(client.ask(&REFERENCES, &[], &list)?).whole;
     let good = all.iter().rev().find(|reference| reference.state != ReferenceState::Rejected);
@@ -107,8 +116,15 @@ fn learned(client: &Client, name: &str) -> Result<(bool, String), Failed> {
         Some(reference) => {
             (true, format!("device `{name}`: reference {} is {}", reference.id, word(reference.state)))
         }
-        None => (false, format!("device `{name}`: no reference value was learned")),
+        None => (false, format!("device `{name}`: no reference value was learned{}", why_not(shown))),
     })
+}
+
+/// What its last evidence says of it: of a boot that is not measured nothing is ever learned.
+fn why_not(shown: Option<&crate::api::Attestation>) -> String {
+    let words = shown.iter().flat_map(|shown| &shown.words);
+    let said = words.filter(|words| words.starts_with("reference values:") || words.contains("refused"));
+    said.map(|words| format!("; {words}")).collect()
 }
 
 fn word(state: ReferenceState) -> &'static str {

@@ -81,7 +81,8 @@ impl Controller {
             self.recall.keep(after, view);
         }
         if let Some((alarm, shown_at)) = alarm {
-            tracing::warn!(device = %id, alarm, "nothing is released to this device until an operator settles it");
+            let (source, session, name) = self.of_whom(id, session, came);
+            tracing::warn!(device = %id, name, source, session, alarm, "nothing is released to this device until an operator settles it");
             self.store.write(Scope::Device(id), |tx| tx.saw_device(id, shown_at)).await?;
             self.acted().await;
         }
@@ -89,22 +90,32 @@ impl Controller {
         Ok(answered(judged))
     }
 
+    /// Beside a device in the log: from where it came, its session, and its name.
+    pub(super) fn of_whom(
+        &self,
+        device: DeviceId,
+        session: SessionKey,
+        came: Came,
+    ) -> (Option<String>, String, Option<String>) {
+        let source = came.from.map(|it| it.to_string());
+        (source, hex::encode(&session.0[..4]), self.names.of(device))
+    }
+
     /// In the log. What is refused over and over is told now and then, with how often it was.
     pub(super) fn told(&self, device: DeviceId, session: SessionKey, came: Came, judged: &Judged) {
+        let (source, session, name) = self.of_whom(device, session, came);
         match judged {
             Judged::Bad(why) => {
                 let Some(kept_back) = self.refused.told(device, came.at) else { return };
                 let (repeated, others) = (kept_back.repeated, kept_back.others);
-                let (source, session) = (came.from.map(|it| it.to_string()), hex::encode(&session.0[..4]));
-                tracing::warn!(%device, source, session, repeated, others, reason = %in_full(why), "evidence refused");
+                tracing::warn!(%device, name, source, session, repeated, others, reason = %in_full(why), "evidence refused");
             }
             Judged::Good { learned, unmet } => {
                 if let Some(reference) = learned {
-                    tracing::info!(%device, reference, "reference value learned, waits for approval");
+                    tracing::info!(%device, name, reference, "reference value learned, waits for approval");
                 }
                 if let Some(why) = unmet {
-                    let session = hex::encode(&session.0[..4]);
-                    tracing::warn!(%device, session, why, "evidence taken that satisfies no policy: its vaults' keys are withheld");
+                    tracing::warn!(%device, name, source, session, why, "evidence taken that satisfies no policy: its vaults' keys are withheld");
                 }
             }
             Judged::Stale => {}
@@ -129,6 +140,7 @@ impl Controller {
             }
         };
         let device = &view.device;
+        self.names.learn(id, &device.name);
         let Some(shown_at) = self.shown_at(nonce, device, came) else {
             return Ok(Outcome::of(Judged::Stale));
         };

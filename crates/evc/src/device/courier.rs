@@ -167,7 +167,8 @@ impl Controller {
             });
         };
         if let Some(alarm) = alarm {
-            tracing::warn!(device = %id, alarm, "nothing is released to this device until an operator settles it");
+            let (source, session, name) = self.of_whom(id, session, came);
+            tracing::warn!(device = %id, name, source, session, alarm, "nothing is released to this device until an operator settles it");
             self.acted().await;
         }
         self.told(id, session, came, &judged);

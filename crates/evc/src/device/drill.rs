@@ -105,7 +105,9 @@ impl Controller {
             return Ok(());
         }
         match drills.last.as_ref().and_then(|last| last.failed.as_ref()) {
-            None => tracing::info!(device = %device.id, bundle = %answer.bundle, "an escrow drill passed"),
+            None => {
+                tracing::info!(device = %device.id, name = %device.name, bundle = %answer.bundle, "an escrow drill passed")
+            }
             Some(why) => tell_failed(device, why),
         }
         Ok(tx.put_drills(device.id, &drills).await?)

@@ -54,20 +54,20 @@ impl Controller {
         let Some(bundle) = keys.bundle.filter(|_| keys.keys.is_empty()) else { return Ok(invalid) };
         let kept =
             self.store.write(Scope::Device(id), |tx| Box::pin(self.kept(tx, id, &bundle, now))).await?;
-        let (device, bundle) = (id, bundle.id);
+        let (device, name, bundle) = (id, self.names.of(id), bundle.id);
         match kept {
             BundleKept::Yes => {
-                tracing::info!(%device, %bundle, "a bundle is in escrow");
+                tracing::info!(%device, name, %bundle, "a bundle is in escrow");
                 return Ok(AttestResponse::StoreKeys(StoreKeysCode::Success));
             }
             BundleKept::NotOpened => {
-                tracing::warn!(%device, %bundle, "a bundle does not open by this controller's key, and is not kept");
+                tracing::warn!(%device, name, %bundle, "a bundle does not open by this controller's key, and is not kept");
             }
             BundleKept::Full => {
-                tracing::warn!(%device, %bundle, "as many bundles are in escrow as may be, each the last that has something of a vault, and this one is not kept: see `evc escrow list`, and `evc escrow delete --bundle`");
+                tracing::warn!(%device, name, %bundle, "as many bundles are in escrow as may be, each the last that has something of a vault, and this one is not kept: see `evc escrow list`, and `evc escrow delete --bundle`");
             }
             BundleKept::Old => {
-                tracing::warn!(%device, %bundle, "a bundle is not of the device's present session, or not newer than one that was taken: somebody sends it again, and it is not kept");
+                tracing::warn!(%device, name, %bundle, "a bundle is not of the device's present session, or not newer than one that was taken: somebody sends it again, and it is not kept");
             }
         }
         Ok(invalid)
@@ -107,7 +107,7 @@ impl Controller {
         let rescue = match give_back(tx, &self.kek, &granted, generation).await {
             Err(error @ (CustodyError::Unsealed(_) | CustodyError::Store(StoreError::Damaged(_)))) => {
                 if self.unopened_bundles.told(of_device) {
-                    tracing::error!(device = %view.device.id, %error, "the bundle in escrow does not open, and is not given back: see `evc escrow list`, and `evc escrow offer` for another one");
+                    tracing::error!(device = %view.device.id, name = %view.device.name, %error, "the bundle in escrow does not open, and is not given back: see `evc escrow list`, and `evc escrow offer` for another one");
                 }
                 return Ok(EscrowWord { no_rescue: Some(Cause::BundleUnopened), ..said });
             }
@@ -116,7 +116,7 @@ impl Controller {
         self.unopened_bundles.is_over(&of_device);
         let no_rescue = rescue.is_none().then_some(Cause::NoBundle);
         if rescue.is_some() {
-            tracing::info!(device = %view.device.id, generation = generation.0, "the bundle in escrow goes back to an approved boot");
+            tracing::info!(device = %view.device.id, name = %view.device.name, generation = generation.0, "the bundle in escrow goes back to an approved boot");
         }
         Ok(EscrowWord { rescue, no_rescue, ..said })
     }

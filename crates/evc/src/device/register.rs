@@ -63,16 +63,18 @@ impl Controller {
         let taken_in =
             self.store.write(scope, |tx| Box::pin(take_in(tx, &self.kek, scope, (&onboard, &register), now)));
         Ok(match taken_in.await? {
-            TakenIn::New(device, back, not_given) => {
-                tracing::info!(%device, serial = said(&register), "device registered");
-                tell(device, &back);
+            TakenIn::New((device, name), back, not_given) => {
+                self.names.learn(device, &name);
+                let name = Some(name.to_string());
+                tracing::info!(%device, name, serial = said(&register), "device registered");
+                tell((device, &name), &back);
                 for (rule, why) in not_given {
-                    tracing::warn!(%device, %rule, %why, "a rule names it, and its vault can't be on it");
+                    tracing::warn!(%device, name, %rule, %why, "a rule names it, and its vault can't be on it");
                 }
                 Registered::New
             }
             TakenIn::Certified(device) if told => {
-                tracing::info!(%device, "device registered again with a new certificate of its key");
+                tracing::info!(%device, name = self.names.of(device), "device registered again with a new certificate of its key");
                 Registered::Again
             }
             TakenIn::Certified(_) | TakenIn::AsBefore => Registered::Again,
@@ -80,12 +82,12 @@ impl Controller {
     }
 }
 
-fn tell(device: DeviceId, GivenBack { vaults, bundles, left }: &GivenBack) {
+fn tell((device, name): (DeviceId, &Option<String>), GivenBack { vaults, bundles, left }: &GivenBack) {
     if vaults + bundles > 0 {
-        tracing::info!(%device, vaults, bundles, "it was deleted, and what was kept of it is its own again");
+        tracing::info!(%device, name, vaults, bundles, "it was deleted, and what was kept of it is its own again");
     }
     for what in left {
-        tracing::error!(%device, %what, "what was kept of it since it was deleted can't be given back, and stays kept: see `evc device deleted`");
+        tracing::error!(%device, name, %what, "what was kept of it since it was deleted can't be given back, and stays kept: see `evc device deleted`");
     }
 }
 
@@ -116,7 +118,7 @@ fn is_used(allowed: &OnboardRow, known: &DeviceRow) -> bool {
 /// What a registration changed.
 enum TakenIn {
     /// With what it got back of before its deletion, and the rules whose vaults it can't have, with the reason.
-    New(DeviceId, GivenBack, Vec<(Name, Refusal)>),
+    New((DeviceId, Name), GivenBack, Vec<(Name, Refusal)>),
     Certified(DeviceId),
     AsBefore,
 }
@@ -157,7 +159,7 @@ async fn take_in(
     let row = tx.device(device).await?.ok_or(Refusal::Busy)?;
     let back = give_back(tx, kek, &row, kept, now).await?;
     let not_given = follow_rules(tx, kek, device, now).await?;
-    Ok(TakenIn::New(device, back, not_given))
+    Ok(TakenIn::New((device, row.name), back, not_given))
 }
 
 /// What is kept of it and comes back: nothing, where its allowance does not say so.

@@ -22,13 +22,14 @@ impl Fared {
     }
 }
 
-/// How PCRs are of no reference value; none where they are of one, or no operator approved any.
+/// How PCRs are of no reference value; none where they are of one.
 pub(crate) fn strange(shown: &Shown) -> Option<Strange> {
     let Shown::Quoted(appraisal) = shown else { return None };
     match appraisal.references() {
         Verdict::Failed(_) => Some(Strange::Differ),
         Verdict::NotChecked(Unchecked::NotMeasured(_)) => Some(Strange::Unmeasured),
-        Verdict::Passed | Verdict::NotChecked(_) => None,
+        Verdict::NotChecked(Unchecked::NoneApproved) => Some(Strange::Unapproved),
+        Verdict::Passed | Verdict::NotChecked(Unchecked::First) => None,
     }
 }
 

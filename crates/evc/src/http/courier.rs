@@ -34,5 +34,5 @@ pub(super) async fn import(
 
 fn what(made: &CourierFile) -> String {
     let section = made.section.map_or_else(|| "no section".to_owned(), |number| format!("section {number}"));
-    format!("; in the answer: {section}, keys of {} vaults, {} orders", made.releases, made.orders)
+    format!("; in the answer: {section}, keys of vaults: {}, orders: {}", made.releases, made.orders)
 }

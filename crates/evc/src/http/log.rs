@@ -125,21 +125,21 @@ impl<K: Hash + Eq> ToldOnce<K> {
 #[derive(Default)]
 pub(super) struct Refusals {
     /// To a device that had proved that it is this one.
-    of_devices: Repeats<(DeviceId, Code)>,
-    /// To a source, whatever device it named: a line a minute for each code.
-    of_sources: Repeats<(Option<Source>, Code)>,
+    of_devices: Repeats<(DeviceId, Code, String)>,
+    /// To a source, whatever device it named: a line a minute for each code and kind of path.
+    of_sources: Repeats<(Option<Source>, Code, String)>,
 }
 
 impl Refusals {
     fn told(
         &self,
         who: (Option<Source>, Option<DeviceId>),
-        code: Code,
+        (code, kind): (Code, String),
         now: UnixSeconds,
     ) -> Option<KeptBack> {
         match who {
-            (_, Some(device)) => self.of_devices.told((device, code), now),
-            (source, None) => self.of_sources.told((source, code), now),
+            (_, Some(device)) => self.of_devices.told((device, code, kind), now),
+            (source, None) => self.of_sources.told((source, code, kind), now),
         }
     }
 }
@@ -202,7 +202,7 @@ pub(super) fn tell(app: &App, (method, uri): (&Method, &Uri), source: Option<Sou
     }
     if let Some(Acted(done)) = response.extensions().get::<Acted>() {
         let source = source.map(|source| source.address().to_string());
-        tracing::info!(%done, source, path = path(uri), "operator");
+        tracing::info!(%done, source, %method, path = path(uri), "operator");
     }
 }
 
@@ -216,25 +216,57 @@ fn refused(app: &App, (method, uri): (&Method, &Uri), source: Option<Source>, re
     if reason.code == Code::DatabaseDamaged && !DAMAGED.is_new(&[of.as_bytes(), reason.words.as_bytes()]) {
         return;
     }
-    let Some(kept_back) = app.refused.told((source, device), reason.code, now()) else { return };
+    let Some(kept_back) = app.refused.told((source, device), (reason.code, kind(uri)), now()) else { return };
     let KeptBack { repeated, others } = kept_back;
+    let name = device.and_then(|it| app.names.of(it));
     let (source, device) = (source.map(|it| it.address().to_string()), device.map(|it| it.to_string()));
     let (why, path) = (&reason.words, path(uri));
     // The level of an event is fixed where it is written.
     match reason.level {
         Level::ERROR => {
-            tracing::error!(error = %why, device, source, %method, path, repeated, others, "refused")
+            tracing::error!(error = %why, device, name, source, %method, path, repeated, others, "refused")
         }
         Level::DEBUG => {
-            tracing::debug!(reason = %why, device, source, %method, path, repeated, others, "refused")
+            tracing::debug!(reason = %why, device, name, source, %method, path, repeated, others, "refused")
         }
-        _ => tracing::info!(reason = %why, device, source, %method, path, repeated, others, "refused"),
+        _ => {
+            tracing::info!(reason = %why, device, name, source, %method, path, repeated, others, "refused");
+        }
     }
 }
 
 fn path(uri: &Uri) -> String {
     uri.path().chars().take(LONGEST_PATH).collect()
 }
+
+/// The words of a path that are the same whatever things it names: what is counted together. Whoever makes paths up gets no line of his own
+/// by that.
+fn kind(uri: &Uri) -> String {
+    let known = uri.path().split('/').filter(|part| WORDS.contains(part));
+    known.collect::<Vec<_>>().join("/")
+}
+
+/// What kinds of requests are told apart by.
+const WORDS: [&str; 18] = [
+    "edgedevice",
+    "config",
+    "attest",
+    "info",
+    "register",
+    "uuid",
+    "certs",
+    "ping",
+    "devices",
+    "vaults",
+    "policies",
+    "rules",
+    "references",
+    "onboarding",
+    "apply",
+    "tokens",
+    "escrow",
+    "status",
+];
 
 /// The device that a path names by its UUID.
 fn device(uri: &Uri) -> Option<DeviceId> {
@@ -291,13 +323,22 @@ mod tests {
         let source = |n: u8| Some(Source::of(std::net::IpAddr::from([192, 0, 2, n])));
         let (unproved, stale) = (Code::SignatureBad, Code::ReportStale);
         let device = |n| DeviceId(uuid::Uuid::from_u128(n));
-        let lines = (0..500).filter(|_| refusals.told((source(1), None), unproved, 100).is_some());
+        let of = |code, path: &str| (code, kind(&path.parse().expect("a path")));
+        let posted = |n: u32| format!("/api/v2/edgedevice/id/{}/attest", device(n.into()).0);
+        let lines =
+            (0..500).filter(|n| refusals.told((source(1), None), of(unproved, &posted(*n)), 100).is_some());
         assert_eq!(lines.count(), 1);
-        assert!(refusals.told((source(2), None), unproved, 100).is_some(), "another source");
-        assert!(refusals.told((source(1), None), stale, 100).is_some(), "another refusal");
+        let polled = posted(1).replace("attest", "config");
+        assert!(
+            refusals.told((source(1), None), of(unproved, &polled), 100).is_some(),
+            "another kind of path"
+        );
+        assert!(refusals.told((source(2), None), of(unproved, &posted(1)), 100).is_some(), "another source");
+        assert!(refusals.told((source(1), None), of(stale, &posted(1)), 100).is_some(), "another refusal");
         for n in 0..20 {
-            assert!(refusals.told((source(1), Some(device(n))), stale, 100).is_some(), "device {n}");
-            assert!(refusals.told((source(2), Some(device(n))), stale, 100).is_none(), "from elsewhere");
+            let to = |source| refusals.told((source, Some(device(n))), of(stale, &posted(1)), 100);
+            assert!(to(source(1)).is_some(), "device {n}");
+            assert!(to(source(2)).is_none(), "from elsewhere");
         }
     }
 

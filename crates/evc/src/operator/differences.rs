@@ -29,12 +29,18 @@ fn newest<'a>(rows: impl Iterator<Item = &'a ReferenceRow>) -> Option<&'a Refere
 
 /// In a few words, for a list.
 pub(crate) fn in_short(row: &ReferenceRow, of_device: &[ReferenceRow]) -> String {
-    let Some(before) = approved_before(row, of_device) else { return "nothing was approved before".into() };
+    let Some(before) = approved_before(row, of_device) else {
+        return match row.state {
+            ReferenceState::Approved => "the first that was approved".into(),
+            ReferenceState::Pending | ReferenceState::Rejected => "nothing was approved before".into(),
+        };
+    };
     let moved: Vec<String> = moved(&before.pcrs, &row.pcrs).iter().map(u8::to_string).collect();
     match moved.as_slice() {
         [] => format!("as approved with {}", before.id),
         _ if before.pcrs.bank() != row.pcrs.bank() => format!("another bank than {}", before.id),
-        moved => format!("PCR {} differ from {}", moved.join(", "), before.id),
+        [one] => format!("PCR {one} differs from {}", before.id),
+        moved => format!("PCRs {} differ from {}", moved.join(", "), before.id),
     }
 }
 

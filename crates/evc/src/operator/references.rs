@@ -16,7 +16,7 @@ use crate::service::{
     APPRAISED_PCRS, BadRequest, Fault, InTheWay, Refusal, Unknown, device_by_id, find_device,
 };
 use crate::store::{
-    DeviceRow, OrDamaged, Pcrs, ReferenceRow, ReferenceState, Scope, Tx, UnixSeconds, VaultStanding,
+    DeviceRow, OrDamaged, Pcrs, ReferenceRow, ReferenceState, Scope, Strange, Tx, UnixSeconds, VaultStanding,
 };
 use crate::words::notes;
 
@@ -98,10 +98,11 @@ impl Operator {
     pub async fn learn_again(&self, device: &str) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
         let scope = Scope::Device(id);
-        let name = self.store.write(scope, |tx| Box::pin(learns_again(tx, &self.project, id))).await?;
+        let row = self.store.write(scope, |tx| Box::pin(learns_again(tx, &self.project, id))).await?;
+        let bare = row.verdict.get().is_some_and(|fared| fared.strange == Some(Strange::Unmeasured));
         Ok(Done {
-            done: format!("the next good quote of device `{name}` is learned, to be approved"),
-            notes: vec![],
+            done: format!("the next good quote of device `{}` is learned, to be approved", row.name),
+            notes: bare.then(|| notes::OF_UNMEASURED.into()).into_iter().collect(),
         })
     }
 }
@@ -237,11 +238,11 @@ fn expected(device: &Name, new: &NewReference, of_device: &[ReferenceRow]) -> Re
     Ok(Pcrs::try_from(all).map_err(|_| BadRequest::PcrValues)?)
 }
 
-async fn learns_again(tx: &mut dyn Tx, project: &Project, id: DeviceId) -> Result<Name, Refusal> {
+async fn learns_again(tx: &mut dyn Tx, project: &Project, id: DeviceId) -> Result<DeviceRow, Refusal> {
     let row = device_by_id(tx, project, id).await?;
     tx.set_learning(row.id, true).await?;
     tx.renew_standing(row.id).await?;
-    Ok(row.name)
+    Ok(row)
 }
 
 async fn known(tx: &mut dyn Tx, project: &Project, id: i64) -> Result<ReferenceRow, Refusal> {

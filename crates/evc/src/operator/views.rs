@@ -66,6 +66,7 @@ impl DeviceView {
             None => self.drilled(),
             Some(Strange::Unmeasured) => self.but_for(Condition::Unmeasured),
             Some(Strange::Differ) => self.but_for(Condition::PcrsDiffer),
+            Some(Strange::Unapproved) => self.but_for(Condition::Unapproved),
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod first;
 mod folder;
+mod names;
 mod put_back;
 mod refusal;
 pub(crate) mod start;
@@ -33,6 +34,7 @@ pub use crate::operator::glance::Glances;
 pub use crate::operator::knocks::Knocks;
 pub use crate::operator::tokens::{let_in, new_token};
 pub(crate) use folder::is_nobody_elses;
+pub use names::Names;
 pub use put_back::checked;
 pub use refusal::{
     AtStake, BadRequest, Barred, Body, Fault, Form, InTheWay, Irrevocable, LifeRefusal, Message, NoToken,
@@ -77,6 +79,8 @@ pub struct Controller {
     pub deleted_grace_s: u64,
     /// When devices were heard.
     pub heard: Heard,
+    /// What they are called, for the log.
+    pub names: Names,
     /// What was read of them, for as long as it is so.
     pub settled: Settled,
     /// The same of those that attest just now.

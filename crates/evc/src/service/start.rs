@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::folder::{at, make_folder, publish_root};
 use super::{
-    Again, Certified, Controller, Glances, Heard, Knocks, Recall, Settled, Unkept, Verdicts, first,
+    Again, Certified, Controller, Glances, Heard, Knocks, Names, Recall, Settled, Unkept, Verdicts, first,
     new_token, put_back,
 };
 use crate::clock;
@@ -239,6 +239,7 @@ pub async fn start_over(
         heard,
         settled,
         recall: Recall::default(),
+        names: Names::default(),
         again: Again::default(),
         verdicts,
         knocks: Knocks::default(),

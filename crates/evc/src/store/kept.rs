@@ -130,7 +130,7 @@ pub struct Fared {
     pub went_back: bool,
 }
 
-/// PCRs that are of no reference value that an operator approved, where there is one.
+/// How PCRs are of no reference value that an operator approved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strange {
@@ -138,6 +138,8 @@ pub enum Strange {
     Unmeasured,
     /// They differ.
     Differ,
+    /// No reference value is approved.
+    Unapproved,
 }
 
 impl Fared {

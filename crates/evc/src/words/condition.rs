@@ -6,6 +6,9 @@ use crate::store::UnixSeconds;
 /// What is said of a device whose disk is not mounted, and of its vaults.
 pub(crate) const DISK_AWAY: &str = "the disk of persist is not there";
 
+/// What lists advise beside it.
+pub(crate) const SEE: &str = "see `evc describe device`";
+
 /// In words; `since` counts where it is of a time.
 pub(crate) fn of_condition(condition: Condition, since: UnixSeconds) -> String {
     let words = match condition {
@@ -16,9 +19,12 @@ pub(crate) fn of_condition(condition: Condition, since: UnixSeconds) -> String {
         }
         Condition::Lost => return format!("lost since {}", crate::clock::text(since)),
         Condition::Unmeasured => {
-            return "boot not measured: keys are withheld, see `evc describe device`".into();
+            return format!("boot not measured: keys are withheld, {SEE}");
         }
-        Condition::PcrsDiffer => return "PCRs differ: keys are withheld, see `evc describe device`".into(),
+        Condition::PcrsDiffer => return format!("PCRs differ: keys are withheld, {SEE}"),
+        Condition::Unapproved => {
+            return format!("no reference value approved: keys are withheld, {SEE}");
+        }
         Condition::Ahead => "ahead of this database",
         Condition::PutBack => "held back, for the database was put back from a copy",
         Condition::Doubled => "may be two",
@@ -30,5 +36,5 @@ pub(crate) fn of_condition(condition: Condition, since: UnixSeconds) -> String {
         Condition::DrillOverdue => "escrow drill overdue",
         Condition::Other => "not known here",
     };
-    format!("{words}: see `evc describe device`")
+    format!("{words}: {SEE}")
 }

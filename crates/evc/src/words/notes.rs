@@ -231,6 +231,9 @@ pub(crate) fn of_same_values(id: i64, same: &[i64]) -> Option<String> {
     (!others.is_empty()).then(|| format!("so is {}, which has the same values", others.join(", ")))
 }
 
+/// Of a quote that is to be learned, of a device whose boot was not measured when it last showed one.
+pub(crate) const OF_UNMEASURED: &str = "its boot is not measured, and of such a boot nothing is learned: let its firmware measure the boot into the TPM, and boot it; or write policies without `require: [pcrs]`";
+
 /// Of a policy that was changed and may have vaults.
 pub(crate) fn of_changed(policy: &Name) -> String {
     format!("its vaults follow at their nodes' next contact: `evc describe policy {policy}` lists them")

@@ -26,9 +26,10 @@ pub(super) fn request(request: &BadRequest) -> Words {
             "give its 64 hexadecimal digits, as `evc onboard list` shows them",
         ),
         BadRequest::TokenHash => Words::new("the hash is not a token's", of_form(Form::NewToken)),
-        BadRequest::Labels(why) => {
-            Words::new("these are no labels", format!("{why}; give them like `site=berlin,tier=gold`"))
-        }
+        BadRequest::Labels(why) => Words::new(
+            "what is given is no list of labels",
+            format!("{why}; give them like `site=berlin,tier=gold`"),
+        ),
         BadRequest::AfterVault => Words::new("`after` is not DEVICE/VAULT", "give two UUIDs"),
         BadRequest::AfterReference => {
             Words::new("`after` is not a number", "give the last one's `id`, or nothing")

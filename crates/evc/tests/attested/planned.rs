@@ -28,7 +28,7 @@ fn values_are_given_and_approved_before_the_boot_that_shows_them() {
     evc.apply(STRICT);
     let added = evc.act("POST", "/devices/edge-1/references", &four(2).to_string());
     assert_eq!((added["id"].as_i64(), added["state"].as_str()), (Some(2), Some("pending")), "{added}");
-    assert_eq!(added["differs"], "PCR 4 differ from 1");
+    assert_eq!(added["differs"], "PCR 4 differs from 1");
     device.session = new_session();
     assert_eq!(round(&evc, &mut device, &tpm, &pcrs(2)), None, "given is not approved");
     evc.act("POST", "/references/2/approve", "");

@@ -88,6 +88,22 @@ fn a_lost_devices_section_locks_image_too() {
     assert_eq!(device.section(&evc).vaults.len(), 1);
 }
 
+/// Seen-by-users 1.4: keys that wait for the first approval are no less withheld than others.
+#[test]
+fn a_device_of_which_nothing_is_approved_is_not_told_as_well() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    evc.apply(STRICT);
+    assert_eq!(round(&evc, &mut device, &tpm, &pcrs(1)), None, "nothing is approved yet");
+    let told = listed(&evc, "/devices");
+    assert_eq!(told["condition_kind"], "unapproved", "{told}");
+    let words = told["condition"].as_str().expect("words");
+    assert!(words.starts_with("no reference value approved"), "{told}");
+    evc.act("POST", "/references/1/approve", "");
+    assert!(section(&device.poll(&evc).expect("an answer")).is_some(), "approved");
+    assert_eq!(listed(&evc, "/devices")["condition_kind"], "online");
+}
+
 /// What keeps a key back is the first thing that is seen of the device, and calls for somebody at the vault.
 #[test]
 fn a_withheld_key_shows_in_lists() {

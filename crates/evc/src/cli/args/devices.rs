@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Subcommand, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 
-use crate::cli::complete::devices;
+use super::number;
+use crate::cli::complete::{devices, references, serials};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Onboard {
@@ -29,6 +30,9 @@ pub(in crate::cli) enum Onboard {
         give_back: bool,
     },
     /// List what is allowed.
+    #[command(
+        before_help = "Examples:\n  evc onboard list\n  evc onboard list -o wide                      # with labels and whole digests"
+    )]
     List,
     /// Withdraw an allowance. A device that used it stays registered.
     #[command(before_help = REMOVE, group = ArgGroup::new("certificate").required(true).args(["cert", "digest"]))]
@@ -40,7 +44,7 @@ pub(in crate::cli) enum Onboard {
         #[arg(long)]
         digest: Option<String>,
         /// The serial, as it was allowed.
-        #[arg(long)]
+        #[arg(long, add = ArgValueCandidates::new(serials))]
         serial: String,
     },
 }
@@ -81,7 +85,7 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum DeviceAct {
-    /// The device is lost: no key is released to it any more, and at its next contact it is ordered to lock its vaults and `image`; `config`
+    /// Say that a device is lost: no key is released to it any more, and at its next contact it is ordered to lock its vaults and `image`; `config`
     /// stays open under its default policy.
     #[command(before_help = "Examples:\n  evc device lost edge-1")]
     Lost {
@@ -89,7 +93,7 @@ pub(in crate::cli) enum DeviceAct {
         #[arg(add = ArgValueCandidates::new(devices))]
         name: String,
     },
-    /// The device is in good hands again: keys are released to it as its policies say.
+    /// Say that a device is in good hands again: keys are released to it as its policies say.
     #[command(before_help = "Examples:\n  evc device found edge-1")]
     Found {
         /// Name or UUID.
@@ -108,7 +112,7 @@ pub(in crate::cli) enum DeviceAct {
         #[arg(long, value_name = "NAME")]
         confirm: String,
     },
-    /// The device's TPM has other keys from now on, and you know why: forget the attestation key that is pinned. The next one that it shows is
+    /// Say that a device's TPM has other keys from now on, and you know why: forget the attestation key that is pinned. The next one that it shows is
     /// pinned in its place, and it must quote as before.
     #[command(before_help = "Examples:\n  evc device repin edge-1 --confirm edge-1")]
     Repin {
@@ -119,7 +123,7 @@ pub(in crate::cli) enum DeviceAct {
         #[arg(long, value_name = "NAME")]
         confirm: String,
     },
-    /// The device may be two, and you found that it is one: end its alarm, and release keys as its policies say.
+    /// Say that a device which may be two is one, as you found: end its alarm, and release keys as its policies say.
     #[command(before_help = "Examples:\n  evc device settle edge-1 --confirm edge-1")]
     Settle {
         /// Name or UUID.
@@ -163,14 +167,14 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ReferenceAct {
-    /// List them.
+    /// List reference values, as `evc get references` does.
     #[command(before_help = "Examples:\n  evc reference list --device edge-1")]
     List {
         /// Of this device only.
         #[arg(long, add = ArgValueCandidates::new(devices))]
         device: Option<String>,
     },
-    /// Give the values that a boot to come will show, so that it can be approved before an update. The PCRs that you don't name are as in
+    /// Add the values that a boot to come will show, so that it can be approved before an update. The PCRs that you don't name are as in
     /// the value that was approved last.
     #[command(before_help = ADD_REFERENCE, group = ArgGroup::new("values").required(true).multiple(true).args(["pcr", "from"]))]
     Add {
@@ -184,19 +188,21 @@ pub(in crate::cli) enum ReferenceAct {
         #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
         from: Option<PathBuf>,
         /// The other PCRs are as in this reference value, by its number.
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = number, add = ArgValueCandidates::new(references))]
         like: Option<i64>,
     },
     /// Approve one: a boot that shows these values is good. Each value that was not approved before is shown.
     #[command(before_help = "Examples:\n  evc reference list\n  evc reference approve 1")]
     Approve {
-        /// Its number.
+        /// Its number, as `evc reference list` shows it.
+        #[arg(value_parser = number, add = ArgValueCandidates::new(references))]
         id: i64,
     },
     /// Reject one: a boot that shows these values is not good.
     #[command(before_help = "Examples:\n  evc reference reject 1")]
     Reject {
-        /// Its number.
+        /// Its number, as `evc reference list` shows it.
+        #[arg(value_parser = number, add = ArgValueCandidates::new(references))]
         id: i64,
     },
     /// Learn the PCRs of the device's next good quote as a new value, to be approved.

@@ -3,7 +3,8 @@
 use clap::Subcommand;
 use clap_complete::engine::ArgValueCandidates;
 
-use crate::cli::complete::devices;
+use super::number;
+use crate::cli::complete::{devices, references};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum EscrowAct {
@@ -79,14 +80,14 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum CheckWhat {
-    /// Of each vault of a device: whether it opens after an update of firmware or system, why, and what to do before the reboot.
+    /// Say of each vault of a device whether it opens after an update of firmware or system, why, and what to do before the reboot.
     #[command(before_help = UPDATE)]
     Update {
         /// Name or UUID.
         #[arg(add = ArgValueCandidates::new(devices))]
         device: String,
         /// The reference value that the boot after the update will show, by its number.
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = number, add = ArgValueCandidates::new(references))]
         reference: i64,
     },
 }

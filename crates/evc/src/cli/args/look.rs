@@ -6,11 +6,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 use vault::ids::Epoch;
 
-use crate::cli::complete::{devices, policies, rules, vaults};
+use super::number;
+use crate::cli::complete::{devices, knocks, policies, references, rules, serials, vaults};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum GetWhat {
-    /// Devices: when each was heard, and its condition (online, silent, lost, may be two, ..). Those that need attention come first.
+    /// List devices: when each was heard, and its condition (online, silent, lost, may be two, ..). Those that need attention come first.
     #[command(visible_aliases = ["device", "dev"], before_help = GET_DEVICES)]
     Devices {
         /// Names or UUIDs. [default: all]
@@ -22,7 +23,7 @@ pub(in crate::cli) enum GetWhat {
         #[command(flatten)]
         watch: Watch,
     },
-    /// Vaults, their state on the node and their epochs. Those that need attention come first.
+    /// List vaults, their state on the node and their epochs. Those that need attention come first.
     #[command(visible_aliases = ["vault", "vt"], before_help = GET_VAULTS)]
     Vaults {
         /// Names or UUIDs. [default: all]
@@ -31,10 +32,13 @@ pub(in crate::cli) enum GetWhat {
         /// Of this device only, and whether each key is released.
         #[arg(long, add = ArgValueCandidates::new(devices))]
         device: Option<String>,
+        /// Those of devices with all of these labels only.
+        #[arg(long, short = 'l', value_name = "KEY=VALUE,...", conflicts_with = "device")]
+        selector: Option<String>,
         #[command(flatten)]
         watch: Watch,
     },
-    /// Policies.
+    /// List policies.
     #[command(visible_aliases = ["policy", "pol"], before_help = GET_POLICIES)]
     Policies {
         /// Names. [default: all]
@@ -43,7 +47,7 @@ pub(in crate::cli) enum GetWhat {
         #[command(flatten)]
         watch: Watch,
     },
-    /// Rules: vaults of each device with some labels.
+    /// List rules: vaults of each device with some labels.
     #[command(visible_alias = "rule", before_help = GET_RULES)]
     Rules {
         /// Names. [default: all]
@@ -52,24 +56,33 @@ pub(in crate::cli) enum GetWhat {
         #[command(flatten)]
         watch: Watch,
     },
-    /// Reference values: the PCRs that devices showed, and what an operator said of them.
-    #[command(visible_aliases = ["reference", "ref"], before_help = "Examples:\n  evc get references --device edge-1")]
+    /// List reference values: the PCRs that devices showed, and what an operator said of them.
+    #[command(visible_aliases = ["reference", "ref"], before_help = "Examples:\n  evc get references --device edge-1\n  evc get reference 1")]
     References {
+        /// Their numbers. [default: all]
+        #[arg(value_name = "ID", value_parser = number, add = ArgValueCandidates::new(references))]
+        ids: Vec<i64>,
         /// Of this device only.
         #[arg(long, add = ArgValueCandidates::new(devices))]
         device: Option<String>,
         #[command(flatten)]
         watch: Watch,
     },
-    /// Which certificates and serials may onboard.
-    #[command(visible_aliases = ["allowances", "allowance"], before_help = "Examples:\n  evc get onboarding")]
+    /// List which certificates and serials may onboard.
+    #[command(visible_aliases = ["allowances", "allowance"], before_help = "Examples:\n  evc get onboarding\n  evc get onboarding SN-1 -o wide")]
     Onboarding {
+        /// Their serials. [default: all]
+        #[arg(value_name = "SERIAL", add = ArgValueCandidates::new(serials))]
+        serials: Vec<String>,
         #[command(flatten)]
         watch: Watch,
     },
-    /// Devices that wanted to register and may not: of which serial, and from where. Kept in the controller's memory alone.
+    /// List devices that wanted to register and may not: of which serial, and from where. Kept in the controller's memory alone.
     #[command(visible_aliases = ["knocks"], before_help = PENDING)]
     Pending {
+        /// Their serials. [default: all]
+        #[arg(value_name = "SERIAL", add = ArgValueCandidates::new(knocks))]
+        serials: Vec<String>,
         #[command(flatten)]
         watch: Watch,
     },
@@ -86,6 +99,7 @@ const GET_VAULTS: &str = "\
 Examples:
   evc get vaults
   evc get vaults --device edge-1               # and whether each key is released
+  evc get vaults -l site=berlin                # of devices with that label
   evc get vault payments -o yaml               # as a document for `evc apply -f`
   evc get vaults --watch";
 
@@ -114,14 +128,14 @@ pub(in crate::cli) struct Watch {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum DescribeWhat {
-    /// A device and its vaults.
+    /// Show a device and its vaults.
     #[command(visible_aliases = ["devices", "dev"], before_help = "Examples:\n  evc describe device edge-1")]
     Device {
         /// Name or UUID.
         #[arg(add = ArgValueCandidates::new(devices))]
         name: String,
     },
-    /// A vault.
+    /// Show a vault.
     #[command(
         visible_aliases = ["vaults", "vt"],
         before_help = "Examples:\n  evc describe vault payments --device edge-1"
@@ -134,37 +148,52 @@ pub(in crate::cli) enum DescribeWhat {
         #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
     },
-    /// A reference value, PCR by PCR.
+    /// Show a reference value, PCR by PCR.
     #[command(visible_aliases = ["references", "ref"], before_help = "Examples:\n  evc describe reference 1")]
     Reference {
         /// Its number, as `evc reference list` shows it.
+        #[arg(value_parser = number, add = ArgValueCandidates::new(references))]
         id: i64,
     },
-    /// A policy, and the vaults that name it.
+    /// Show a policy, and the vaults that name it.
     #[command(visible_aliases = ["policies", "pol"], before_help = "Examples:\n  evc describe policy shop")]
     Policy {
         /// Its name.
         #[arg(add = ArgValueCandidates::new(policies))]
         name: String,
     },
-    /// A rule, and the devices that have its labels, with the vault that it gives each.
+    /// Show a rule, and the devices that have its labels, with the vault that it gives each.
     #[command(visible_alias = "rules", before_help = "Examples:\n  evc describe rule payments")]
     Rule {
         /// Its name.
         #[arg(add = ArgValueCandidates::new(rules))]
         name: String,
     },
+    /// Show what is allowed to onboard with a serial.
+    #[command(visible_aliases = ["allowance", "allowances"], before_help = "Examples:\n  evc describe onboarding SN-1")]
+    Onboarding {
+        /// The serial, as it was allowed.
+        #[arg(add = ArgValueCandidates::new(serials))]
+        serial: String,
+    },
+    /// Show who wanted to register with a serial, and may not.
+    #[command(visible_alias = "knocks", before_help = "Examples:\n  evc describe pending SN-2")]
+    Pending {
+        /// The serial.
+        #[arg(add = ArgValueCandidates::new(knocks))]
+        serial: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum WaitFor {
-    /// Until the controller answers.
+    /// Wait until the controller answers.
     #[command(before_help = "Examples:\n  evc serve & evc wait controller")]
     Controller {
         #[command(flatten)]
         time: Time,
     },
-    /// Until a device is online, is attested, or has shown a boot that can be approved.
+    /// Wait until a device is online, is attested, or has shown a boot that can be approved.
     #[command(visible_alias = "devices", before_help = WAIT_DEVICE)]
     Device {
         /// Name or UUID. It need not be registered yet.
@@ -176,7 +205,7 @@ pub(in crate::cli) enum WaitFor {
         #[command(flatten)]
         time: Time,
     },
-    /// Until a vault is as it should be, by its node's word.
+    /// Wait until a vault is as it should be, by its node's word.
     #[command(visible_alias = "vaults", before_help = WAIT_VAULT)]
     Vault {
         /// Name or UUID.

@@ -165,16 +165,17 @@ pub(in crate::cli) enum Output {
 pub(in crate::cli) enum Command {
     /// Run the controller.
     Serve(Serve),
-    /// The operator's token.
-    #[command(subcommand)]
+    /// Make another operator's token, or put a new one in its place.
+    #[command(subcommand, before_help = "Examples:\n  evc token rotate\n  evc token new --data /var/lib/evc")]
     Token(TokenAct),
     /// Say that a database which was put back from a copy is the one that counts. Run it on the stopped controller's machine, with `--data`.
     ///
     /// Nodes that took a newer list of vaults than the copy has then obey this controller again. They delete nothing that it does not
     /// list, lock what it does not list, and take its keys while their vaults are open. A vault that was being removed stays locked, and
     /// is kept until you say anew what becomes of it.
+    #[command(before_help = BEGIN_ANEW)]
     BeginAnew {
-        /// That it is the newest copy there is.
+        /// Say with it that no newer copy of the database is anywhere.
         #[arg(long)]
         confirm: bool,
     },
@@ -191,9 +192,13 @@ pub(in crate::cli) enum Command {
     #[command(flatten)]
     Asked(Asked),
     /// Wait until the controller answers, or until a device or a vault is as you say.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  evc wait controller\n  evc wait device edge-1 --for attested\n  evc wait vault payments --device edge-1 --for unlocked"
+    )]
     Wait(WaitFor),
     /// Print the version of this program, and of the controller where one answers.
+    #[command(before_help = "Examples:\n  evc version\n  evc version -o json")]
     Version,
     /// Print completions for a shell. They ask the controller for the names of devices, vaults and policies.
     #[command(before_help = COMPLETIONS)]
@@ -210,6 +215,11 @@ pub(in crate::cli) enum Command {
     },
 }
 
+const BEGIN_ANEW: &str = "\
+Examples:
+  evc begin-anew --data /var/lib/evc --confirm  # once `evc serve` is stopped there
+  evc put-back                                  # then, with it running again: what to go through";
+
 const PUT_BACK: &str = "\
 Examples:
   evc put-back                                  # what to go through
@@ -224,7 +234,10 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Asked {
     /// Allow devices to onboard, and list or withdraw what is allowed.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  evc onboard add --cert onboard.cert.pem --serial SN-1 --name edge-1\n  evc onboard list"
+    )]
     Onboard(Onboard),
     /// Make or change policies and vaults as YAML files say: all of them, or none. The same files again change nothing.
     #[command(before_help = APPLY)]
@@ -241,37 +254,59 @@ pub(in crate::cli) enum Asked {
         #[command(flatten)]
         files: Files,
     },
-    /// List things.
-    #[command(subcommand)]
+    /// List things: devices, vaults, policies, rules, reference values, who may onboard and who knocks.
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  evc get vaults\n  evc get device edge-1 -o wide\n  evc get policies -o yaml"
+    )]
     Get(GetWhat),
     /// Show one thing in full, with reasons.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  evc describe device edge-1\n  evc describe vault payments --device edge-1"
+    )]
     Describe(DescribeWhat),
-    /// The controller at a glance, and what needs attention.
+    /// Show the controller at a glance, and what needs attention.
+    #[command(before_help = "Examples:\n  evc status\n  evc status -o json")]
     Status,
     /// Label devices, so that one rule gives each of them a vault.
-    #[command(subcommand)]
+    #[command(subcommand, before_help = "Examples:\n  evc label device edge-1 site=berlin")]
     Label(LabelWhat),
     /// Say that a device is lost or found, or settle its alarm.
-    #[command(subcommand)]
+    #[command(subcommand, before_help = "Examples:\n  evc device lost edge-1\n  evc device found edge-1")]
     Device(DeviceAct),
     /// Take over a vault that a node has and this controller never listed (an orphan).
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  evc adopt vault payments --device edge-1 --policy berlin-lines"
+    )]
     Adopt(AdoptWhat),
     /// Move a vault to another device, with its keys, when its node had to register anew as that device.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  evc rehome vault payments --device edge-1 --to edge-1b --confirm payments"
+    )]
     Rehome(RehomeWhat),
     /// Remove a vault (after its grace), a policy, a rule or a device.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  evc delete vault payments --device edge-1\n  evc delete policy shop"
+    )]
     Delete(DeleteWhat),
     /// Make a new key for a vault.
-    #[command(subcommand)]
+    #[command(subcommand, before_help = "Examples:\n  evc rotate vault payments --device edge-1")]
     Rotate(RotateWhat),
     /// Order a missing vault to be made anew, empty.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  evc recreate vault payments --device edge-1 --confirm payments"
+    )]
     Recreate(RecreateWhat),
-    /// Reference values: the PCRs that a device shows after a good boot.
-    #[command(subcommand)]
+    /// List, approve, reject or add reference values: the PCRs that a device shows after a good boot.
+    #[command(
+        subcommand,
+        before_help = "Examples:\n  evc reference list --device edge-1\n  evc reference approve 1"
+    )]
     Reference(ReferenceAct),
     /// Write a device's answer into a file, for a node that has no line: its section, with keys sealed to its session, and a challenge.
     #[command(before_help = courier::EXPORT)]
@@ -279,11 +314,11 @@ pub(in crate::cli) enum Asked {
     /// Take the evidence that a node without a line wrote into a file, and write its answer.
     #[command(before_help = courier::IMPORT)]
     Import(Imported),
-    /// Bundles in escrow: with them a node opens its vaults again after an update of firmware or system.
-    #[command(subcommand)]
+    /// List and try bundles in escrow: with them a node opens its vaults again after an update of firmware or system.
+    #[command(subcommand, before_help = "Examples:\n  evc escrow list\n  evc escrow drill edge-1")]
     Escrow(EscrowAct),
     /// Foresee what an update will do to the vaults of a device.
-    #[command(subcommand)]
+    #[command(subcommand, before_help = "Examples:\n  evc check update edge-1 --reference 7")]
     Check(CheckWhat),
 }
 
@@ -361,6 +396,12 @@ Examples:
 The operator's token, the root certificate for the nodes and all keys lie in the data folder.
 For a supervisor or a load balancer, without a token: GET /healthz says whether it lives, and GET /readyz
 whether it can serve (200, or 503 with a reason).";
+
+/// A reference value's.
+fn number(text: &str) -> Result<i64, String> {
+    text.parse()
+        .map_err(|_| "a reference value is named by its number, as `evc reference list` shows it".to_owned())
+}
 
 fn listening(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "give IP:PORT, like 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443".to_owned())

@@ -9,7 +9,7 @@ use crate::cli::complete::{devices, policies, rules, vaults};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum DeleteWhat {
-    /// A vault. `config` and `image` are not removed: they return to their default policy.
+    /// Remove a vault. `config` and `image` are not removed: they return to their default policy.
     #[command(visible_alias = "vaults", before_help = DELETE_VAULT)]
     Vault {
         /// Name or UUID.
@@ -26,21 +26,21 @@ pub(in crate::cli) enum DeleteWhat {
         #[arg(long)]
         confirm: Option<String>,
     },
-    /// A policy that no vault names.
+    /// Delete a policy that no vault names.
     #[command(visible_alias = "policies", before_help = "Examples:\n  evc delete policy shop")]
     Policy {
         /// Name.
         #[arg(add = ArgValueCandidates::new(policies))]
         name: String,
     },
-    /// A rule: no device gets its vault any more. The vaults that it gave stay.
+    /// Delete a rule: no device gets its vault any more. The vaults that it gave stay.
     #[command(visible_alias = "rules", before_help = "Examples:\n  evc delete rule payments")]
     Rule {
         /// Name.
         #[arg(add = ArgValueCandidates::new(rules))]
         name: String,
     },
-    /// A device without vaults (`config` and `image` count only if they are under a key of the controller's). It may register again once its
+    /// Delete a device without vaults (`config` and `image` count only if they are under a key of the controller's). It may register again once its
     /// serial is allowed anew.
     #[command(visible_alias = "devices", before_help = DELETE_DEVICE)]
     Device {
@@ -60,7 +60,7 @@ pub(in crate::cli) enum DeleteWhat {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum AdoptWhat {
-    /// A vault that its node reports as `orphan`, and that the node's TPM alone opens; or, with `--remove`, one under another key too.
+    /// Take over a vault that its node reports as `orphan`, and that the node's TPM alone opens; or, with `--remove`, one under another key too.
     #[command(before_help = ADOPT)]
     Vault {
         /// Name or UUID, as `evc describe device` shows it.
@@ -99,7 +99,7 @@ before. Mark the old device as lost first. Delete it afterwards.";
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum RehomeWhat {
-    /// A vault with custody `controller`, with all of its keys.
+    /// Move a vault with custody `controller`, with all of its keys.
     #[command(before_help = REHOME)]
     Vault {
         /// Name.
@@ -119,7 +119,7 @@ pub(in crate::cli) enum RehomeWhat {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum RotateWhat {
-    /// A vault's key.
+    /// Make a new key for a vault.
     #[command(visible_alias = "vaults", before_help = ROTATE)]
     Vault {
         /// Name or UUID.
@@ -142,7 +142,7 @@ pub(in crate::cli) enum RotateWhat {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum RecreateWhat {
-    /// A vault that its node reports as missing. What was in it is lost.
+    /// Order a vault to be made anew that its node reports as missing. What was in it is lost.
     #[command(
         visible_alias = "vaults",
         before_help = "Examples:\n  evc recreate vault payments --device edge-1 --confirm payments"
