@@ -143,7 +143,7 @@ impl House {
         let top = self.node.root().join("persist");
         let persist = File::open(&top).unwrap();
         let device = std::os::unix::fs::MetadataExt::dev(&persist.metadata().unwrap());
-        match fscrypt::look(&top, &self.folder(id), device).unwrap() {
+        match fscrypt::look(&persist, self.folder(id).strip_prefix(&top).unwrap(), device).unwrap() {
             PathKind::Encrypted(_, policy) => {
                 matches!(fscrypt::key_status(&persist, policy.identifier), Ok(KeyStatus::Present { .. }))
             }

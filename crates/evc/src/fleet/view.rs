@@ -62,7 +62,7 @@ impl View {
     ) -> Result<Self, Refusal> {
         let around = tx.around(device.id).await?;
         let shown = shown(verdicts, &around, &device);
-        let (rows, mut damaged) = as_far_as_it_reads(around.vaults, around.damaged)?;
+        let (rows, damaged) = as_far_as_it_reads(around.vaults, around.damaged)?;
         // Not by the time: a vault leaves the list in the transaction that ends its grace.
         let (gone, listed): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|row| row.standing == VaultStanding::Gone);
@@ -72,12 +72,9 @@ impl View {
             let stored = |name: &Name| around.policies.iter().find(|row| row.policy.name == *name);
             let policy = match row.policy.as_ref().map(|name| named(name, stored(name))) {
                 Some(Ok(policy)) => policy,
-                // Not listed, a default vault would return to its default policy.
-                Some(Err(what)) if row.id.is_default() => return Err(StoreError::Damaged(what).into()),
-                Some(Err(what)) => {
-                    damaged.insert(row.id, what);
-                    continue;
-                }
+                // Not listed, each vault of the policy would be locked on every node that has one, and a default vault would return to its default
+                // policy. Without a list what is open stays open.
+                Some(Err(what)) => return Err(StoreError::Damaged(what).into()),
                 None => default_of(&device),
             };
             let epochs = Epochs::stored(row.current_epoch, row.last_epoch)

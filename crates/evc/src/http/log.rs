@@ -213,10 +213,14 @@ fn refused(app: &App, (method, uri): (&Method, &Uri), source: Option<Source>, re
     let device = device(uri).filter(|_| reason.proved);
     // What does not read is refused at every poll of its device, for as long as nobody mends it.
     let of = device.map(|device| device.to_string()).unwrap_or_default();
-    if reason.code == Code::DatabaseDamaged && !DAMAGED.is_new(&[of.as_bytes(), reason.words.as_bytes()]) {
+    let damaged = reason.code == Code::DatabaseDamaged;
+    if damaged && !DAMAGED.is_new(&[of.as_bytes(), reason.words.as_bytes()]) {
         return;
     }
-    let Some(kept_back) = app.refused.told((source, device), (reason.code, kind(uri)), now()) else { return };
+    // Another content is another line, however soon it comes.
+    let once = damaged.then_some(KeptBack { repeated: 0, others: 0 });
+    let told = app.refused.told((source, device), (reason.code, kind(uri)), now());
+    let Some(kept_back) = told.or(once) else { return };
     let KeptBack { repeated, others } = kept_back;
     let name = device.and_then(|it| app.names.of(it));
     let (source, device) = (source.map(|it| it.address().to_string()), device.map(|it| it.to_string()));
