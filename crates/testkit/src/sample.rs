@@ -27,7 +27,8 @@ fn covering<C, K: Ord>(all: Vec<C>, kinds: impl Fn(&C) -> Vec<K>) -> Vec<C> {
 
 /// Each number below `count` once: steps of about the golden ratio of it, which has no factor in common with it.
 fn scattered(count: usize) -> impl Iterator<Item = usize> {
-    let common = |step: &usize| (2..=*step).any(|factor| step % factor == 0 && count % factor == 0);
+    let common =
+        |step: &usize| (2..=*step).any(|factor| step.is_multiple_of(factor) && count.is_multiple_of(factor));
     let step = (count * 618 / 1000 + 1..).find(|step| !common(step)).unwrap_or(1);
     (0..count).map(move |at| at * step % count)
 }

@@ -34,21 +34,15 @@ fn tells_of_its_walls(scene: &mut Scene) {
     assert!(scene.node.log().contains(&format!("walls are up landlock={lacks}")), "{}", scene.node.log());
 }
 
-/// One node for both, as each boot takes long: what closes its vaults is undone, and they open, before the next thing is done to it.
-#[test]
-fn sealed_vaults_open_in_their_own_boot_and_their_own_machine_alone() {
-    let mut scene = Scene::attested().unwrap();
-    SEALED.iter().for_each(|(vault, fields)| scene.vault_with_data(vault, fields).unwrap());
-    a_changed_command_line_closes_the_vaults_and_the_old_one_opens_them(&mut scene);
-    the_disk_in_another_machine_stays_closed(&mut scene);
-}
-
 /// AC-5, TH-5, KO-2: one more word on the kernel's command line is another boot: firmware measures it into PCR 9. The vaults stay closed in it, and the
 /// operator and root on the node read which PCR it is; the old command line opens them.
-fn a_changed_command_line_closes_the_vaults_and_the_old_one_opens_them(scene: &mut Scene) {
+#[test]
+fn a_changed_command_line_closes_the_vaults_and_the_old_one_opens_them() {
+    let mut scene = Scene::attested().unwrap();
+    SEALED.iter().for_each(|(vault, fields)| scene.vault_with_data(vault, fields).unwrap());
     let known = scene.node.boot.clone();
     scene.node.boot.cmdline += " implant";
-    again(scene).unwrap();
+    again(&mut scene).unwrap();
     let told = scene.until_key("till", "withheld").unwrap();
     assert!(told.contains("PCR 9, 10 differ"), "10 is what the kernel makes of the others: {told}");
     let names = |alone: &Value| {
@@ -56,14 +50,17 @@ fn a_changed_command_line_closes_the_vaults_and_the_old_one_opens_them(scene: &m
         alone["state"] == "locked" && told.contains("measured") && told.contains("PCR 9")
     };
     scene.node.until_vault_is("alone", "locked, with what moved", names).unwrap();
-    closed(scene);
+    closed(&mut scene);
     scene.node.boot = known;
-    again(scene).unwrap();
-    open(scene);
+    again(&mut scene).unwrap();
+    open(&mut scene);
 }
 
 /// TH-1, TH-2: the disk and all that lies in config/, in a machine that boots the same, with another TPM.
-fn the_disk_in_another_machine_stays_closed(scene: &mut Scene) {
+#[test]
+fn the_disk_in_another_machine_stays_closed() {
+    let mut scene = Scene::attested().unwrap();
+    SEALED.iter().for_each(|(vault, fields)| scene.vault_with_data(vault, fields).unwrap());
     scene.node.off().unwrap();
     scene.node.other_tpm().unwrap();
     scene.node.on().unwrap();
@@ -71,11 +68,11 @@ fn the_disk_in_another_machine_stays_closed(scene: &mut Scene) {
     let noticed = || scene.node.log().contains("NOT the one this node was installed with").then_some(());
     wait::within(PATIENCE, "the node to notice the other TPM", noticed).unwrap();
     scene.node.until_vault_is("config", "not open", |vault| vault["state"] != "unlocked").unwrap();
-    closed(scene);
+    closed(&mut scene);
     scene.node.cut();
     scene.node.first_tpm().unwrap();
     scene.node.on().unwrap();
-    open(scene);
+    open(&mut scene);
 }
 
 fn again(scene: &mut Scene) -> Result<()> {

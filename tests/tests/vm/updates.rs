@@ -20,25 +20,15 @@ fn updated(node: &mut VmNode, release: &'static str) {
     node.boot.cmdline += &format!(" release={release}");
 }
 
-/// So that an update can be outlived.
-fn until_escrowed(scene: &mut Scene) {
-    for (vault, _) in SEALED {
-        let escrowed =
-            |vault: &Value| vault["state"] == "unlocked" && !vault["detail"].to_string().contains("escrow");
-        scene.node.until_vault_is(vault, "open, and in escrow", escrowed).unwrap();
-    }
-}
-
-/// One node for both, as each boot takes long.
-#[test]
-fn updates_are_outlived() {
+/// In escrow, so that an update can be outlived.
+fn with_vaults() -> Scene {
     let mut scene = Scene::attested().unwrap();
-    SEALED.iter().for_each(|(vault, policy)| scene.vault_with_data(vault, policy).unwrap());
-    until_escrowed(&mut scene);
-    an_update_is_outlived_once_it_is_approved(&mut scene);
-    scene.evc.start().unwrap();
-    until_escrowed(&mut scene);
-    an_update_that_was_measured_elsewhere_needs_nobody(&mut scene);
+    for (vault, policy) in SEALED {
+        scene.vault_with_data(vault, policy).unwrap();
+        let escrowed = |vault: &Value| !vault["detail"].to_string().contains("escrow");
+        scene.node.until_vault_is(vault, "in escrow", escrowed).unwrap();
+    }
+    scene
 }
 
 fn opens_whole(scene: &mut Scene) {
@@ -58,8 +48,10 @@ fn until_generation(scene: &mut Scene, generation: u64) {
 
 /// TH-5, invariant 5: after an update that nobody announced the vaults stay closed, and node and operator name the PCRs that moved. Once the new boot
 /// is approved they open with all that was in them, under a next generation, which is bound to the new boot: the next needs no controller.
-fn an_update_is_outlived_once_it_is_approved(scene: &mut Scene) {
-    until_generation(scene, 1);
+#[test]
+fn an_update_is_outlived_once_it_is_approved() {
+    let mut scene = with_vaults();
+    until_generation(&mut scene, 1);
     scene.node.off().unwrap();
     updated(&mut scene.node, "two");
     scene.node.on().unwrap();
@@ -70,8 +62,8 @@ fn an_update_is_outlived_once_it_is_approved(scene: &mut Scene) {
     assert_eq!(alone["state"], "locked");
     scene.evc.run(&["reference", "learn", DEVICE]).unwrap();
     scene.approve_references().unwrap();
-    opens_whole(scene);
-    until_generation(scene, 2);
+    opens_whole(&mut scene);
+    until_generation(&mut scene, 2);
     scene.node.off().unwrap();
     scene.evc.stop().unwrap();
     scene.node.on().unwrap();
@@ -81,9 +73,11 @@ fn an_update_is_outlived_once_it_is_approved(scene: &mut Scene) {
 
 /// TH-5: the update is booted on another machine beside this one, and what it measured there is approved beforehand. Then the vaults open after it with
 /// nobody at hand.
-fn an_update_that_was_measured_elsewhere_needs_nobody(scene: &mut Scene) {
+#[test]
+fn an_update_that_was_measured_elsewhere_needs_nobody() {
+    let mut scene = with_vaults();
     let mut lab = VmNode::made(&scene.dir.path().join("lab"), "lab", &scene.evc).unwrap();
-    lab.boot = scene.node.boot.clone();
+    lab.runs_as(&scene.node).unwrap();
     updated(&mut lab, "three");
     lab.on().unwrap();
     let measured = measured(&mut lab);
@@ -96,7 +90,7 @@ fn an_update_that_was_measured_elsewhere_needs_nobody(scene: &mut Scene) {
     scene.node.off().unwrap();
     updated(&mut scene.node, "three");
     scene.node.on().unwrap();
-    opens_whole(scene);
+    opens_whole(&mut scene);
 }
 
 /// What the TPM of a machine holds, of the PCRs that an update moves.
