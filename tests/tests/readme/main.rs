@@ -20,6 +20,8 @@ fn what_the_readme_tells_to_type_does_what_it_says() {
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let script = script(&fs::read_to_string(root().join("README.md")).unwrap(), place.path());
     let said = run(&script);
+    // A newcomer's first output of a node: findings, and no lines of a library's own.
+    assert!(!said.contains(":esys:"), "{said}");
     let status = after(&said, "+ eve status");
     assert!(has(status, &["config", "unlocked"]) && has(status, &["image", "unlocked"]), "{said}");
     assert!(
