@@ -18,7 +18,9 @@ cargo xtask COMMAND
   soak [PARTS]  what the tests do a few times, done for hours: worlds=N, states=N, cuts=N (VMs, needs root), pairs, ...; all of
                 them without any. Writes docs/reports/soak-DATE.md
   setup         install the Debian packages that the project needs, unpack the kernel of nodes in VMs
-  help          this text";
+  help          this text
+
+Exit codes: 0 done; 1 something failed, which is said last. What a program said that it started stands above that, with its own exit code.";
 
 fn main() -> Result<()> {
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;

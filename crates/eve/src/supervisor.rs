@@ -54,7 +54,9 @@ struct Charge {
 /// Not root, another `eve run` on this root or on its persist filesystem, or folders that can't be made.
 pub fn run(root: &Path, options: Options, pass_on: &[String]) -> anyhow::Result<()> {
     ensure!(geteuid().is_root(), "eve run needs root: it gives each agent its own user");
-    let root = root.canonicalize().with_context(|| format!("the node's root {}", root.display()))?;
+    let root = root.canonicalize().with_context(|| {
+        format!("the node's root {} can't be used: make it, or name another with --root", root.display())
+    })?;
     let _lock = prepare(&root)?;
     let signals = signals()?;
     let bus = Bus::join(&root, Agent::Supervisor).context("the supervisor's socket")?;
@@ -194,7 +196,7 @@ fn look(charge: &mut Charge, root: &Path, options: Options, pass_on: &[String]) 
                 agent = %charge.agent,
                 "ended by a system call that is not on its list: the kernel's log names it (type=1326)"
             ),
-            code => tracing::warn!(agent = %charge.agent, ?code, signal = ?status.signal(), "died"),
+            _ => tracing::warn!(agent = %charge.agent, how = %status, "died"),
         }
         if charge.since.elapsed() >= STABLE {
             charge.pause = FIRST_PAUSE;
@@ -225,10 +227,10 @@ fn feel(charge: &mut Charge) -> bool {
     let verdict = charge.pulse.look(seen, by_itself, Instant::now(), SystemTime::now());
     match (verdict, charge.pulse.silent_since()) {
         (Verdict::Same, _) => return false,
-        (Verdict::Tell, Some(_)) => tracing::warn!(agent = %charge.agent, ?seen, "does not answer"),
+        (Verdict::Tell, Some(_)) => tracing::warn!(agent = %charge.agent, %seen, "does not answer"),
         (Verdict::Tell, None) => tracing::info!(agent = %charge.agent, "answers again"),
         (Verdict::End, _) => {
-            tracing::error!(agent = %charge.agent, ?seen, "does not answer: ended by force, to be started again");
+            tracing::error!(agent = %charge.agent, %seen, "does not answer: ended by force, to be started again");
             let _ = child.kill();
         }
     }

@@ -65,7 +65,7 @@ fn the_disk_in_another_machine_stays_closed() {
     scene.node.other_tpm().unwrap();
     scene.node.on().unwrap();
     // Without its Config Vault it does not know what vaults it has, so it names none of them.
-    let noticed = || scene.node.log().contains("NOT the one this node was installed with").then_some(());
+    let noticed = || scene.node.log().contains("not the TPM that this node was installed with").then_some(());
     wait::within(PATIENCE, "the node to notice the other TPM", noticed).unwrap();
     scene.node.until_vault_is("config", "not open", |vault| vault["state"] != "unlocked").unwrap();
     closed(&mut scene);

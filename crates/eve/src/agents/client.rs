@@ -18,6 +18,7 @@ use super::ended::{Ended, FileIdentity, StartsAnew};
 use super::failed::Failed;
 use super::keep::{self, Kept};
 use super::pause::Pause;
+use super::repeats::Repeats;
 use super::signer::BusSigner;
 use crate::bus::messages::{Bytes, CLEARED, ControllerStatus, Onboarded, Onboarding, TpmStatus};
 use crate::bus::{Bus, Subscription};
@@ -158,7 +159,7 @@ fn onboard_patiently(
     taken: &mut Taken,
     own: &OwnKey,
 ) -> Result<Onboarded, StartsAnew> {
-    let mut pause = Pause::new(FIRST_PAUSE, LONGEST_PAUSE);
+    let (mut pause, mut repeats) = (Pause::new(FIRST_PAUSE, LONGEST_PAUSE), Repeats::default());
     loop {
         let (cert, mut unknown) = (own_cert(bus, &taken.cert_file, own), false);
         let error = match cert.and_then(|cert| onboard_once(bus, root, taken, &cert, &mut unknown)) {
@@ -170,8 +171,10 @@ fn onboard_patiently(
         }
         let again = pause.take();
         let words = format!("{}; tried again in {again:?}", error.words());
-        let onboarding = Onboarding { words, unknown };
-        tracing::warn!("{}", onboarding.why_not());
+        let onboarding = Onboarding { words, unknown, here: error.not_asked() };
+        if let Some(times) = repeats.count(&error.words()) {
+            tracing::warn!(times, "{}", onboarding.why_not());
+        }
         bus.publish(&onboarding);
         thread::sleep(again);
     }

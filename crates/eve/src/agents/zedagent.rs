@@ -25,6 +25,7 @@ use wire::{Certificate, TrustedCerts, envelope};
 use super::client::fetch_certs;
 use super::ended::{Ended, StartsAnew};
 use super::failed::Failed;
+use super::repeats::Repeats;
 use super::signer::BusSigner;
 use super::{Options, forward};
 use crate::bus::messages::{
@@ -92,6 +93,8 @@ struct Zedagent<'a> {
     walls: BeforeWalls,
     pace: Pace,
     status: ControllerStatus,
+    /// What the exchanges failed of since the last that went well.
+    failures: Repeats,
 }
 
 pub(super) fn run(
@@ -165,6 +168,7 @@ impl<'a> Zedagent<'a> {
             walls,
             pace: Pace::new(options.poll, Instant::now()),
             status: ControllerStatus::default(),
+            failures: Repeats::default(),
         };
         zedagent.tell_place();
         zedagent
@@ -288,11 +292,14 @@ impl<'a> Zedagent<'a> {
             Ok(()) => {
                 // Of one that was not reached: the last word was a warning.
                 if !self.status.reachable && !matches!(self.status.words.as_str(), "" | "ok") {
-                    tracing::info!(server = self.status.server, "the controller answers again");
+                    let failed = self.failures.times();
+                    tracing::info!(server = self.status.server, failed, "the controller answers again");
                 }
+                self.failures = Repeats::default();
                 self.status.reachable = true;
                 self.status.words = "ok".to_owned();
                 self.status.not_asked = false;
+                self.status.refused = false;
                 self.status.unknown_device = false;
                 self.status.removed = false;
                 self.status.last_answer_unix_s = Some(now_unix_s());
@@ -301,12 +308,15 @@ impl<'a> Zedagent<'a> {
             Err(error) => {
                 self.status.reachable = false;
                 self.status.not_asked = error.not_asked();
+                self.status.refused = error.refusal().is_some();
                 self.status.unknown_device = error.unknown_device();
                 // Who does not answer takes back nothing.
                 error.refusal().iter().for_each(|it| self.status.removed = it.removed_device());
                 let again = self.pace.failed(now, error.refusal().and_then(Refusal::retry_after_s));
                 self.status.words = format!("{}; tried again in {again:?}", error.words());
-                tracing::warn!("{}", self.status.words);
+                if let Some(times) = self.failures.count(&error.words()) {
+                    tracing::warn!(times, "{}", self.status.words);
+                }
             }
         }
         self.bus.publish(&self.status.clone());

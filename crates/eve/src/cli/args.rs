@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::engine::ArgValueCandidates;
 
+use super::complete::vaults;
 use crate::bus::{Agent, Bus};
 use crate::sandbox::Unlisted;
 
@@ -29,13 +31,18 @@ pub(super) struct Cli {
         global = true,
         value_enum,
         default_value = "text",
-        help_heading = "Global options",
+        help_heading = GLOBALS,
         hide_short_help = true
     )]
     pub(super) log_format: LogFormat,
+    #[command(flatten)]
+    pub(super) reach: Reach,
     #[command(subcommand)]
     pub(super) command: Cmd,
 }
+
+/// Over the options that every command takes.
+const GLOBALS: &str = "Global options";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum LogFormat {
@@ -49,10 +56,26 @@ pub(super) enum Output {
     Json,
 }
 
-#[derive(Debug, clap::Args)]
+/// Where the node is.
+// The variable is read here and not by clap: it would demand in its usage line what is set in the environment.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Reach {
+    /// The node's root: config/, persist/ and run/ lie in it. [env: EVE_ROOT] [default: /]
+    #[arg(long, global = true, help_heading = GLOBALS, value_hint = ValueHint::DirPath)]
+    root: Option<PathBuf>,
+}
+
+impl Reach {
+    /// As it is said, or set, or everywhere.
+    pub(super) fn root(&self) -> Root {
+        let set = || std::env::var_os("EVE_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from);
+        Root { root: self.root.clone().or_else(set).unwrap_or_else(|| "/".into()) }
+    }
+}
+
+/// The root of a node.
+#[derive(Debug)]
 pub(super) struct Root {
-    /// The node's root: config/, persist/ and run/ lie in it.
-    #[arg(long, default_value = "/", env = "EVE_ROOT")]
     pub(super) root: PathBuf,
 }
 
@@ -69,7 +92,26 @@ impl Root {
     pub(super) fn bus(&self) -> Bus {
         Bus::visit(&self.root, Agent::Operator)
     }
+
+    /// Said where no node answers under it: which one was meant, and what to do.
+    pub(super) fn not_running(&self) -> String {
+        format!(
+            "no `eve run` answers under {}: start it, or name the root of the one that runs with --root",
+            self.root.display()
+        )
+    }
 }
+
+const ACCEPT: &str = "\
+Examples:
+  eve controller accept                  # prints the fingerprint, to compare it with the controller's
+  eve controller accept --fingerprint 3f5a...";
+
+const RUN: &str = "\
+Examples:
+  eve run
+  eve run --root /srv/node --poll-interval 10s
+  eve run --log-format json";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ControllerCmd {
@@ -77,9 +119,8 @@ pub(super) enum ControllerCmd {
     ///
     /// Vaults that the new controller does not list are locked and kept. Without `--fingerprint` nothing is changed, and the
     /// fingerprint of that certificate is printed.
+    #[command(before_help = ACCEPT)]
     Accept {
-        #[command(flatten)]
-        root: Root,
         /// SHA-256 of the root certificate, in hex.
         #[arg(long)]
         fingerprint: Option<String>,
@@ -89,9 +130,8 @@ pub(super) enum ControllerCmd {
 #[derive(Debug, Subcommand)]
 pub(super) enum Cmd {
     /// Run the node: all agents, until SIGTERM.
+    #[command(before_help = RUN)]
     Run {
-        #[command(flatten)]
-        root: Root,
         /// Time between two polls of the controller, like 60s.
         #[arg(long, default_value = "60s", value_parser = duration)]
         poll_interval: Duration,
@@ -99,13 +139,11 @@ pub(super) enum Cmd {
         #[arg(long, value_enum, default_value = "refused", hide = true)]
         unlisted_calls: Unlisted,
     },
-    /// The node at a glance.
+    /// Show the node at a glance.
     #[command(
         before_help = "Examples:\n  eve status\n  eve status --wait --timeout 2m\n  eve status -o json"
     )]
     Status {
-        #[command(flatten)]
-        root: Root,
         /// How to print.
         #[arg(long, short, value_enum, default_value = "table")]
         output: Output,
@@ -115,7 +153,7 @@ pub(super) enum Cmd {
         #[command(flatten)]
         time: Time,
     },
-    /// Whether this machine can be a node: its config/, TPM, disk and kernel. Nothing is changed.
+    /// Check whether this machine can be a node: its config/, TPM, disk and kernel. Nothing is changed.
     ///
     /// What is tried (indices in the TPM, a file of each cipher) is taken away again. Exits with 1 when it finds a fault. What each code
     /// means stands in docs/checks.md.
@@ -123,8 +161,6 @@ pub(super) enum Cmd {
         before_help = "Examples:\n  eve check                      # before `eve run` for the first time\n  eve check -o json"
     )]
     Check {
-        #[command(flatten)]
-        root: Root,
         /// How to print.
         #[arg(long, short, value_enum, default_value = "table")]
         output: Output,
@@ -133,18 +169,16 @@ pub(super) enum Cmd {
     #[command(before_help = "Examples:\n  eve run & eve wait --timeout 2m")]
     Wait {
         #[command(flatten)]
-        root: Root,
-        #[command(flatten)]
         time: Time,
     },
-    /// The bus between the agents.
-    #[command(subcommand)]
+    /// Look at the bus between the agents.
+    #[command(subcommand, before_help = "Examples:\n  eve bus tail\n  eve bus table")]
     Bus(BusCmd),
-    /// The vaults of this node.
-    #[command(subcommand)]
+    /// Look at the vaults of this node, and open or lock them.
+    #[command(subcommand, before_help = "Examples:\n  eve vault list\n  eve vault lock payments")]
     Vault(VaultCmd),
-    /// The controller that this node belongs to.
-    #[command(subcommand)]
+    /// Say to which controller this node belongs.
+    #[command(subcommand, before_help = "Examples:\n  eve controller accept")]
     Controller(ControllerCmd),
     /// Take the answer of a controller that this node has no line to, out of a file that `evc export` or `evc import` wrote.
     ///
@@ -154,8 +188,6 @@ pub(super) enum Cmd {
     Import {
         /// The file; `-`: standard input.
         file: PathBuf,
-        #[command(flatten)]
-        root: Root,
     },
     /// Write this node's evidence into a file, for `evc import` at the controller.
     ///
@@ -169,14 +201,20 @@ pub(super) enum Cmd {
         /// Write over a file that is there.
         #[arg(long)]
         force: bool,
-        #[command(flatten)]
-        root: Root,
     },
     /// Print what each agent's process may do: its user, capabilities, files, and system calls with their reasons.
+    #[command(before_help = "Examples:\n  eve walls | less")]
     Walls,
-    /// Print completions for a shell.
-    Completions { shell: clap_complete::Shell },
+    /// Print completions for a shell. They ask the node for the names of its vaults.
+    #[command(
+        before_help = "Examples:\n  source <(eve completions bash)\n  eve completions fish > ~/.config/fish/completions/eve.fish"
+    )]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
     /// Print the manual page, or write all of them into a folder.
+    #[command(before_help = "Examples:\n  eve man | man -l -\n  eve man --dir /usr/local/share/man/man1")]
     Man {
         /// The folder. It is made where it is not there.
         #[arg(long)]
@@ -185,8 +223,6 @@ pub(super) enum Cmd {
     #[command(hide = true)]
     Agent {
         name: Agent,
-        #[command(flatten)]
-        root: Root,
         #[arg(long)]
         supervisor: i32,
         #[arg(long, value_parser = duration)]
@@ -199,11 +235,11 @@ pub(super) enum Cmd {
 #[derive(Debug, Subcommand)]
 pub(super) enum BusCmd {
     /// Print which agent may publish, hear and call what on the bus.
+    #[command(before_help = "Examples:\n  eve bus table")]
     Table,
     /// Show what is published, secrets redacted, and who asks whom what, each with its time (UTC), until Ctrl-C.
+    #[command(before_help = "Examples:\n  eve bus tail\n  eve bus tail --json | jq -r .topic")]
     Tail {
-        #[command(flatten)]
-        root: Root,
         /// As JSON lines: `at`, `topic` and `text`.
         #[arg(long)]
         json: bool,
@@ -212,10 +248,9 @@ pub(super) enum BusCmd {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum VaultCmd {
-    /// Every vault and its state.
+    /// List every vault and its state.
+    #[command(before_help = "Examples:\n  eve vault list\n  eve vault list --all -o json")]
     List {
-        #[command(flatten)]
-        root: Root,
         /// How to print.
         #[arg(long, short, value_enum, default_value = "table")]
         output: Output,
@@ -227,23 +262,22 @@ pub(super) enum VaultCmd {
     #[command(before_help = "Examples:\n  ls $(eve vault path payments)")]
     Path {
         /// Its name or UUID.
+        #[arg(add = ArgValueCandidates::new(vaults))]
         vault: String,
-        #[command(flatten)]
-        root: Root,
     },
     /// Lock a vault, until `eve vault unlock` or the next boot.
+    #[command(before_help = "Examples:\n  eve vault lock payments")]
     Lock {
         /// Its name or UUID.
+        #[arg(add = ArgValueCandidates::new(vaults))]
         vault: String,
-        #[command(flatten)]
-        root: Root,
     },
     /// Unlock a vault that was locked here, or try again to open one.
+    #[command(before_help = "Examples:\n  eve vault unlock payments")]
     Unlock {
         /// Its name or UUID.
+        #[arg(add = ArgValueCandidates::new(vaults))]
         vault: String,
-        #[command(flatten)]
-        root: Root,
     },
     /// Open a vault by its recovery key, without TPM and controller.
     ///
@@ -255,6 +289,7 @@ pub(super) enum VaultCmd {
     )]
     Recover {
         /// Its name or UUID.
+        #[arg(add = ArgValueCandidates::new(vaults))]
         vault: String,
         /// A file of age identities, as `age-keygen` writes it; `-`: standard input. It is read here, and kept nowhere.
         #[arg(long, value_name = "FILE", required_unless_present = "key", conflicts_with = "key")]
@@ -262,13 +297,12 @@ pub(super) enum VaultCmd {
         /// A file with the 32 bytes that came out of the age file; `-`: standard input.
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
-        #[command(flatten)]
-        root: Root,
     },
     /// Make a missing vault anew, EMPTY. What was in it is lost. With --despite-other-key also one that no key here opens.
     #[command(before_help = "Examples:\n  eve vault recreate payments --confirm payments")]
     Recreate {
         /// Its name.
+        #[arg(add = ArgValueCandidates::new(vaults))]
         vault: String,
         /// Its name again. Without it the command asks.
         #[arg(long)]
@@ -280,8 +314,6 @@ pub(super) enum VaultCmd {
         /// Although it is there and locked, under a key that is not here, as that of another controller: what is in it is given up.
         #[arg(long, conflicts_with = "despite_escrow")]
         despite_other_key: bool,
-        #[command(flatten)]
-        root: Root,
     },
 }
 

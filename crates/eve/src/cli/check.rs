@@ -26,7 +26,7 @@ pub(super) fn show(root: &Root, output: Output) -> anyhow::Result<()> {
 }
 
 /// Whether `eve run` holds the lock of this root.
-fn runs(root: &Path) -> bool {
+pub(super) fn runs(root: &Path) -> bool {
     let lock = File::open(paths::run(root).join("lock"));
     lock.is_ok_and(|lock| Flock::lock(lock, FlockArg::LockSharedNonblock).is_err())
 }

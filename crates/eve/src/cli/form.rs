@@ -4,7 +4,7 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::Parser as _;
 use form::{every, wrong_line};
 use vault::ids::{IMAGE_VAULT, Name};
 
@@ -155,23 +155,5 @@ fn is_taken(said: &str) -> bool {
     match Cli::try_parse_from(said.split_whitespace()) {
         Ok(_) => true,
         Err(error) => matches!(error.kind(), MissingRequiredArgument | DisplayHelp | DisplayVersion),
-    }
-}
-
-/// Seen-by-users: what the help gives as an example can be typed.
-#[test]
-fn every_example_of_the_help_is_taken() {
-    fn of(command: &clap::Command, into: &mut Vec<String>) {
-        let help = command.get_before_help().map(ToString::to_string).unwrap_or_default();
-        let lines = help.lines().skip(1).flat_map(|line| line.split(['#', '&', '(', ')']));
-        into.extend(lines.map(|line| line.trim().to_owned()).filter(|line| line.starts_with("eve ")));
-        command.get_subcommands().for_each(|command| of(command, into));
-    }
-    let mut examples = Vec::new();
-    of(&Cli::command(), &mut examples);
-    assert!(examples.len() > 8, "{examples:?}");
-    for example in examples {
-        let taken = Cli::try_parse_from(example.split_whitespace());
-        assert!(taken.is_ok(), "{example}: {}", taken.err().map(|e| e.to_string()).unwrap_or_default());
     }
 }

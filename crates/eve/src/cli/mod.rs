@@ -5,12 +5,17 @@
 mod args;
 mod bus_table;
 mod check;
+mod complete;
 mod controller;
 mod courier;
 #[cfg(test)]
 mod form;
 pub(crate) mod freed;
+#[cfg(test)]
+mod help;
 mod out;
+#[cfg(test)]
+mod parts;
 mod recovery;
 mod status;
 mod table;
@@ -18,12 +23,15 @@ mod tail;
 mod vaults;
 mod wait;
 mod walls;
+mod wrong;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
+use clap_complete::CompleteEnv;
+use clap_complete::env::Shells;
 use disk::Disk;
 use vault::text::OneLine;
 
@@ -44,13 +52,17 @@ pub(crate) fn command() -> clap::Command {
 /// Runs the command line, and says by which exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    // A shell asks what may stand next: that is answered here, and nothing else is done.
+    CompleteEnv::with_factory(Cli::command).complete();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return wrong::tell(error, std::env::args_os()),
+    };
     log(cli.log_format);
     // All that this program writes goes through this one.
     let disk = Disk::linux();
-    if let Cmd::Agent { name, root, supervisor, poll_interval: poll, unlisted_calls: unlisted } = cli.command
-    {
-        return live(name, (&disk, &root.root), supervisor, Options { poll, unlisted });
+    if let Cmd::Agent { name, supervisor, poll_interval: poll, unlisted_calls: unlisted } = cli.command {
+        return live(name, (&disk, &cli.reach.root().root), supervisor, Options { poll, unlisted });
     }
     match act(cli, &disk) {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,31 +74,34 @@ pub fn main() -> ExitCode {
 }
 
 fn act(cli: Cli, disk: &Disk) -> anyhow::Result<()> {
+    let root = cli.reach.root();
     match cli.command {
-        Cmd::Run { root, poll_interval: poll, unlisted_calls: unlisted } => {
+        Cmd::Run { poll_interval: poll, unlisted_calls: unlisted } => {
             run(&root, Options { poll, unlisted }, cli.log_format)
         }
         Cmd::Agent { .. } => bail!("an agent is started by `eve run` alone"),
-        Cmd::Status { root, output, wait, time } => {
+        Cmd::Status { output, wait, time } => {
             if wait {
-                wait::until_ready(&root.bus(), time.timeout)?;
+                wait::until_ready(&root, time.timeout)?;
             }
-            status::show(&root.root, &root.bus(), output)
+            status::show(&root, output)
         }
-        Cmd::Check { root, output } => check::show(&root, output),
-        Cmd::Wait { root, time } => wait::until_ready(&root.bus(), time.timeout),
-        Cmd::Bus(BusCmd::Tail { root, json }) => tail::follow(&root.bus(), json),
-        Cmd::Controller(ControllerCmd::Accept { root, fingerprint }) => {
+        Cmd::Check { output } => check::show(&root, output),
+        Cmd::Wait { time } => wait::until_ready(&root, time.timeout),
+        Cmd::Bus(BusCmd::Tail { json }) => tail::follow(&root, json),
+        Cmd::Controller(ControllerCmd::Accept { fingerprint }) => {
             controller::accept(&root, fingerprint.as_deref())
         }
-        Cmd::Import { file, root } => courier::import(disk, &root, &file),
-        Cmd::ExportEvidence { file, force, root } => courier::export(disk, &root, &file, force),
+        Cmd::Import { file } => courier::import(disk, &root, &file),
+        Cmd::ExportEvidence { file, force } => courier::export(disk, &root, &file, force),
         Cmd::Walls => out::say(&walls::text()),
         Cmd::Bus(BusCmd::Table) => out::say(&bus_table::text()),
-        Cmd::Vault(command) => vaults::act(command),
+        Cmd::Vault(command) => vaults::act(&root, command),
         Cmd::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "eve", &mut script);
+            let (mut script, shells) = (Vec::new(), Shells::builtins());
+            let completer = shells.completer(&shell.to_string());
+            let completer = completer.with_context(|| format!("no completions for {shell}"))?;
+            completer.write_registration("COMPLETE", "eve", "eve", "eve", &mut script)?;
             out::write(&script).map(drop)
         }
         Cmd::Man { dir } => man(dir.as_deref()),

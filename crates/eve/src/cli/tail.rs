@@ -8,6 +8,7 @@ use anyhow::bail;
 use serde_json::json;
 use vault::text::plain;
 
+use super::args::Root;
 use super::out;
 use crate::bus::messages::Agents;
 use crate::bus::{Agent, Bus, EachTopic, Silence, Subscription, Topic, TopicId};
@@ -16,11 +17,12 @@ use crate::bus::{Agent, Bus, EachTopic, Silence, Subscription, Topic, TopicId};
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// Prints until nobody reads.
-pub(super) fn follow(bus: &Bus, json: bool) -> anyhow::Result<()> {
+pub(super) fn follow(root: &Root, json: bool) -> anyhow::Result<()> {
+    let bus = &root.bus();
     match bus.subscribe::<Agents>().next_within(GLANCE) {
         Err(Silence::Refused) => bail!("the bus is heard by root alone: are you root?"),
         Err(Silence::Full) => bail!(super::status::NO_PLACE),
-        Err(Silence::Yet) => eprintln!("waiting for `eve run` with this --root"),
+        Err(Silence::Yet) => eprintln!("waiting: {}", plain(&root.not_running())),
         Ok(_) => {}
     }
     let (sender, values) = sync_channel(0);

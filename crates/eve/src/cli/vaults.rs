@@ -21,32 +21,32 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a question may take: who does not answer it soon hangs.
 const QUESTION: Duration = Duration::from_secs(5);
 
-pub(super) fn act(command: VaultCmd) -> anyhow::Result<()> {
+pub(super) fn act(root: &Root, command: VaultCmd) -> anyhow::Result<()> {
     match command {
-        VaultCmd::List { root, output, all } => list(&root, output, all),
-        VaultCmd::Path { vault, root } => {
-            let vault = named(&all(&root)?, &vault)?;
+        VaultCmd::List { output, all } => list(root, output, all),
+        VaultCmd::Path { vault } => {
+            let vault = named(&all(root)?, &vault)?;
             out::say(&(plain_lines(&table::path(&root.root, &vault)) + "\n"))
         }
-        VaultCmd::Lock { vault, root } => {
-            order(&root, &vault, State::Locked, |vault| ask(&root, &LockVault { id: vault.id }, PATIENCE))
+        VaultCmd::Lock { vault } => {
+            order(root, &vault, State::Locked, |vault| ask(root, &LockVault { id: vault.id }, PATIENCE))
         }
-        VaultCmd::Unlock { vault, root } => {
-            order(&root, &vault, State::Unlocked, |vault| ask(&root, &UnlockVault { id: vault.id }, PATIENCE))
+        VaultCmd::Unlock { vault } => {
+            order(root, &vault, State::Unlocked, |vault| ask(root, &UnlockVault { id: vault.id }, PATIENCE))
         }
-        VaultCmd::Recover { vault, identity, key, root } => order(&root, &vault, State::Unlocked, |vault| {
+        VaultCmd::Recover { vault, identity, key } => order(root, &vault, State::Unlocked, |vault| {
             let keys = recovery::keys(&root.root, vault.id, identity.as_deref(), key.as_deref())?;
             recovery::each(keys, |key| {
-                ask(&root, &Recover { id: vault.id, key: BusRecoveryKey(key) }, PATIENCE)
+                ask(root, &Recover { id: vault.id, key: BusRecoveryKey(key) }, PATIENCE)
             })
         }),
-        VaultCmd::Recreate { vault, confirm, despite_escrow, despite_other_key, root } => {
+        VaultCmd::Recreate { vault, confirm, despite_escrow, despite_other_key } => {
             let hope = match (despite_other_key, despite_escrow) {
                 (true, _) => Hope::ShutGivenUp,
                 (_, true) => Hope::GivenUp,
                 _ => Hope::Kept,
             };
-            let after = given(&root, &vault, State::Unlocked, |vault| recreate(&root, vault, confirm, hope))?;
+            let after = given(root, &vault, State::Unlocked, |vault| recreate(root, vault, confirm, hope))?;
             match stays_locked(&after) {
                 Some(words) => out::say(&(words + "\n")),
                 None => reached(State::Unlocked, &after),
@@ -106,6 +106,9 @@ fn ask<C: Call>(root: &Root, call: &C, patience: Duration) -> anyhow::Result<C::
     root.bus().call(call, patience).map_err(|error| match error {
         CallError::Bus(BusError::Refused) => anyhow!("this is for root alone: are you root?"),
         // What the system says of the socket tells nobody more.
+        CallError::Bus(BusError::Unreachable { .. }) if !super::check::runs(&root.root) => {
+            anyhow!("{}", root.not_running())
+        }
         CallError::Bus(away @ BusError::Unreachable { .. }) => anyhow!("{away}"),
         other => other.into(),
     })

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use vault::report::{State, VaultReport};
 use vault::section::Operation;
+use vault::text::plain;
 
+use super::args::Root;
 use super::status;
-use crate::bus::Bus;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(300);
@@ -25,14 +26,18 @@ pub(super) struct TimeUp {
 ///
 /// # Errors
 /// [`TimeUp`]; or who asks is not root.
-pub(super) fn until_ready(bus: &Bus, timeout: Duration) -> anyhow::Result<()> {
-    let begun = Instant::now();
+pub(super) fn until_ready(root: &Root, timeout: Duration) -> anyhow::Result<()> {
+    let (begun, mut told) = (Instant::now(), String::new());
     loop {
-        let how = match status::readiness(bus) {
+        let how = match status::readiness(root) {
             Readiness::Ready => return Ok(()),
             Readiness::Never(why) => bail!(why),
             Readiness::NotYet(how) => how,
         };
+        if how != told {
+            eprintln!("{}", plain(&format!("waiting; {how}")));
+            told.clone_from(&how);
+        }
         let left = timeout.saturating_sub(begun.elapsed());
         if left.is_zero() {
             return Err(TimeUp { after: timeout, how }.into());

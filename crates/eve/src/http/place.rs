@@ -20,7 +20,7 @@ pub(super) struct ControllerPlace {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PlaceError {
     /// It is not there, or may not be read.
-    #[error("{file} can't be read ({why}): {advice}", file = .file.name(), advice = .file.advice())]
+    #[error("{file} can't be read ({why}): {advice}", file = .file.name(), why = in_words(*.why), advice = .file.advice())]
     Unreadable { file: ConfigFile, why: ErrorKind },
     /// Without one nobody is believed.
     #[error("config/root-certificate.pem has no certificate: take it from the controller")]
@@ -28,6 +28,11 @@ pub(crate) enum PlaceError {
     /// Anything but an HTTP proxy.
     #[error("config/proxy is not understood: write http://HOST:PORT there, or remove it")]
     Proxy,
+}
+
+/// Of a file that is not there Rust says that no entity was found.
+fn in_words(why: ErrorKind) -> String {
+    if why == ErrorKind::NotFound { "it is not there".to_owned() } else { why.to_string() }
 }
 
 /// A file that says something of the controller.

@@ -3,6 +3,7 @@
 //!
 //! Not found out: an agent that goes round for ever in its own code.
 
+use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Between two looks, while all is well: two wake-ups a minute, of the supervisor alone.
@@ -20,6 +21,13 @@ pub(super) struct Seen {
     stopped: bool,
     /// How often it was given a processor.
     turns: u64,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is = if self.stopped { "stopped" } else { "not stopped" };
+        write!(f, "{is}, given a processor {} times", self.turns)
+    }
 }
 
 /// What is to be done.

@@ -14,15 +14,20 @@ pub struct Onboarding {
     pub words: String,
     /// The controller said that it does not know the device. Otherwise nobody knows yet whether it does: it may have registered long ago.
     pub unknown: bool,
+    /// Nobody was asked: what failed lies on this node.
+    pub here: bool,
 }
 
 impl Onboarding {
     /// Why it is not known which device this is, of one that did not succeed.
     #[must_use]
     pub fn why_not(&self) -> String {
-        let Self { words, unknown } = self;
+        let Self { words, unknown, here } = self;
         if *unknown {
             return format!("not onboarded yet: {words}");
+        }
+        if *here {
+            return format!("the controller was not asked which device this is: {words}");
         }
         format!("the controller has not said yet whether it knows this device: {words}")
     }
@@ -117,6 +122,8 @@ pub struct ControllerStatus {
     pub certificates_refused: Option<String>,
     /// It said when it was last heard that an operator removed this device there.
     pub removed: bool,
+    /// Its last answer was a refusal: it is there.
+    pub refused: bool,
 }
 
 /// What an operator's removal means for what is here.

@@ -112,7 +112,7 @@ impl TpmStatus {
             Self::Absent { .. } => "none: the device key is in a file".to_owned(),
             Self::Failing { why } => format!("failing: {why}"),
             Self::Ready { identity, .. } if identity.other_tpm => {
-                format!("NOT the one this node was installed with: {}", super::TpmRefusal::OtherTpm)
+                format!("another node's: {}", super::TpmRefusal::OtherTpm)
             }
             Self::Ready { identity, .. } if identity.cleared => CLEARED.to_owned(),
             Self::Ready { measured: true, .. } => "ready".to_owned(),

@@ -29,7 +29,9 @@ pub enum OrderError {
     #[error("no vault {0} is known on this node; see `eve vault list`")]
     Unknown(VaultId),
     /// The controller's lock.
-    #[error("the controller wants vault {0} locked; change its policy there")]
+    #[error(
+        "the controller wants vault {0} locked: change its policy there, or, where this device is marked as lost, say `evc device found`"
+    )]
     LockedByController(Name),
     /// It never could be: zedagent lives in it.
     #[error(

@@ -3,7 +3,6 @@
 mod process;
 mod text;
 
-use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +13,7 @@ use vault::text::plain_lines;
 
 use self::process::{Walls, landlock_note, memory_note, walls};
 use self::text::{attestation_words, controller_words, text};
-use super::args::Output;
+use super::args::{Output, Root};
 use super::wait::{Readiness, under_way};
 use super::{freed, out, table};
 use crate::agents::nim;
@@ -29,7 +28,6 @@ use crate::bus::{Agent, Bus, Silence, Topic};
 /// How long a topic is waited for: one that nobody has published yet stays silent.
 const GLANCE: Duration = Duration::from_millis(700);
 const NOT_ROOT: &str = "a node's status is for root alone: are you root?";
-const NOT_RUNNING: &str = "no answer; is `eve run` running with this --root?";
 pub(super) const NO_PLACE: &str = "this node's agents take no more connections of yours; end some `eve bus tail`, `eve wait` or others that still run, then try again";
 /// How long the TPM may take to say how it is.
 const HEALTH: Duration = Duration::from_secs(5);
@@ -46,6 +44,8 @@ struct Status {
     tpm_health: Option<TpmHealth>,
     /// There is one, and it does not answer or can't be used: nothing is signed.
     tpm_fails: bool,
+    /// There is one, and it is not the one that this node was installed with.
+    other_tpm: bool,
     session: Option<String>,
     /// None: zedagent does not answer.
     #[serde(serialize_with = "with_time")]
@@ -89,11 +89,12 @@ fn words_of<S: Serializer>(onboarding: &Onboarding, out: S) -> Result<S::Ok, S::
 }
 
 fn starting() -> Onboarding {
-    Onboarding { words: "starting".to_owned(), unknown: false }
+    Onboarding { words: "starting".to_owned(), unknown: false, here: false }
 }
 
-pub(super) fn show(root: &Path, bus: &Bus, output: Output) -> anyhow::Result<()> {
-    let mut status = look(bus)?;
+pub(super) fn show(root: &Root, output: Output) -> anyhow::Result<()> {
+    let mut status = look(root)?;
+    let root = &root.root;
     status.notes.extend(swaps::notes(&root.join("persist")));
     status.notes.extend(crate::check::notes(root));
     status.notes.extend(nim::note(root));
@@ -102,22 +103,31 @@ pub(super) fn show(root: &Path, bus: &Bus, output: Output) -> anyhow::Result<()>
         Output::Json => out::say(&(plain_lines(&serde_json::to_string_pretty(&status)?) + "\n"))?,
         Output::Table => out::say(&text(&status))?,
     }
-    match silent(&status).as_slice() {
+    sound(&status)
+}
+
+/// For a script: whether all is there, and is this node's.
+fn sound(status: &Status) -> anyhow::Result<()> {
+    let removed = status.controller.as_ref().is_some_and(|controller| controller.removed);
+    match silent(status).as_slice() {
         [] if status.disk_away => bail!("the disk of persist is not there; the note above says what to do"),
+        [] if status.other_tpm => bail!("the TPM is another node's; its line above says what to do"),
+        [] if removed => bail!("the controller removed this device; the note above says what to do"),
         [] => Ok(()),
         who => bail!("{} does not answer; see its lines in the log of `eve run`", who.join(", ")),
     }
 }
 
 /// How far the node is, for who waits for it.
-pub(super) fn readiness(bus: &Bus) -> Readiness {
+pub(super) fn readiness(root: &Root) -> Readiness {
+    let bus = &root.bus();
     let (agents, onboarding) = (glance::<Agents>(bus), glance::<Onboarding>(bus));
     let onboarded = glance::<Onboarded>(bus);
     let (controller, vaults) = (glance::<ControllerStatus>(bus), glance::<VaultStatus>(bus));
     match heard(agents) {
         Ok(_) => {}
         Err(Silence::Refused) => return Readiness::Never(NOT_ROOT),
-        Err(Silence::Yet) => return Readiness::NotYet(NOT_RUNNING.to_owned()),
+        Err(Silence::Yet) => return Readiness::NotYet(root.not_running()),
         Err(Silence::Full) => return Readiness::NotYet(NO_PLACE.to_owned()),
     }
     let device = seen(onboarded).map(|onboarded| onboarded.device.to_string());
@@ -147,7 +157,8 @@ fn silent(status: &Status) -> Vec<&'static str> {
     agents.chain(status.tpm_fails.then_some("this node's TPM")).collect()
 }
 
-fn look(bus: &Bus) -> anyhow::Result<Status> {
+fn look(root: &Root) -> anyhow::Result<Status> {
+    let bus = &root.bus();
     let (agents, network, onboarded) =
         (glance::<Agents>(bus), glance::<NetworkStatus>(bus), glance::<Onboarded>(bus));
     let (tpm, session, onboarding) =
@@ -156,7 +167,7 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     let agents = match heard(agents) {
         Ok(agents) => agents,
         Err(Silence::Refused) => bail!(NOT_ROOT),
-        Err(Silence::Yet) => bail!(NOT_RUNNING),
+        Err(Silence::Yet) => bail!(root.not_running()),
         Err(Silence::Full) => bail!(NO_PLACE),
     };
     let (controller, vaults) = (seen(controller), seen(vaults));
@@ -173,6 +184,7 @@ fn look(bus: &Bus) -> anyhow::Result<Status> {
     Ok(Status {
         device: seen(onboarded).map(|onboarded| onboarded.device.to_string()),
         onboarding: seen(onboarding).unwrap_or_else(starting),
+        other_tpm: matches!(&tpm, Some(TpmStatus::Ready { identity, .. }) if identity.other_tpm),
         tpm_fails: tpm.as_ref().is_some_and(|tpm| fails(tpm, tpm_health.as_ref())),
         tpm: tpm.map_or("starting".to_owned(), |tpm| tpm_words(&tpm, tpm_health.as_ref())),
         tpm_health,
@@ -274,6 +286,7 @@ mod tests {
             tpm: String::new(),
             tpm_health: None,
             tpm_fails: false,
+            other_tpm: false,
             session: None,
             controller,
             addresses: Vec::new(),
@@ -322,6 +335,29 @@ mod tests {
         assert!(silent(&status(Some(yet.clone()), Some(Vec::new()))).is_empty(), "no vaults is an answer");
         assert_eq!(silent(&status(Some(yet), None)), ["vaultmgr"]);
         assert_eq!(silent(&status(None, Some(Vec::new()))), ["zedagent"]);
+    }
+
+    /// Seen-by-users 1.12: a node that can't do its work fails to a shell, whichever way; and who refuses is not called silent.
+    #[test]
+    fn a_node_that_is_not_what_it_was_fails() {
+        let refuses = |removed| ControllerStatus {
+            server: "c:1".to_owned(),
+            words: "(401)".to_owned(),
+            removed,
+            refused: true,
+            attestation: Some("accepted".to_owned()),
+            ..Default::default()
+        };
+        let told = |removed| status(Some(refuses(removed)), Some(Vec::new()));
+        sound(&told(false)).expect("it may be taken in anew");
+        let words = sound(&told(true)).expect_err("removed").to_string();
+        assert!(words.contains("removed this device"), "{words}");
+        let other = Status { other_tpm: true, ..told(false) };
+        let words = sound(&other).expect_err("another's").to_string();
+        assert!(words.contains("another node's"), "{words}");
+        assert_eq!(controller_words(Some(&refuses(true)), false), "c:1 answers, and refuses: (401)");
+        assert!(!attestation_words(Some(&refuses(true))).contains("accepted"));
+        assert_eq!(attestation_words(Some(&refuses(false))), "accepted");
     }
 
     /// Seen-by-users 1.12, 0.6: a TPM that does not answer is told as that, under its own name, and is a failure to a shell.

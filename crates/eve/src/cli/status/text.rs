@@ -36,7 +36,8 @@ pub(super) fn device_words(device: Option<&str>, onboarding: &Onboarding) -> Str
 }
 
 pub(super) fn controller_words(controller: Option<&ControllerStatus>, tpm_fails: bool) -> String {
-    let Some(ControllerStatus { server, proxy, reachable, not_asked, words, .. }) = controller else {
+    let Some(ControllerStatus { server, proxy, reachable, not_asked, words, refused, .. }) = controller
+    else {
         return "unknown: zedagent does not answer".to_owned();
     };
     let way = proxy.as_ref().map(|proxy| format!(" by the proxy {proxy}")).unwrap_or_default();
@@ -45,12 +46,16 @@ pub(super) fn controller_words(controller: Option<&ControllerStatus>, tpm_fails:
         _ if *reachable => format!("{server} answers{way}"),
         "" => format!("{server} not contacted yet"),
         words if *not_asked => format!("{server} not asked: {words}"),
+        words if *refused => format!("{server} answers{way}, and refuses: {words}"),
         words => format!("{server} does not answer{way}: {words}"),
     }
 }
 
 pub(super) fn attestation_words(controller: Option<&ControllerStatus>) -> &str {
     let Some(controller) = controller else { return "unknown: zedagent does not answer" };
+    if controller.removed {
+        return "of no use: the controller removed this device";
+    }
     controller.attestation.as_deref().unwrap_or("none in this session")
 }
 
@@ -78,7 +83,7 @@ mod tests {
     #[test]
     fn who_was_not_asked_for_is_not_told_as_unknown() {
         let told = |device, words: &str, unknown| {
-            device_words(device, &Onboarding { words: words.to_owned(), unknown })
+            device_words(device, &Onboarding { words: words.to_owned(), unknown, here: false })
         };
         let silent = told(None, "c:1 does not answer", false);
         assert!(!silent.contains("not onboarded") && silent.contains("c:1 does not answer"), "{silent}");

@@ -11,9 +11,19 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use testkit::mounts::OwnMounts;
 
-/// A controller, an edge node with a TPM, and a vault whose key neither of them holds alone.
+const FIRST: &str = "\
+Examples:
+  sudo -E cargo xtask demo
+  sudo -E cargo xtask demo --keep
+  sudo -E cargo xtask demo ./photographs";
+
+const CODES: &str = "\
+Exit codes: 0 all steps went as they should; 1 one did not, and is named; 2 used wrongly; 130 interrupted, and cleaned up.
+`cargo xtask` says which of these it was, and ends with 1 for each but 0.";
+
+/// Show a controller, an edge node with a TPM, and a vault whose key neither of them holds alone.
 #[derive(Debug, Parser)]
-#[command(name = "demo")]
+#[command(name = "demo", before_help = FIRST, after_help = CODES)]
 pub(crate) struct Args {
     /// A file or folder of yours to keep in the vault; one is made if none is given.
     pub(crate) path: Option<PathBuf>,

@@ -1,0 +1,30 @@
+//! A command line that is used wrongly: clap's words, in which what was typed does nothing to a terminal.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::Error;
+use vault::text::{plain, plain_lines};
+
+use super::args::Cli;
+
+/// Says it; the exit code is clap's: 2, or 0 where help was asked for.
+pub(super) fn tell(error: Error, line: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let error = quoted(error, line);
+    if error.use_stderr() {
+        eprint!("{}", plain_lines(&error.render().to_string()));
+    } else {
+        // A reader that left is told nothing.
+        drop(error.print());
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// The same error, of the line as it may be shown: clap quotes what was typed as it came, and what acts in it would act on the terminal.
+/// What is left is without clap's colours, and is made plain when it is printed.
+fn quoted(error: Error, line: impl IntoIterator<Item = OsString>) -> Error {
+    let shown = line.into_iter().map(|word| plain(&word.to_string_lossy()).into_owned());
+    let again = Cli::try_parse_from(shown).err();
+    again.filter(|again| again.kind() == error.kind()).unwrap_or(error)
+}
