@@ -35,6 +35,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const STABLE: Duration = Duration::from_secs(30);
 /// How long an agent may take to end before it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often, and after what pause, a lock is tried that a look by a command may hold.
+const LOOKS: usize = 10;
+const A_LOOK: Duration = Duration::from_millis(20);
 
 /// What agents inherit of the environment: how much they log.
 const KEPT: [&str; 3] = ["EVE_LOG", "RUST_LOG", "RUST_BACKTRACE"];
@@ -102,9 +105,20 @@ fn prepare(root: &Path) -> anyhow::Result<Flock<File>> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     let file = options.open(&path).with_context(|| format!("opening {}", path.display()))?;
-    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
-        .map_err(|(file, errno)| taken(root, &file, errno))?;
+    let lock = locked(file).map_err(|(file, errno)| taken(root, &file, errno))?;
     alone_on_persist(root).map(|()| lock)
+}
+
+/// Commands that look whether a node runs hold it for a moment.
+fn locked(mut file: File) -> Result<Flock<File>, (File, nix::errno::Errno)> {
+    for _ in 0..LOOKS {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((same, nix::errno::Errno::EAGAIN)) => file = same,
+            done => return done,
+        }
+        std::thread::sleep(A_LOOK);
+    }
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
 }
 
 /// That file is of this root alone, and may be deleted under a node that runs. The vaults themselves are held by each node's vaultmgr.

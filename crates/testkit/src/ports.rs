@@ -95,6 +95,7 @@ mod tests {
         drop(pair.bind().expect("free"));
         assert!(Pair::kept(first).is_none(), "nobody listens, and it is taken");
         drop(pair);
-        assert!(Pair::kept(first).is_some());
+        // A child of another test may hold what it inherits until it is another program.
+        crate::wait::until("the pair to be free", || Pair::kept(first)).expect("nobody has it");
     }
 }

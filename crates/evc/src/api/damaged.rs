@@ -3,6 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use vault::ids::{DeviceId, Name, VaultId};
+
 use crate::store::RowKind;
 
 /// A row of a list.
@@ -60,6 +62,15 @@ impl Damaged {
         [&self.name, &self.id].into_iter().any(|own| own.as_deref() == Some(which))
     }
 
+    /// Whether it may be the row of this vault of this device: an identity that does not read may be any.
+    #[must_use]
+    pub fn may_be(&self, device: DeviceId, vault: VaultId) -> bool {
+        let is = |own: &Option<String>, id: uuid::Uuid| {
+            own.as_deref().and_then(|own| own.parse().ok()).is_none_or(|own: uuid::Uuid| own == id)
+        };
+        self.kind == RowKind::Vault && is(&self.device, device.0) && is(&self.id, vault.0)
+    }
+
     /// Where the list goes on after it; none where that can't be said.
     #[must_use]
     pub fn place(&self) -> Option<Vec<String>> {
@@ -74,7 +85,10 @@ impl Damaged {
                 let digest = self.id.clone().filter(|digest| digest.len() == 64)?;
                 Some(vec![digest, self.name.clone()?])
             }
-            RowKind::Device | RowKind::Policy | RowKind::Rule => Some(vec![self.name.clone()?]),
+            RowKind::Device | RowKind::Policy | RowKind::Rule => {
+                // What is no name is shown quoted, which is another place.
+                Some(vec![self.name.clone().filter(|name| name.parse::<Name>().is_ok())?])
+            }
             RowKind::DeletedDevice | RowKind::Key | RowKind::Bundle | RowKind::Other => None,
         }
     }

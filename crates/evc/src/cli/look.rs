@@ -146,7 +146,11 @@ fn all_vaults(client: &Client) -> OrFailed<Rows<VaultView>> {
     let reported = devices.flat_map(|device| device.default_vaults.into_iter().chain(device.orphans));
     // Of all devices no key is judged: what is known of some would look like what is known of all.
     let known = reported.whole.into_iter().map(|vault| VaultView { key: None, ..vault });
-    all.whole.extend(known.filter(|vault| !kept.contains(&vault.place())));
+    let unread = all.damaged.clone();
+    let is_unread = |vault: &VaultView| {
+        vault.standing == Standing::Orphan && unread.iter().any(|row| row.may_be(vault.device, vault.id))
+    };
+    all.whole.extend(known.filter(|vault| !kept.contains(&vault.place()) && !is_unread(vault)));
     // Default vaults of a device that does not read are in no list.
     all.damaged.extend(reported.damaged);
     Ok(all)

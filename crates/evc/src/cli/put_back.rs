@@ -35,7 +35,7 @@ pub(super) fn put_back(disk: &Disk, reach: &Reach, is_checked: bool) -> anyhow::
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start")?;
     runtime
         .block_on(checked(disk, &data))
-        .context("it is held back still, and releases nothing; mend that, and give the command again")?;
+        .context("this let no key go; mend that, and give the command again")?;
     let done =
         format!("{} releases keys again, as its database says: start it with `evc serve`", data.display());
     let notes = vec!["if nodes are ahead of it (`evc get devices`), see `evc begin-anew --help`".into()];

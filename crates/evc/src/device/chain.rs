@@ -51,7 +51,8 @@ impl Controller {
     fn heard_of(&self, row: &DeviceRow, ask: &VaultAsk) -> Result<Ledger, Older> {
         // What another device accepted (this one, before it was registered anew) is for the node to judge.
         let Some(head) = ask.accepted.filter(|head| head.device == row.id) else {
-            let shut = row.older.filter(|mark| !mark.lets_ask(ask.session));
+            // A node with a TPM has its record open before it asks: it tells nothing where the record is gone.
+            let shut = row.older.filter(|mark| row.tpm != TpmPin::Absent || !mark.lets_ask(ask.session));
             return shut.map_or_else(|| Ok(row.ledger.clone()), |mark| Err(mark.older()));
         };
         let (mut ledger, own) = (row.ledger.clone(), self.place(row.section_version));

@@ -62,7 +62,7 @@ impl View {
     ) -> Result<Self, Refusal> {
         let around = tx.around(device.id).await?;
         let shown = shown(verdicts, &around, &device);
-        let (rows, damaged) = as_far_as_it_reads(around.vaults, around.damaged)?;
+        let (rows, mut damaged) = as_far_as_it_reads(around.vaults, around.damaged)?;
         // Not by the time: a vault leaves the list in the transaction that ends its grace.
         let (gone, listed): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|row| row.standing == VaultStanding::Gone);
@@ -77,8 +77,13 @@ impl View {
                 Some(Err(what)) => return Err(StoreError::Damaged(what).into()),
                 None => default_of(&device),
             };
-            let epochs = Epochs::stored(row.current_epoch, row.last_epoch)
-                .map_err(|e| StoreError::Damaged(e.to_string()))?;
+            let (row, epochs) = match Epochs::stored(row.current_epoch, row.last_epoch) {
+                Ok(epochs) => (row, epochs),
+                Err(why) => {
+                    damaged.insert(row.id, format!("vault `{}` {}: {why}", row.name, row.id));
+                    (VaultRow { reported_epoch: None, recreate: false, ..row }, Epochs::first())
+                }
+            };
             vaults.push(ListedVault { row, policy, epochs });
         }
         let Around { standing, certs, references, .. } = around;
@@ -173,6 +178,9 @@ fn named(name: &Name, stored: Option<&PolicyRow>) -> Result<VaultPolicy, String>
     Ok(stored.policy.clone())
 }
 
+/// Damaged rows that were told: they are met with every request of their device.
+static TOLD: Once = Once::new();
+
 /// Rows that are to be listed, in the order of their identity, and what does not read of them. A row that may be a default vault's has to read
 /// so far that it can be listed: without a list its node would take it for one under the default policy.
 fn as_far_as_it_reads(
@@ -183,6 +191,9 @@ fn as_far_as_it_reads(
     for VaultRemains { row, id, may_be_default, listed } in remains {
         if listed.is_none() && may_be_default {
             return Err(row.into());
+        }
+        if TOLD.is_new(&[row.to_string().as_bytes(), &row.content.to_be_bytes()]) {
+            tracing::error!(%row, "this row does not read, and no key of its vault goes out; see `evc status`");
         }
         damaged.extend(id.map(|id| (id, row.to_string())));
         rows.extend(listed);

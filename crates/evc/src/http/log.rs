@@ -245,9 +245,9 @@ fn path(uri: &Uri) -> String {
 
 /// The words of a path that are the same whatever things it names: what is counted together. Whoever makes paths up gets no line of his own
 /// by that.
-fn kind(uri: &Uri) -> String {
-    let known = uri.path().split('/').filter(|part| WORDS.contains(part));
-    known.collect::<Vec<_>>().join("/")
+fn kind(uri: &Uri) -> &'static str {
+    let known = |part| WORDS.iter().copied().find(|word| *word == part);
+    uri.path().rsplit('/').find_map(known).unwrap_or_default()
 }
 
 /// What kinds of requests are told apart by.

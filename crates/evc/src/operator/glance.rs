@@ -280,6 +280,7 @@ impl Tally {
         let device = heard.newest(device);
         let (rows, damaged) = split::<VaultView>(vaults);
         self.counts.vaults += damaged.len() as u64;
+        let unread: Vec<Damaged> = damaged.iter().filter_map(super::show::damaged).cloned().collect();
         self.damaged.add_listed(damaged);
         let strange = strange.unwrap_or_else(|what| {
             self.damaged.add(|| format!("device {}: {}", device.name, of_row_at(&what)));
@@ -297,7 +298,9 @@ impl Tally {
                 self.vaults.add(|| of_vault(vault, &shown));
             }
         }
-        for orphan in shown.orphans.iter().filter(|vault| !is_known(&rows, vault)) {
+        // What a row that does not read is of is none of nobody's.
+        let is_unread = |vault: &VaultView| unread.iter().any(|row| row.may_be(vault.device, vault.id));
+        for orphan in shown.orphans.iter().filter(|vault| !is_known(&rows, vault) && !is_unread(vault)) {
             self.vaults.add(|| of_vault(orphan, &shown));
         }
         if let Some(line) = of_escrow(&shown) {

@@ -95,7 +95,7 @@ impl Operator {
         let AsStored { device, rows, view } = self.store.read(|tx| Box::pin(self.stored(tx, which))).await?;
         let device = self.heard.newest(device);
         let (mut rows, mut vaults) = split(rows);
-        let damaged_ids: Vec<_> = vaults.iter().filter_map(damaged_id).collect();
+        let damaged: Vec<Damaged> = vaults.iter().filter_map(damaged).cloned().collect();
         // Of one name, the one that is there comes before those that were.
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
         let own: Vec<_> = match &view {
@@ -114,7 +114,7 @@ impl Operator {
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         vaults.extend(unlisted.cloned().chain(own).map(Listed::Row));
         // What a row that does not read is of is none of nobody's.
-        let is_damaged = |vault: &VaultView| damaged_ids.contains(&vault.id.to_string());
+        let is_damaged = |vault: &VaultView| damaged.iter().any(|row| row.may_be(vault.device, vault.id));
         let orphans = shown.orphans.into_iter().filter(|vault| !is_known(&rows, vault) && !is_damaged(vault));
         let shown = DeviceView { orphans: orphans.collect(), ..shown };
         Ok(Described { device: shown, vaults })
@@ -248,9 +248,9 @@ struct AsStored {
     view: Result<(View, Vec<String>), String>,
 }
 
-fn damaged_id(row: &Listed<VaultView>) -> Option<String> {
+pub(super) fn damaged(row: &Listed<VaultView>) -> Option<&Damaged> {
     match row {
-        Listed::Damaged(damaged) => damaged.id.clone(),
+        Listed::Damaged(damaged) => Some(damaged),
         Listed::Row(_) => None,
     }
 }

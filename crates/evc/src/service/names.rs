@@ -1,5 +1,4 @@
-//! What devices are called, for the log alone: a line that has a device's UUID has its name too. A name never changes as long as the device is
-//! there. Kept in memory, and learned anew by each life; of no worth but to who reads.
+//! What devices are called, for the log alone: a line that has a device's UUID has its name too. Kept in memory, and learned anew by each life; of no worth but to who reads.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,9 +12,7 @@ pub struct Names(Mutex<HashMap<DeviceId, Name>>);
 impl Names {
     /// It was read.
     pub fn learn(&self, device: DeviceId, name: &Name) {
-        self.held(|names| {
-            names.entry(device).or_insert_with(|| name.clone());
-        });
+        self.held(|names| drop(names.insert(device, name.clone())));
     }
 
     /// None: nothing was read of it in this life.

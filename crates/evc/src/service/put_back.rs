@@ -59,7 +59,7 @@ impl Controller {
 /// The database of a data folder, on which no controller works, was gone through: keys go out again, as it says.
 ///
 /// # Errors
-/// [`StartError`]: it is held back still.
+/// [`StartError`]: it lets nothing go.
 pub async fn checked(disk: &Disk, data: &Path) -> Result<(), StartError> {
     let store = claimed(data).await?;
     let done = let_go(disk, &store).await;

@@ -97,10 +97,11 @@ impl RowKind {
 impl fmt::Display for DamagedRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.word())?;
-        for part in self.name.iter().map(|name| format!("`{name}`")).chain(self.id.clone()) {
+        let Self { name, id, device, .. } = &self.clone().quoted();
+        for part in name.iter().map(|name| format!("`{name}`")).chain(id.clone()) {
             write!(f, " {part}")?;
         }
-        if let Some(device) = &self.device {
+        if let Some(device) = device {
             write!(f, " of device {device}")?;
         }
         write!(f, ": column {} has an impossible value", self.column)
@@ -111,9 +112,17 @@ impl DamagedRow {
     /// What it is of, as far as that reads.
     #[must_use]
     pub fn called(&self) -> String {
-        let which = self.name.as_deref().map(|name| format!(" `{name}`"));
-        let which = which.or_else(|| self.id.as_deref().map(|id| format!(" {id}"))).unwrap_or_default();
-        format!("{}{which}", self.kind.word())
+        let Self { name, id, kind, .. } = self.clone().quoted();
+        let which = name.map(|name| format!(" `{name}`"));
+        let which = which.or_else(|| id.map(|id| format!(" {id}"))).unwrap_or_default();
+        format!("{}{which}", kind.word())
+    }
+
+    /// As it is shown: the columns are whatever stands there.
+    #[must_use]
+    pub fn quoted(self) -> Self {
+        let shown = |text: Option<String>| text.map(|text| vault::text::quoted(&text));
+        Self { device: shown(self.device), id: shown(self.id), name: shown(self.name), ..self }
     }
 }
 

@@ -10,6 +10,7 @@ const PUT_BACK: &str = "stop evc, and put back the newest good copy of the datab
 
 impl From<DamagedRow> for Damaged {
     fn from(row: DamagedRow) -> Self {
+        let row = row.quoted();
         let what_to_do = what_to_do(&row);
         let DamagedRow { kind, device, id, name, column, content: _ } = row;
         Self {
@@ -42,7 +43,7 @@ fn what_to_do(row: &DamagedRow) -> String {
             "no key of it goes out until then, what is in it is kept, and its device's other vaults are as before; where its name, policy or state does not read its node locks it, and a default vault's device gets no list; {PUT_BACK}"
         ),
         RowKind::Policy => format!(
-            "vaults under it get no key, and their nodes lock and keep them, until then; other vaults are as before, but a device with a default vault under it gets no list; {PUT_BACK}"
+            "devices with a vault under it get no list and no key of any vault until then, and what is open there stays open; {PUT_BACK}"
         ),
         RowKind::Reference => format!(
             "no boot is good by it until then: vaults that require measured PCRs are withheld from a boot of its values; {PUT_BACK}, or `evc reference learn` of its device, and approve what its next evidence shows"

@@ -221,10 +221,13 @@ impl Belief {
 
     /// Not known to be the next one of this node's history: it opens and locks, and goes no further.
     fn take_unproved(&mut self, section: &Section, why: &str) -> Vec<Effect> {
-        self.desired.listing = Some(Listing::of(section, Authority::Checkpoint));
+        let listing = Some(Listing::of(section, Authority::Checkpoint));
+        // It comes again with every poll, as long as it is not the next one: pauses after what failed go on.
+        let afresh = (self.desired.listing != listing).then_some(Effect::StartAfresh);
+        self.desired.listing = listing;
         self.desired.lacks = None;
         let tell = Effect::Tell(About::Configuration, why.to_owned());
-        vec![tell, Effect::TakeKeys(Box::new(section.clone())), Effect::StartAfresh]
+        [tell, Effect::TakeKeys(Box::new(section.clone()))].into_iter().chain(afresh).collect()
     }
 
     /// The chain as far as this life knows it.

@@ -143,18 +143,24 @@ fn left_behind(
     let pcrs = closed.then_some(Hold::Pcrs);
     pcrs.or_else(|| damaged().map(Hold::Damaged))
         .or_else(|| lost().map(Hold::Lost))
-        .or_else(|| absent(known, vaults, node).map(Hold::Absent))
+        .or_else(|| absent(known, vaults, node))
 }
 
-/// Whose share would be left behind because the table does not know of it.
+/// Whose share would be left behind because the table does not know of it. Of what no list that is in force speaks of it is not known yet whether it
+/// needs one: that ends by itself.
 fn absent(
     known: &BTreeMap<VaultId, Known>,
     vaults: &[(VaultId, Wish, Next)],
     node: &Node,
-) -> Option<VaultId> {
+) -> Option<Hold> {
     let unknown = Known::default();
     let of = |id: &VaultId| known.get(id).unwrap_or(&unknown);
-    vaults.iter().find(|(id, wish, _)| may_lack_share(*id, of(id), wish, node)).map(|(id, ..)| *id)
+    let may = vaults.iter().filter(|(id, wish, _)| may_lack_share(*id, of(id), wish, node));
+    let hold = |(id, wish, _): &(VaultId, Wish, Next)| match wish {
+        Wish::Leave => Hold::Steps,
+        _ => Hold::Absent(*id),
+    };
+    may.map(hold).max_by_key(|hold| matches!(hold, Hold::Absent(_)))
 }
 
 /// What is said of a vault that is gone.

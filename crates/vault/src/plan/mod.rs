@@ -93,6 +93,11 @@ pub fn next(view: &View<'_>) -> Next {
     held_back(view, wished(view))
 }
 
+/// Open, by its recovery key.
+fn is_recovered(view: &View<'_>) -> bool {
+    view.keys.recovered && view.seen.state() == State::Unlocked
+}
+
 fn wished(view: &View<'_>) -> Next {
     match view.wish {
         Wish::Keep(want) => keep::next(view, want),
@@ -101,9 +106,9 @@ fn wished(view: &View<'_>) -> Next {
         Wish::Orphan | Wish::Unlisted | Wish::Leave if keep::opens_unasked(view) => {
             Next::Do(Act { op: Op::Unlock, step: Step::AddKey })
         }
-        Wish::Orphan if view.keys.recovered => orphan(view, Note::OrphanOpen),
+        Wish::Orphan if is_recovered(view) => orphan(view, Note::OrphanOpen),
         Wish::Orphan => remove::lock_own(view, orphan(view, Note::Orphan)),
-        Wish::Unlisted if view.keys.recovered => Next::noted(view.seen.state(), Note::UnlistedOpen),
+        Wish::Unlisted if is_recovered(view) => Next::noted(view.seen.state(), Note::UnlistedOpen),
         Wish::Unlisted => remove::lock_own(view, Next::noted(view.seen.state(), Note::Unlisted)),
         Wish::Lock => remove::lock(view, Next::noted(view.seen.state(), Note::LeftAsItIs)),
         Wish::Leave if let Some(note) = keep::unlisted_lease_over(view) => {

@@ -8,7 +8,7 @@ use vault::ledger::{Ledger, Mark};
 
 use super::device_rows::place;
 use super::read::{
-    Columns, FromRow, blob, bytes32, device, from_json, int, json, name, number, plain, project, unpacked,
+    Columns, FromRow, blob, bytes32, device, from_json, int, json, name, ledger, number, plain, project,
     uuid, vault, word,
 };
 use super::transaction::SqliteTx;
@@ -48,7 +48,7 @@ impl FromRow for GoesOn {
         let kept = DeletedRow::from_row(row)?;
         row.read(word::<TpmPin>)?;
         row.read(number)?;
-        row.read(unpacked::<Ledger>)?;
+        row.read(ledger)?;
         row.read_some(from_json::<Mark>)?;
         row.read(number)?;
         place(row)?;

@@ -5,7 +5,7 @@ use vault::ids::DeviceId;
 use vault::ledger::Mark;
 
 use super::read::{
-    Columns, FromRow, bytes32, device, from_json, generation, name, number, plain, project, unpacked, uuid,
+    Columns, FromRow, bytes32, device, from_json, generation, ledger, name, number, plain, project, uuid,
     word,
 };
 use crate::store::{
@@ -57,7 +57,7 @@ impl FromRow for DeviceRow {
             answered: row.read(number)?,
             section_version: row.read(number)?,
             section_digest: row.read_some(bytes32)?,
-            ledger: row.read(unpacked)?,
+            ledger: row.read(ledger)?,
             older: row.read_some(from_json)?,
             report: row.told()?,
             verdict: row.told()?,

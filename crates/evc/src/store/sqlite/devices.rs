@@ -8,7 +8,7 @@ use vault::ids::{DeviceId, Name, Project, SectionDigest};
 use vault::ledger::{Ledger, Mark, Older};
 use vault::life::Phase;
 
-use super::read::{Word as _, blob, int, json, packed};
+use super::read::{Word as _, blob, int, json, packed_ledger};
 use super::transaction::SqliteTx;
 use crate::store::{
     CertRow, DeviceRemains, DeviceReport, DeviceRow, Devices, Fared, OnboardRow, OrDamaged, Page, RemovedRow,
@@ -225,7 +225,7 @@ impl Devices for SqliteTx {
     }
 
     async fn put_ledger(&mut self, id: DeviceId, ledger: &Ledger) -> Stored<()> {
-        self.change("UPDATE devices SET ledger = ? WHERE id = ?", (packed(ledger), blob(id.0))).await
+        self.change("UPDATE devices SET ledger = ? WHERE id = ?", (packed_ledger(ledger), blob(id.0))).await
     }
 
     async fn add_sent_before(&mut self, id: DeviceId, digests: &[SectionDigest]) -> Stored<()> {
@@ -268,10 +268,10 @@ impl Devices for SqliteTx {
     async fn number_anew(&mut self) -> Stored<()> {
         let devices =
             "UPDATE devices SET section_version = 0, section_digest = NULL, ledger = ?, older = NULL";
-        self.run(devices, (packed(&Ledger::default()),)).await?;
+        self.run(devices, (packed_ledger(&Ledger::default()),)).await?;
         self.run("DELETE FROM sent_before", ()).await?;
         let of_deleted = "UPDATE deleted_devices SET section_version = 0, ledger = ?, older = NULL";
-        self.run(of_deleted, (packed(&Ledger::default()),)).await?;
+        self.run(of_deleted, (packed_ledger(&Ledger::default()),)).await?;
         self.run("DELETE FROM deleted_sent_before", ()).await?;
         let told = "UPDATE deleted_vaults SET reported_epoch = NULL, report = NULL, reported_at = NULL, recreate = 0";
         self.run(told, ()).await?;

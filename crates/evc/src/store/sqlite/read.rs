@@ -106,7 +106,7 @@ impl<'r> Columns<'r> {
             ValueRef::Null => None,
             ValueRef::Integer(number) => Some(number.to_string()),
             ValueRef::Real(number) => Some(number.to_string()),
-            ValueRef::Text(text) => Some(vault::text::quoted(&String::from_utf8_lossy(text))),
+            ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
             ValueRef::Blob(bytes) => {
                 Some(Uuid::from_slice(bytes).map_or_else(|_| hex::encode(bytes), |id| id.to_string()))
             }
@@ -207,6 +207,41 @@ pub(super) fn packed(value: &impl Serialize) -> Vec<u8> {
     postcard::to_extend(value, vec![PACKED]).expect("all lengths are known")
 }
 
+/// What begins a ledger that says of each section how many were sent before it.
+const NUMBERED: u8 = 2;
+
+/// A ledger, packed. Postcard knows no field that is missing: another form begins otherwise.
+pub(super) fn packed_ledger(ledger: &Ledger) -> Vec<u8> {
+    postcard::to_extend(ledger, vec![NUMBERED]).expect("all lengths are known")
+}
+
+/// It, of this build or of one of before.
+pub(super) fn ledger(value: ValueRef<'_>) -> Option<Ledger> {
+    match value.as_blob().ok()?.split_first()? {
+        (&NUMBERED, packed) => {
+            let read = postcard::take_from_bytes(packed).ok().filter(|(_, rest)| rest.is_empty());
+            read.map(|(ledger, _): (Ledger, _)| ledger)
+        }
+        (&PACKED, _) => unpacked::<Unnumbered>(value).map(Unnumbered::numbered),
+        _ => unpacked(value),
+    }
+}
+
+/// As builds of before packed a ledger: digests of sections, and of those that they follow.
+#[derive(Serialize, Deserialize)]
+struct Unnumbered {
+    head: Option<SectionDigest>,
+    sent: Vec<(SectionDigest, Option<SectionDigest>)>,
+    before_chain: Option<u64>,
+}
+
+impl Unnumbered {
+    fn numbered(self) -> Ledger {
+        let sent = self.sent.into_iter().map(|(digest, follows)| Sent { digest, follows, number: 0 });
+        Ledger { head: self.head, sent: sent.collect(), before_chain: self.before_chain }
+    }
+}
+
 pub(super) fn word<T: Word>(value: ValueRef<'_>) -> Option<T> {
     T::from_word(text(value)?)
 }
@@ -291,13 +326,24 @@ words!(
 
 #[cfg(test)]
 mod tests {
-    use vault::ids::SectionDigest;
-    use vault::ledger::Ledger;
-
     use super::*;
 
     fn read(bytes: &[u8]) -> Option<Ledger> {
-        unpacked(ValueRef::Blob(bytes))
+        ledger(ValueRef::Blob(bytes))
+    }
+
+    /// A build of before packed no numbers: its ledgers read, and no number is made up.
+    #[test]
+    fn a_ledger_that_a_build_of_before_packed_reads() {
+        let digest = |byte| SectionDigest([byte; 32]);
+        // Its head; two sections, of which the second follows the first; nothing of before the chain.
+        let bytes = [&[1, 1][..], &[7; 32], &[2], &[7; 32], &[0], &[8; 32], &[1], &[7; 32], &[0]].concat();
+        let sent = |one, follows| Sent { digest: digest(one), follows, number: 0 };
+        let sent = vec![sent(7, None), sent(8, Some(digest(7)))];
+        let was = Ledger { head: Some(digest(7)), sent, before_chain: None };
+        assert_eq!(read(&bytes), Some(was));
+        assert_eq!(read(&[1, 0, 0, 0]), Some(Ledger::default()), "migration 84's own");
+        assert_eq!(read(br#"{"head":null,"sent":[]}"#), Some(Ledger::default()), "and JSON");
     }
 
     /// Invariant 6: what is cut, goes on, or is of a form that nobody knows is damage, and no value.
@@ -305,11 +351,11 @@ mod tests {
     fn what_is_packed_reads_back_whole_or_not_at_all() {
         let mut ledger = Ledger::default();
         (1..4).for_each(|digest| ledger.send(SectionDigest([digest; 32])));
-        let bytes = packed(&ledger);
+        let bytes = packed_ledger(&ledger);
         assert_eq!(read(&bytes), Some(ledger));
         (0..bytes.len()).for_each(|length| assert_eq!(read(&bytes[..length]), None, "{length}"));
         assert_eq!(read(&[&bytes[..], &[0]].concat()), None, "something after it");
-        assert_eq!(read(&[&[PACKED + 1], &bytes[1..]].concat()), None, "another form");
-        assert_eq!(unpacked::<Ledger>(ValueRef::Text(&bytes)), None, "text");
+        assert_eq!(read(&[&[NUMBERED + 1], &bytes[1..]].concat()), None, "another form");
+        assert_eq!(super::ledger(ValueRef::Text(&bytes)), None, "text");
     }
 }

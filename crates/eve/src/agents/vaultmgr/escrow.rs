@@ -197,6 +197,9 @@ impl<C: Crypt> Manager<C> {
 
     /// Puts together what is to be in escrow now: the next generation's bundle while it is made, else that of the one in force.
     fn refresh_upload(&mut self) -> Result<(), String> {
+        if self.crypt.is_away() {
+            return Ok(());
+        }
         if self.may_be_in_escrow_alone() {
             // One that is made now would take the place of one that has what they lack.
             return Ok(());

@@ -201,7 +201,8 @@ impl<C: Crypt> Manager<C> {
 
     /// Every vault that is listed, remembered, on the disk or a default one, in the order to take them.
     pub(super) fn everything(&self) -> Vec<VaultId> {
-        let here = prepare::on_disk(&self.paths, &self.crypt);
+        // What is mounted over the disk is asked for nothing: it may never answer.
+        let here = if self.crypt.is_away() { Vec::new() } else { prepare::on_disk(&self.paths, &self.crypt) };
         let shares = self.shares.iter().flat_map(ShareStore::vaults);
         let listed = self.belief.desired().vaults();
         defaults::first(listed.chain(self.slots.keys().copied()).chain(here).chain(shares))

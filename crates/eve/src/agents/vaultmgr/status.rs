@@ -63,7 +63,8 @@ impl<C: Crypt> Manager<C> {
     pub(crate) fn vault_status(&self) -> VaultStatus {
         let went = self.disk_went();
         let disk_away = went.is_some();
-        let read_only = self.read_only().map(str::to_owned).filter(|_| !disk_away);
+        // What is mounted over the disk is asked for nothing: it may never answer.
+        let read_only = if disk_away { None } else { self.read_only().map(str::to_owned) };
         let notes = went.into_iter().chain(self.notes()).chain(read_only).collect();
         let (vaults, seals) = self.told_of(self.everything());
         let generation = self.shares.as_ref().and_then(ShareStore::generation);

@@ -132,6 +132,7 @@ impl<C: Crypt> Manager<C> {
 
     /// Root on the node accepts the controller whose root certificate is installed: what another said is over.
     pub(crate) fn accept_root(&mut self, root: RootPin) -> Result<(), OrderError> {
+        self.unless_disk_went()?;
         self.read_root_certificate();
         let installed = wire::Certificate::from_pem(&self.root_pem);
         if !installed.is_ok_and(|installed| RootPin(installed.digest().0) == root) {
@@ -181,6 +182,9 @@ impl<C: Crypt> Manager<C> {
     /// A live section's order to lock a default vault is kept where no single file, taken away, undoes it: without the record a boot opens
     /// those by themselves. Where it can't be written it is tried again whenever something is heard.
     fn keep_controllers_locks(&mut self) {
+        if self.crypt.is_away() {
+            return;
+        }
         let Some(shares) = self.shares.as_mut().filter(|shares| shares.is_open()) else { return };
         for id in [CONFIG_VAULT, IMAGE_VAULT] {
             let kept = self.belief.orders_locked(id).map(|locked| shares.set_locked(&self.paths, id, locked));
@@ -209,6 +213,9 @@ impl<C: Crypt> Manager<C> {
     }
 
     fn save(&mut self, kept: Box<Kept>) -> Option<Heard> {
+        if self.crypt.is_away() {
+            return None;
+        }
         match record::save(&self.paths, &kept) {
             Ok(()) => Some(Heard::Saved(kept)),
             Err(error) => {
@@ -224,6 +231,9 @@ impl<C: Crypt> Manager<C> {
 
     /// Whose vaults they were goes, and how they were called stays known.
     fn drop_record(&mut self) -> Heard {
+        if self.crypt.is_away() {
+            return Heard::Former(std::collections::BTreeMap::new());
+        }
         if let Err(error) = record::set_aside(&self.paths) {
             let words = format!(
                 "putting the other controller's record aside: {}",
@@ -236,6 +246,9 @@ impl<C: Crypt> Manager<C> {
 
     /// Where this fails the pin in the record still holds, and the next contact tries again.
     fn pin(&mut self, root: RootPin) -> Option<Heard> {
+        if self.crypt.is_away() {
+            return None;
+        }
         let shares = self.shares.as_mut()?;
         shares.set_pin(&self.paths, root).ok()?;
         Some(Heard::Tpm(self.roots(), None))

@@ -135,7 +135,7 @@ impl<C: Crypt> Manager<C> {
         self.unless_asked(done(self.report(id), Ordered::Open, |state| state == State::Unlocked))
     }
 
-    fn unless_disk_went(&self) -> Result<(), OrderError> {
+    pub(super) fn unless_disk_went(&self) -> Result<(), OrderError> {
         self.disk_went().map_or(Ok(()), |words| Err(OrderError::DiskAway { words }))
     }
 

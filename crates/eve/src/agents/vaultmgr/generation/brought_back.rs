@@ -125,6 +125,10 @@ impl<C: Crypt> Manager<C> {
 
     /// Writes back what the bundle has of files that are gone. What it does not have it is not asked for again.
     pub(crate) fn bring_back(&mut self, bundle: &Bundle) {
+        if self.crypt.is_away() {
+            // Another disk's share table may stand at the path.
+            return;
+        }
         if self.node().table_lost() {
             if self.desk.is_out() {
                 // It is asked for again, when it is known what the TPM says.
