@@ -21,7 +21,7 @@ use super::shares::Source;
 use crate::api::{Code, Done};
 use crate::clock::now;
 use crate::store::UnixSeconds;
-use crate::store::once::Once;
+use crate::store::once::Once as OfContents;
 
 /// The same is not told again within so many seconds.
 const QUIET_S: u64 = 60;
@@ -207,7 +207,7 @@ pub(super) fn tell(app: &App, (method, uri): (&Method, &Uri), source: Option<Sou
 }
 
 /// Rows that did not read, by what was said of them.
-static DAMAGED: Once = Once::new();
+static DAMAGED: OfContents = OfContents::new();
 
 fn refused(app: &App, (method, uri): (&Method, &Uri), source: Option<Source>, reason: &Reason) {
     let device = device(uri).filter(|_| reason.proved);
