@@ -5,11 +5,12 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use vault::decide::TpmPin;
-use vault::ids::{DeviceId, Epoch, Generation, Name, Project, VaultId};
+use vault::ids::{DeviceId, Epoch, Generation, Name, Project, SectionDigest, VaultId};
+use vault::ledger::{Ledger, Sent};
 
 use super::connections::failed;
 use crate::store::{
@@ -207,6 +208,33 @@ pub(super) fn packed(value: &impl Serialize) -> Vec<u8> {
     postcard::to_extend(value, vec![PACKED]).expect("all lengths are known")
 }
 
+/// The same of a chain with what its device told as its furthest.
+const PACKED_CHAIN: u8 = 2;
+
+/// A chain as builds of before it was kept what is the furthest packed it.
+#[derive(Deserialize)]
+struct ChainBefore {
+    head: Option<SectionDigest>,
+    sent: Vec<Sent>,
+    #[serde(default)]
+    before_chain: Option<u64>,
+}
+
+/// A device's chain: packed, also by builds of before, or as JSON.
+pub(super) fn chain(value: ValueRef<'_>) -> Option<Ledger> {
+    if let (&PACKED_CHAIN, packed) = value.as_blob().ok()?.split_first()? {
+        let read = postcard::take_from_bytes(packed).ok().filter(|(_, rest)| rest.is_empty());
+        return read.map(|(ledger, _)| ledger);
+    }
+    let ChainBefore { head, sent, before_chain } = unpacked(value)?;
+    Some(Ledger { head, sent, before_chain, furthest: None })
+}
+
+/// The same, to be written.
+pub(super) fn packed_chain(ledger: &Ledger) -> Vec<u8> {
+    postcard::to_extend(ledger, vec![PACKED_CHAIN]).expect("all lengths are known")
+}
+
 pub(super) fn word<T: Word>(value: ValueRef<'_>) -> Option<T> {
     T::from_word(text(value)?)
 }
@@ -291,13 +319,12 @@ words!(
 
 #[cfg(test)]
 mod tests {
-    use vault::ids::SectionDigest;
-    use vault::ledger::Ledger;
+    use vault::ledger::Told;
 
     use super::*;
 
     fn read(bytes: &[u8]) -> Option<Ledger> {
-        unpacked(ValueRef::Blob(bytes))
+        chain(ValueRef::Blob(bytes))
     }
 
     /// Invariant 6: what is cut, goes on, or is of a form that nobody knows is damage, and no value.
@@ -305,11 +332,16 @@ mod tests {
     fn what_is_packed_reads_back_whole_or_not_at_all() {
         let mut ledger = Ledger::default();
         (1..4).for_each(|digest| ledger.send(SectionDigest([digest; 32])));
-        let bytes = packed(&ledger);
-        assert_eq!(read(&bytes), Some(ledger));
+        ledger.furthest = Some(Told { version: 3, digest: SectionDigest([3; 32]) });
+        let bytes = packed_chain(&ledger);
+        assert_eq!(read(&bytes), Some(ledger.clone()));
         (0..bytes.len()).for_each(|length| assert_eq!(read(&bytes[..length]), None, "{length}"));
         assert_eq!(read(&[&bytes[..], &[0]].concat()), None, "something after it");
-        assert_eq!(read(&[&[PACKED + 1], &bytes[1..]].concat()), None, "another form");
-        assert_eq!(unpacked::<Ledger>(ValueRef::Text(&bytes)), None, "text");
+        assert_eq!(read(&[&[PACKED_CHAIN + 1], &bytes[1..]].concat()), None, "another form");
+        assert_eq!(chain(ValueRef::Text(&bytes)), None, "text");
+        // As a build of before packed it: what is last now was not there.
+        ledger.furthest = None;
+        let before = packed(&ledger);
+        assert_eq!(read(&before[..before.len() - 1]), Some(ledger));
     }
 }
