@@ -205,7 +205,7 @@ impl Controller {
         let is_past = !stands && tx.past_session(view.device.id, &ask.session.0).await?.is_some();
         let needed = self.bundle_needed(&view.device, ask);
         let drawn = Drawn::of(view, ledger, (ask, needed), now);
-        Ok(Ok(if is_past { drawn.to_past_session() } else { drawn }))
+        Ok(Ok(if is_past { drawn.of_past_session() } else { drawn }))
     }
 
     fn said(
@@ -233,10 +233,10 @@ impl Drawn {
     }
 
     /// What a session tells that another one followed is no word on what its device has.
-    fn to_past_session(self) -> Box<Self> {
+    fn of_past_session(self) -> Box<Self> {
         let Self { view, draft, .. } = self;
         let ledger = view.device.ledger.clone();
-        Box::new(Self { view, ledger, draft: draft.to_past_session() })
+        Box::new(Self { view, ledger, draft: draft.of_past_session() })
     }
 
     fn is_new(&self) -> bool {

@@ -340,6 +340,7 @@ async fn a_new_life_begins_with_nothing_of_the_one_before(tx: &mut dyn Tx) -> St
     tx.order_recreate(of, row.id).await?;
     tx.report_vault(of, row.id, &said(1, false, true)).await?;
     tx.begin_grace(of, row.id, NOW + 5).await?;
+    assert!(!tx.vault(of, row.id).await?.expect("there").recreate, "its order to be made anew is taken back");
     tx.add_sent_before(of, &[SectionDigest([41; 32])]).await?;
     let life = Older::LaterLife(Incarnation([42; 16]));
     assert_eq!(tx.all_older().await?, []);

@@ -133,7 +133,7 @@ impl Draft {
     /// To a session that another one followed: its word may be an old one that somebody sends again, and is answered by a challenge. Nothing
     /// takes a number for it, and what it is to lock is said under the one that is.
     #[must_use]
-    pub fn to_past_session(self) -> Self {
+    pub fn of_past_session(self) -> Self {
         Self { challenge: ChallengeWay::InPlace, digest: None, lease: None, ..self }
     }
 

@@ -264,7 +264,7 @@ fn a_lost_device_locks_though_its_database_is_older() {
 #[test]
 fn a_past_session_is_challenged_and_takes_no_number() {
     let (good, open) = (appraisal(OURS, References::Passed), both());
-    let past = drafted(&facts(&good, vec![listed(&open, 1)])).to_past_session();
+    let past = drafted(&facts(&good, vec![listed(&open, 1)])).of_past_session();
     assert_eq!((past.challenge, past.digest), (ChallengeWay::InPlace, None));
     assert_eq!(past.says_more(None, &Ledger::default()), None);
 }
