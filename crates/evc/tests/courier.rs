@@ -197,11 +197,11 @@ fn co6_a_file_is_taken_whole_or_not_at_all() {
     let device = Device::onboarded(&evc, "edge-1");
     evc.apply(POLICY);
     let good = parts(&device, nonce(&read(&evc, &export(&evc))));
-    // Of a vault that does not read no report is taken.
-    common::sql(evc.dir.path(), &["UPDATE vaults SET added_at = -added_at WHERE name = 'own'"]);
+    // Under a policy that does not read there is no list to answer with.
+    common::sql(evc.dir.path(), &["UPDATE policies SET changed_at = -changed_at"]);
     assert_eq!(refused(&evc, &body(&good)).0, 500);
     assert_eq!(evc.stored(|tx| tx.standing(device.id)), None, "its evidence is not taken");
-    common::sql(evc.dir.path(), &["UPDATE vaults SET added_at = -added_at WHERE name = 'own'"]);
+    common::sql(evc.dir.path(), &["UPDATE policies SET changed_at = -changed_at"]);
     assert_eq!(import(&evc, &good)["releases"], json!(ALL), "and its challenge is good still");
 }
 

@@ -170,6 +170,55 @@ fn what_was_kept_again_after_the_copy_is_not_ended_by_it() {
     assert!(released(&evc, &mut device), "and its key is there");
 }
 
+/// Grave: what the device shows (its head is of after the copy) does not hide that the database was put back, also once an operator has settled
+/// that; nothing ends, is rotated or moved before it was gone through. And a lost device is told to lock all the same.
+#[test]
+fn what_a_device_shows_ends_nothing_in_a_copy_that_was_put_back() {
+    let (evc, copies) = (Evc::start(), tempfile::tempdir().expect("a folder"));
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(REMOVED_SLOWLY);
+    assert!(released(&evc, &mut device));
+    evc.act("DELETE", "/devices/edge-1/vaults/day", "");
+    device.section(&evc);
+    device.poll(&evc);
+    let copy = copy_of(&evc, &copies);
+    evc.apply(REMOVED_SLOWLY);
+    let newest = device.section(&evc);
+    device.poll(&evc);
+    let folder = evc.stop();
+    put_back(folder.path(), &copy);
+    let evc = Evc::over(folder);
+    device.hash.clear();
+    assert_eq!(section(&device.poll(&evc).expect("an answer")), None, "it is ahead");
+    let settled = evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", "").to_string();
+    assert!(
+        settled.contains("evc put-back --checked") && !settled.contains("keys are released"),
+        "{settled}"
+    );
+    assert!(glance(&evc).contains("evc put-back --checked"), "{}", glance(&evc));
+    let listed = evc.act("GET", "/devices", "").to_string();
+    assert!(listed.contains("the database was put back from a copy"), "{listed}");
+    assert_eq!(end_graces(&evc, evc::clock::now() + 601), 0, "nothing ends");
+    let at_once = evc.act("DELETE", "/devices/edge-1/vaults/day?delete_after=0&confirm=day", "").to_string();
+    assert!(at_once.contains("kept until"), "{at_once}");
+    evc.apply(REMOVED_SLOWLY);
+    let rotated = evc.operator(
+        "POST",
+        "/devices/edge-1/vaults/day/rotate",
+        r#"{"force":true,"confirm":"day"}"#,
+        Some(&evc.token),
+    );
+    assert_eq!(rotated.status, 409, "no rotation");
+    let lost = evc.act("POST", "/devices/edge-1/lost", "").to_string();
+    assert!(lost.contains("ordered to lock"), "{lost}");
+    let answer = device.poll(&evc).expect("an answer");
+    let control = answer.control.expect("control");
+    assert!(!control.orders.is_empty() && control.challenge.is_none(), "it is to lock");
+    let as_of = control.as_of.expect("their place");
+    assert!(as_of.version > newest.version.version && as_of.incarnation == newest.version.incarnation);
+    assert!(device.poll(&evc).is_none(), "said once");
+}
+
 /// Invariant 6, at each write beside the database: what failed lets nothing go, also after starts; said again, it is done.
 #[test]
 fn what_could_not_be_said_whole_lets_no_key_go() {

@@ -315,6 +315,46 @@ fn old_polls_that_are_sent_again_are_numbered_once() {
     assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
 }
 
+/// Attack B: a poll of an earlier session, for which all is ordered to be locked, and one of this session, sent again in turn: nothing is numbered
+/// for the earlier one, and what the device truly has stays known.
+#[test]
+fn polls_of_a_session_that_is_over_are_numbered_for_nothing() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&VAULT.replace("controller\n", "controller\noperation: lock\n"));
+    device.attested(&evc);
+    device.poll(&evc);
+    let old = device.seal(&device.ask());
+    boots(&mut device);
+    device.attested(&evc);
+    device.poll(&evc);
+    let id = device.id;
+    let number = |evc: &Evc| evc.stored(|tx| tx.device(id)).expect("there").section_version;
+    let (before, of_now) = (number(&evc), device.seal(&device.ask()));
+    for poll in [&old, &of_now].repeat(20) {
+        assert!([200, 304].contains(&evc.post(&device.own("config"), poll).status));
+    }
+    assert_eq!(number(&evc), before, "nothing was numbered");
+    device.hash.clear();
+    device.section(&evc);
+    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+}
+
+/// Attack B: what pushed all that is remembered out pushes out nothing that the device truly has.
+#[test]
+fn what_a_device_has_is_known_though_all_else_is_forgotten() {
+    let (evc, mut device, _, asked) = long_served();
+    for old in asked.iter().take(40) {
+        evc.post(&device.own("config"), old);
+    }
+    let folder = evc.stop();
+    common::sql(folder.path(), &["DELETE FROM sent_before"]);
+    let evc = Evc::over(folder);
+    device.hash.clear();
+    device.section(&evc);
+    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+}
+
 /// Polls that were taken on the way long ago, sent again and again, make no database an older one.
 #[test]
 fn old_polls_that_are_sent_again_make_no_database_older() {

@@ -5,7 +5,7 @@ mod outside;
 
 use clap::Command;
 
-pub use outside::texts_from_outside;
+pub use outside::{rust_files, texts_from_outside};
 
 /// Makes a function that gives a value of each variant. A variant that has no row here does not compile, and no value stands in for one of
 /// another variant.

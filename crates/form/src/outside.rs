@@ -25,6 +25,18 @@ pub fn texts_from_outside(src: &Path, harmless: &[(&str, &str)]) -> Vec<String> 
     new.chain(gone.map(|(name, _)| format!("{name} makes no text: leave it out"))).collect()
 }
 
+/// Files of Rust under a folder, those of tests too; what was built is left out.
+///
+/// # Panics
+/// They can't be read.
+#[must_use]
+pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let of = |path: PathBuf| if path.is_dir() { rust_files(&path) } else { vec![path] };
+    let all = entries.filter(|path| !path.ends_with("target")).flat_map(of);
+    all.filter(|path| path.extension().is_some_and(|kind| kind == "rs")).collect()
+}
+
 fn makes_text(file: &Path) -> bool {
     let text = fs::read_to_string(file).expect("reads");
     let shipped = text.split("\nmod tests {").next().unwrap_or_default();

@@ -10,7 +10,7 @@ mod again;
 mod mark;
 
 pub use again::{Again, Number, Word};
-pub use mark::{Asker, Mark};
+pub use mark::{Asker, Mark, held_back};
 
 /// Most sections that are remembered here as sent. Each is made in answer to a request that tells which one was accepted last, so more
 /// than a few are never under way.
@@ -41,6 +41,19 @@ pub struct Ledger {
     /// it after others were sent, for it looks into its own record later than it first asks, and its disk may go back.
     #[serde(default)]
     pub before_chain: Option<u64>,
+    /// The newest section that the device ever told as accepted. Never forgotten: polls of before that are sent again, however many, have others
+    /// sent in answer, and push all else out of what is remembered, but not this, which the device truly has.
+    #[serde(default)]
+    pub furthest: Option<Told>,
+}
+
+/// A section that a device told as accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its number.
+    pub version: u64,
+    /// Its digest.
+    pub digest: SectionDigest,
 }
 
 /// How a controller knows that its database is older than what this device has accepted.
@@ -78,6 +91,25 @@ pub enum Older {
     PutBack,
 }
 
+/// The place of an order to lock from a database that is, or may be, older than its device: after all that the device accepted, as far as it
+/// told, so that the node does not take it for one that is over. It numbers nothing: a section of the newest database, further on, lifts it.
+#[must_use]
+pub fn place_of_order(
+    own: SectionVersion,
+    past: &[Incarnation],
+    told: Option<SectionVersion>,
+    shown: Option<Older>,
+) -> SectionVersion {
+    let shown = if let Some(Older::Behind { reported, .. }) = shown { reported } else { 0 };
+    let here = own.version.max(shown);
+    let (incarnation, newest) = match told {
+        Some(at) if at.incarnation == own.incarnation => (own.incarnation, here.max(at.version)),
+        Some(at) if !past.contains(&at.incarnation) => (at.incarnation, at.version),
+        _ => (own.incarnation, here),
+    };
+    SectionVersion { incarnation, version: newest.saturating_add(1) }
+}
+
 impl Ledger {
     /// Takes in what the device tells that it accepted last. `own` is the database's incarnation and the device's newest version in
     /// it, `past` those incarnations that it had before.
@@ -98,7 +130,9 @@ impl Ledger {
         if at.version > own.version {
             return Err(Older::Behind { reported: at.version, own: own.version });
         }
-        let sent = self.sent.iter().any(|sent| sent.digest == digest) || self.head == Some(digest);
+        let is_furthest = self.furthest.is_some_and(|furthest| furthest.digest == digest);
+        let sent =
+            is_furthest || self.head == Some(digest) || self.sent.iter().any(|sent| sent.digest == digest);
         // A database of before there was a chain: what the device has is where it begins.
         let begins = (self.head.is_none() && self.sent.is_empty())
             || self.before_chain.is_some_and(|newest| at.version <= newest);
@@ -110,14 +144,21 @@ impl Ledger {
             self.sent.insert(0, Sent { digest, follows: None, number: 0 });
             self.before_chain = None;
         }
-        self.head = Some(digest);
+        self.accepted(Told { version: at.version, digest });
         Ok(())
+    }
+
+    fn accepted(&mut self, told: Told) {
+        self.head = Some(told.digest);
+        if self.furthest.is_none_or(|furthest| furthest.version <= told.version) {
+            self.furthest = Some(told);
+        }
     }
 
     /// The device accepted a section that was sent before those that are remembered here: its disk went back, or its word is an old one
     /// that somebody sends again. Either way the next section follows that.
-    pub fn went_back(&mut self, to: SectionDigest) {
-        self.head = Some(to);
+    pub fn went_back(&mut self, to: Told) {
+        self.accepted(to);
     }
 
     /// Whether the device has to be told the same anew: it did not take what was sent last for the next one of its history.
@@ -154,7 +195,12 @@ impl Ledger {
         if self.sent.len() <= MAX_SENT {
             return Vec::new();
         }
-        self.sent.drain(..self.sent.len() - STAY).map(|sent| sent.digest).collect()
+        let old: Vec<_> = self.sent.drain(..self.sent.len() - STAY).collect();
+        // The device may have the next one by now, and not have told it.
+        let furthest = self.furthest.map(|furthest| furthest.digest);
+        let next = old.iter().rev().find(|sent| furthest.is_some() && sent.follows == furthest).copied();
+        self.sent.splice(..0, next);
+        old.iter().filter(|sent| Some(**sent) != next).map(|sent| sent.digest).collect()
     }
 }
 
@@ -223,7 +269,7 @@ mod tests {
         kept.extend(ledger.sent.iter().map(|sent| sent.digest));
         assert_eq!(kept, (0..100).map(digest).collect::<Vec<_>>(), "in their order");
         assert_eq!(ledger.hear(at(1, 100), &[], (at(1, 4), digest(3))), Err(Older::Forked), "not known here");
-        ledger.went_back(digest(3));
+        ledger.went_back(Told { version: 4, digest: digest(3) });
         assert!(ledger.is_astray(), "and has to be told anew");
         ledger.send(digest(200));
         assert_eq!(
@@ -231,6 +277,51 @@ mod tests {
             Some(&Sent { digest: digest(200), follows: Some(digest(3)), number: 101 })
         );
         assert_eq!(ledger.hear(at(1, 101), &[], (at(1, 4), digest(3))), Ok(()), "it is known now");
+    }
+
+    /// Recorded polls, sent again in turn, have section after section sent, each in answer to a head of before. What the device truly has is
+    /// known all the same when it tells it, and so is the section that it accepted since and did not tell yet.
+    #[test]
+    fn old_polls_push_out_nothing_that_a_device_truly_has() {
+        let mut ledger = Ledger::default();
+        for (number, version) in [(1, 1), (2, 2), (3, 3)] {
+            ledger.send(digest(number));
+            ledger.hear(at(1, version), &[], (at(1, version), digest(number))).expect("it was sent");
+        }
+        ledger.send(digest(4));
+        for version in 5..5000u64 {
+            let old = 1 + (version % 2) as u8;
+            ledger.went_back(Told { version: old.into(), digest: digest(old) });
+            let mut new = [9; 32];
+            new[..8].copy_from_slice(&version.to_be_bytes());
+            ledger.send(SectionDigest(new));
+            drop(ledger.take_old());
+            assert!(ledger.sent.len() <= MAX_SENT);
+        }
+        for (version, true_one) in [(3, 3), (4, 4)] {
+            let told = (at(1, version), digest(true_one));
+            assert_eq!(ledger.clone().hear(at(1, 5000), &[], told), Ok(()), "{version}");
+        }
+        ledger.hear(at(1, 5000), &[], (at(1, 3), digest(3))).expect("it is known");
+        assert!(ledger.is_astray(), "and is told anew");
+    }
+
+    /// A lost device is to lock: an order's place is after all that the device may have accepted, also of a later life.
+    #[test]
+    fn an_order_stands_after_all_that_the_device_accepted() {
+        let own = at(1, 7);
+        let behind = Older::Behind { reported: 12, own: 7 };
+        for (told, mark, expected) in [
+            (None, None, at(1, 8)),
+            (Some(at(1, 5)), None, at(1, 8)),
+            (Some(at(1, 9)), None, at(1, 10)),
+            (None, Some(behind), at(1, 13)),
+            (Some(at(2, 3)), None, at(2, 4)),
+            (Some(at(0, 30)), None, at(1, 8)),
+        ] {
+            let past = [Incarnation([0; 16])];
+            assert_eq!(place_of_order(own, &past, told, mark), expected, "{told:?} {mark:?}");
+        }
     }
 
     /// A mark of before, which does not say of which life, reads.

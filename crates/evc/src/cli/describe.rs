@@ -1,5 +1,7 @@
 //! One thing for people: name first, then how it is, then what was said of it.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use vault::decide::TpmPin;
 use vault::report::{State, VaultReport};
@@ -66,6 +68,7 @@ pub(super) fn device(device: &DeviceView, vaults: &[VaultView], damaged: &[Damag
     page.0 += "\nVaults:\n";
     let table = table::table(vaults, damaged, false);
     page.0 += if table.is_empty() { "none\n" } else { &table };
+    page.part("Keys that are withheld", &withheld(vaults));
     let of_all = said_of_all(vaults);
     for vault in vaults {
         let own: Vec<String> = said(vault).into_iter().filter(|line| !of_all.contains(line)).collect();
@@ -76,6 +79,17 @@ pub(super) fn device(device: &DeviceView, vaults: &[VaultView], damaged: &[Damag
     page.part("Removed, and remembered by the node", &removed);
     page.part("Orphans, and vaults of no list here", &others);
     page.0
+}
+
+/// Why, with what to do, which the table has no room for: once for all vaults of which it is so.
+fn withheld(vaults: &[VaultView]) -> Vec<String> {
+    let mut whose: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for vault in vaults {
+        if let Some(why) = vault.key.as_deref().and_then(|key| key.strip_prefix("withheld: ")) {
+            whose.entry(why).or_default().push(vault.name.to_string());
+        }
+    }
+    whose.into_iter().map(|(why, names)| format!("{}: {why}", names.join(", "))).collect()
 }
 
 /// What a list advises: who reads this has done it.

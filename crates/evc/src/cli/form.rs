@@ -172,6 +172,7 @@ every! {
         NotAdopted::NameTaken { .. } => NotAdopted::NameTaken { name: name() },
     }
     rehomed: NotRehomed {
+        NotRehomed::Older(_) => NotRehomed::Older(Older::Forked),
         NotRehomed::SameDevice => NotRehomed::SameDevice,
         NotRehomed::MayBeThere => NotRehomed::MayBeThere,
         NotRehomed::Removing => NotRehomed::Removing,

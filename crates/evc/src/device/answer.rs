@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use ::attest::SessionKey;
 use vault::decide::{BundleNeeded, ChallengeWay, Ruling};
 use vault::draft::{Draft, Line};
-use vault::ids::{DeviceId, DeviceKey, VaultId};
-use vault::ledger::{Ledger, Number, Word};
+use vault::ids::{DeviceId, DeviceKey, SectionVersion, VaultId};
+use vault::ledger::{Ledger, Mark, Number, Word, place_of_order};
 use vault::section::Section;
 use wire::Certificate;
 use wire::config::{ConfigParts, ConfigResponse, DeviceConfig, VaultAsk};
@@ -19,10 +19,17 @@ use super::config::{Ahead, Changed, Drawn, known};
 use super::drill::Due;
 use super::escrow::EscrowWord;
 use crate::custody::{CustodyError, Releases};
-use crate::fleet::section::draft_without;
+use crate::fleet::section::{draft_without, orders_of_lost};
 use crate::fleet::view::View;
 use crate::service::{Controller, Fault, Refusal};
 use crate::store::{AsOf, DeviceRow, Tx, UnixSeconds};
+
+/// What a lost device is ordered to lock in place of a section, and the place of that.
+#[derive(Default)]
+pub(super) struct Locks {
+    pub(super) orders: Vec<VaultId>,
+    pub(super) as_of: Option<SectionVersion>,
+}
 
 /// As [`Controller::answered`] says.
 type Answered = (ConfigResponse, Option<Box<View>>, Option<(Word, u64)>);
@@ -75,7 +82,8 @@ impl Controller {
             Ok(drawn) => *drawn,
             Err((row, older)) => {
                 chain::note_older(tx, &row, (session, older), now).await?;
-                return Ok((self.nothing_to(&row, session)?, None, None));
+                let locks = self.locks_of_lost(tx, &row, ask).await?;
+                return Ok((self.nothing_to(&row, session, locks)?, None, None));
             }
         };
         let mut releases = Releases::to(tx, &self.kek, &view.device, session).await?;
@@ -198,10 +206,37 @@ impl Controller {
         Ok(config)
     }
 
-    /// To a device that is further on than this database: its configuration without section and challenge.
-    fn nothing_to(&self, row: &DeviceRow, session: SessionKey) -> Result<ConfigResponse, Refusal> {
-        let config_hash = self.hash(row, None, Some(session));
-        let control = Some(said_beside(row, session)?);
+    /// What a lost device is to lock though this database is, or may be, older than it: an order only locks. Nothing of another one.
+    pub(super) async fn locks_of_lost(
+        &self,
+        tx: &mut dyn Tx,
+        row: &DeviceRow,
+        ask: &VaultAsk,
+    ) -> Result<Locks, Refusal> {
+        if row.lost_at.is_none() {
+            return Ok(Locks::default());
+        }
+        let view = View::load(&self.verdicts, tx, row.clone()).await?;
+        let orders = orders_of_lost(&view, ask.session);
+        let told = ask.accepted.filter(|head| head.device == row.id).map(|head| head.version);
+        let own = self.place(row.section_version);
+        let shown = row.older.and_then(Mark::was_shown);
+        let as_of = (!orders.is_empty()).then(|| place_of_order(own, &self.past, told, shown));
+        Ok(Locks { orders, as_of })
+    }
+
+    /// To a device that is further on than this database: its configuration without section and challenge; and what it is to lock where it is
+    /// lost.
+    fn nothing_to(
+        &self,
+        row: &DeviceRow,
+        session: SessionKey,
+        locks: Locks,
+    ) -> Result<ConfigResponse, Refusal> {
+        let config_hash = self.hash_with(row, session, &locks);
+        let Locks { orders, as_of } = locks;
+        let orders = orders.into_iter().map(Order::Lock).collect();
+        let control = Some(Control { orders, as_of, ..said_beside(row, session)? });
         Ok(ConfigResponse { config_hash, config: Some(self.parts(row, None)?), control })
     }
 

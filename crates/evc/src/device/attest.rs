@@ -305,7 +305,7 @@ async fn pin_one(tx: &mut dyn Tx, device: &DeviceRow, row: &CertRow) -> Result<(
     let refused = || Barred::Pinned { kind: row.kind, device: device.name.clone() };
     let certs = tx.certs(row.device).await?;
     let as_it_was = |known: &CertRow| match (&known.public, &row.public) {
-        (Some(known), Some(shown)) => known == shown,
+        (Some(known), Some(shown)) => known == shown || is_one_key(known, shown),
         _ => same_key(known, row),
     };
     if certs.iter().any(|known| known.kind == taken_off(row.kind) && as_it_was(known)) {
@@ -327,6 +327,14 @@ fn with_tpm(device: &DeviceRow, row: &CertRow) -> Result<TpmPin, Refusal> {
     }
     let read = AkPublic::from_tpm2b(row.public.as_deref().unwrap_or_default());
     Ok(read.map(|_| TpmPin::Present).map_err(Message::AttestationKey)?)
+}
+
+/// Whether two public areas are of one key: what stands beside it in them says nothing of which one signs.
+fn is_one_key(one: &[u8], other: &[u8]) -> bool {
+    match (AkPublic::from_tpm2b(one), AkPublic::from_tpm2b(other)) {
+        (Ok(one), Ok(other)) => one.point() == other.point(),
+        _ => false,
+    }
 }
 
 /// The key is pinned, not the certificate: a device signs its certificates anew after each boot.

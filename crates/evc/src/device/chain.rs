@@ -3,8 +3,9 @@
 //! that has gone further; an operator who knows that it was put back begins a new incarnation. What counts is `vault::ledger`.
 
 use ::attest::SessionKey;
+use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Incarnation};
-use vault::ledger::{Asker, Ledger, Mark, Older};
+use vault::ledger::{Asker, Ledger, Mark, Older, Told};
 
 use wire::config::VaultAsk;
 
@@ -31,7 +32,7 @@ impl Controller {
         match (self.heard_of(row, ask), ask.accepted) {
             (Err(Older::Forked), Some(head)) if tx.was_sent_before(row.id, &head.digest).await? => {
                 let mut ledger = row.ledger.clone();
-                ledger.went_back(head.digest);
+                ledger.went_back(Told { version: head.version.version, digest: head.digest });
                 Ok(self.unless_put_back(ledger))
             }
             (heard, _) => Ok(heard.and_then(|ledger| self.unless_put_back(ledger))),
@@ -141,8 +142,8 @@ pub(crate) async fn keep(
         && mark.is_over(asker(tx, row.id, session).await?, &after)
     {
         tracing::info!(device = %row.id, name = %row.name, "this node is not ahead of this database: its evidence is fresh, and it follows what was sent to it since");
-        tx.set_older(row.id, None).await?;
-        row.older = None;
+        row.older = mark.settled();
+        tx.set_older(row.id, row.older).await?;
     }
     let old = after.take_old();
     if !old.is_empty() {

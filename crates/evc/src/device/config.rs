@@ -111,7 +111,8 @@ impl Controller {
             Ok(drawn) => drawn,
             Err((row, older)) => {
                 let mark = marked(tx, &row, ask.session, older).await?;
-                let known = row.older == Some(mark) && hash == self.hash(&row, None, Some(ask.session));
+                let locks = self.locks_of_lost(tx, &row, ask).await?;
+                let known = row.older == Some(mark) && hash == self.hash_with(&row, ask.session, &locks);
                 let changed = Changed { ask: ask.clone(), drawn: None };
                 return Ok(if known {
                     Look::Unchanged { until: UnixSeconds::MAX }
@@ -141,7 +142,9 @@ impl Controller {
         ask: &VaultAsk,
         now: UnixSeconds,
     ) -> Option<Result<Look, Refusal>> {
-        let ledger = self.chain_by(&view.device, ask).ok().filter(|_| ask.rescue.is_none())?;
+        // Whether another session followed this one is for the store to say.
+        let stands = view.stands().is_some_and(|stands| SessionKey(stands.row.session) == ask.session);
+        let ledger = self.chain_by(&view.device, ask).ok().filter(|_| stands && ask.rescue.is_none())?;
         let bundle = EscrowWord::beside(&view, ask);
         let bundle_needed = self.bundle_needed(&view.device, ask);
         Some(self.look_of(Drawn::of(view, ledger, (ask, bundle_needed), now), hash, (ask, bundle), now))
@@ -198,8 +201,11 @@ impl Controller {
             Err(older) => return Ok(Err((row, older))),
         };
         let view = Box::new(View::load(&self.verdicts, tx, row).await?);
+        let stands = view.stands().is_some_and(|stands| stands.row.session == ask.session.0);
+        let is_past = !stands && tx.past_session(view.device.id, &ask.session.0).await?.is_some();
         let needed = self.bundle_needed(&view.device, ask);
-        Ok(Ok(Drawn::of(view, ledger, (ask, needed), now)))
+        let drawn = Drawn::of(view, ledger, (ask, needed), now);
+        Ok(Ok(if is_past { drawn.of_past_session() } else { drawn }))
     }
 
     fn said(
@@ -224,6 +230,13 @@ impl Drawn {
     ) -> Box<Self> {
         let draft = draft(&view, ask.session, (ask.lease, bundle), now);
         Box::new(Self { view, ledger, draft })
+    }
+
+    /// What a session tells that another one followed is no word on what its device has.
+    fn of_past_session(self) -> Box<Self> {
+        let Self { view, draft, .. } = self;
+        let ledger = view.device.ledger.clone();
+        Box::new(Self { view, ledger, draft: draft.of_past_session() })
     }
 
     fn is_new(&self) -> bool {

@@ -4,6 +4,7 @@ use ::attest::SessionKey;
 use vault::draft::Draft;
 use vault::ledger::Ledger;
 
+use super::answer::Locks;
 use crate::fleet::parts::Parts;
 use crate::service::Controller;
 use crate::store::DeviceRow;
@@ -27,6 +28,21 @@ impl Controller {
         parts.add_if_any(session.as_ref().map(|session| &session.0[..]));
         parts.add(device.name.as_str().as_bytes());
         add_drawn(&mut parts, device.section_version, drawn);
+        hex::encode(parts.digest())
+    }
+}
+
+impl Controller {
+    /// The same of a device that gets no section, and is to lock this.
+    pub(super) fn hash_with(&self, device: &DeviceRow, session: SessionKey, locks: &Locks) -> String {
+        let plain = self.hash(device, None, Some(session));
+        let Some(as_of) = locks.as_of else { return plain };
+        let mut parts = Parts::default();
+        parts.add(b"orders of a lost device");
+        parts.add(plain.as_bytes());
+        parts.add(&as_of.incarnation.0);
+        parts.add(&as_of.version.to_be_bytes());
+        locks.orders.iter().for_each(|id| parts.add(id.0.as_bytes()));
         hex::encode(parts.digest())
     }
 }

@@ -4,6 +4,7 @@
 use ::attest::SessionKey;
 use vault::decide::BundleNeeded;
 use vault::ids::{DeviceId, SectionVersion};
+use vault::ledger::held_back;
 use vault::life::{Contact, InForce, Life, ListOf, Listed, WentOut};
 use vault::report::VaultReport;
 use vault::section::Custody;
@@ -78,6 +79,9 @@ impl Controller {
             measured: said.or(known),
             ..reported::node_report(info, &rows, before.clone(), repeated, now)
         };
+        // Of a device that never gave evidence no word is better than another.
+        let decides = place.is_some() || standing.is_none();
+        let report = if decides { report } else { reported::undecided(report, before.clone()) };
         tx.put_report(device, &report, now).await?;
         let Some((session, counter)) = place else { return Ok(()) };
         keep_ages(tx, &rows, before.as_ref(), &report).await?;
@@ -102,6 +106,10 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
         let row = tx.device(device).await?.ok_or(Fault::NoDevice)?;
+        // Keys that went out since the copy was made are not among those that are known to have.
+        if held_back(row.older, self.put_back).is_some() {
+            return Ok(());
+        }
         let (newest, said) = (self.place(row.section_version), row.section_digest);
         if accepted != Some(newest) || !self.holds_free_keys(tx, device).await? {
             return Ok(());

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use vault::ids::DeviceId;
-use vault::ledger::Older;
 
 use crate::api::Condition;
 use crate::fleet::reported;
@@ -83,7 +82,7 @@ pub(crate) fn condition(row: &DeviceRow, now: UnixSeconds) -> (Condition, UnixSe
     let heard = row.last_seen.unwrap_or(row.registered_at);
     match row {
         DeviceRow { lost_at: Some(at), .. } => (Condition::Lost, *at),
-        DeviceRow { older: Some(mark), .. } if mark.older() == Older::PutBack => (Condition::PutBack, heard),
+        DeviceRow { older: Some(mark), .. } if mark.is_put_back() => (Condition::PutBack, heard),
         DeviceRow { older: Some(_), .. } => (Condition::Ahead, heard),
         DeviceRow { alarm: Some(_), .. } => (Condition::Doubled, heard),
         row if reported::is_held_to(row).is_some() => (Condition::HeldToAnother, heard),

@@ -61,6 +61,32 @@ pub(crate) fn node_report(
     }
 }
 
+/// What a session says that gave no evidence may be an old word that somebody sends again, since nothing remembers it: it is shown, and what
+/// decides stays as it was.
+pub(crate) fn undecided(report: DeviceReport, before: Option<DeviceReport>) -> DeviceReport {
+    let Some(before) = before else {
+        return DeviceReport {
+            accepted: None,
+            accepted_for: None,
+            vaults: Vec::new(),
+            disk_away: false,
+            generation: None,
+            measured: None,
+            ..report
+        };
+    };
+    DeviceReport {
+        accepted: before.accepted,
+        accepted_for: before.accepted_for,
+        vaults_received: Some(before.vaults_received()),
+        vaults: before.vaults,
+        disk_away: before.disk_away,
+        generation: before.generation,
+        measured: before.measured,
+        ..report
+    }
+}
+
 /// Whether its node said last that the disk of its vaults is not there.
 pub(crate) fn disk_is_away(row: &DeviceRow) -> bool {
     row.report.get().is_some_and(|report| report.disk_away)

@@ -32,15 +32,23 @@ pub(crate) fn draft_without(
     now: UnixSeconds,
 ) -> Draft {
     let unopened: BTreeSet<VaultId> = unopened.iter().chain(view.damaged.keys()).copied().collect();
-    let facts = Facts {
+    Draft::of(&facts(view, session, &unopened), Asked { lease, bundle }, now)
+}
+
+/// What a lost device is to lock where it gets no section, since this database is older than it.
+pub(crate) fn orders_of_lost(view: &View, session: SessionKey) -> Vec<VaultId> {
+    vault::draft::orders_of_lost(&facts(view, session, &BTreeSet::new()))
+}
+
+fn facts<'a>(view: &'a View, session: SessionKey, unopened: &'a BTreeSet<VaultId>) -> Facts<'a> {
+    Facts {
         listed: view.vaults.iter().map(to_list).collect(),
         gone: &view.removed,
         told: told(&view.device),
         evidence: view.evidence(),
         asking: view.asking(session),
-        unopened: &unopened,
-    };
-    Draft::of(&facts, Asked { lease, bundle }, now)
+        unopened,
+    }
 }
 
 fn to_list(held: &ListedVault) -> ToList<'_> {

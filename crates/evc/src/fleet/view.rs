@@ -13,6 +13,7 @@ use vault::rotation::Epochs;
 use super::evidence::Shown;
 use super::verdicts::Verdicts;
 use crate::service::{Controller, Refusal};
+use crate::store::once::Once;
 use crate::store::{
     Around, CertRow, DeviceRow, Fared, PolicyRow, ReferenceRow, StandingRow, StoreError, Tx, UnixSeconds,
     VaultRemains, VaultRow, VaultStanding,

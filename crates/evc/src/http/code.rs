@@ -146,6 +146,7 @@ fn not_adopted(cause: &NotAdopted) -> Code {
 
 fn not_rehomed(cause: NotRehomed) -> Code {
     match cause {
+        NotRehomed::Older(_) => Code::DatabaseOlder,
         NotRehomed::SameDevice => Code::SameDevice,
         NotRehomed::MayBeThere => Code::DeviceNotLost,
         NotRehomed::Removing => Code::VaultRemoving,

@@ -21,7 +21,7 @@ use super::shares::Source;
 use crate::api::{Code, Done};
 use crate::clock::now;
 use crate::store::UnixSeconds;
-use crate::store::once::Once;
+use crate::store::once::Once as OfContents;
 
 /// The same is not told again within so many seconds.
 const QUIET_S: u64 = 60;
@@ -125,16 +125,16 @@ impl<K: Hash + Eq> ToldOnce<K> {
 #[derive(Default)]
 pub(super) struct Refusals {
     /// To a device that had proved that it is this one.
-    of_devices: Repeats<(DeviceId, Code, String)>,
+    of_devices: Repeats<(DeviceId, Code, &'static str)>,
     /// To a source, whatever device it named: a line a minute for each code and kind of path.
-    of_sources: Repeats<(Option<Source>, Code, String)>,
+    of_sources: Repeats<(Option<Source>, Code, &'static str)>,
 }
 
 impl Refusals {
     fn told(
         &self,
         who: (Option<Source>, Option<DeviceId>),
-        (code, kind): (Code, String),
+        (code, kind): (Code, &'static str),
         now: UnixSeconds,
     ) -> Option<KeptBack> {
         match who {
@@ -207,7 +207,7 @@ pub(super) fn tell(app: &App, (method, uri): (&Method, &Uri), source: Option<Sou
 }
 
 /// Rows that did not read, by what was said of them.
-static DAMAGED: Once = Once::new();
+static DAMAGED: OfContents = OfContents::new();
 
 fn refused(app: &App, (method, uri): (&Method, &Uri), source: Option<Source>, reason: &Reason) {
     let device = device(uri).filter(|_| reason.proved);
@@ -332,6 +332,13 @@ mod tests {
         let lines =
             (0..500).filter(|n| refusals.told((source(1), None), of(unproved, &posted(*n)), 100).is_some());
         assert_eq!(lines.count(), 1);
+        let made_up = |n: usize| {
+            let words = WORDS.iter().cycle().skip(n).step_by(n % 7 + 1).take(n % 9);
+            format!("/{}", words.copied().collect::<Vec<_>>().join("/"))
+        };
+        let lines =
+            (0..5000).filter(|n| refusals.told((source(3), None), of(unproved, &made_up(*n)), 100).is_some());
+        assert!(lines.count() <= WORDS.len() + 1, "paths that are made up of words that are known");
         let polled = posted(1).replace("attest", "config");
         assert!(
             refusals.told((source(1), None), of(unproved, &polled), 100).is_some(),

@@ -1,6 +1,7 @@
 //! Graces that are over end, each in a transaction of its own.
 
 use vault::ids::{DeviceId, VaultId};
+use vault::ledger::held_back;
 use vault::life::{GraceEnd, Life};
 
 use crate::fleet::life::{life, write_gone};
@@ -17,6 +18,10 @@ impl Controller {
     /// # Errors
     /// The first one that was met. What could end has ended, unless the store is busy for all of them.
     pub(crate) async fn end_graces(&self, now: UnixSeconds) -> Result<usize, Refusal> {
+        // What was kept again since the copy was made is wanted.
+        if self.put_back {
+            return Ok(0);
+        }
         let mut round = Round::default();
         loop {
             let due = self.store.read(|tx| tx.graces_over(now, round.last, BATCH)).await?;
@@ -70,8 +75,11 @@ impl Controller {
     async fn end_one(&self, grace: Grace, now: UnixSeconds, round: &mut Round) -> Result<(), Refusal> {
         let Grace { device, vault, .. } = grace;
         round.last = Some(grace);
-        let end = self.store.write(Scope::Device(device), |tx| Box::pin(end_if_over(tx, device, vault, now)));
-        match end.await {
+        let put_back = self.put_back;
+        let write = self
+            .store
+            .write(Scope::Device(device), |tx| Box::pin(end_if_over(tx, (device, vault), put_back, now)));
+        match write.await {
             Ok(true) => {
                 tracing::info!(%device, %vault, "grace over, keys deleted");
                 round.ended += 1;
@@ -106,14 +114,15 @@ struct Round {
 /// Whether it still had to end: an operator may have kept the vault since the list was read.
 async fn end_if_over(
     tx: &mut dyn Tx,
-    device: DeviceId,
-    vault: VaultId,
+    (device, vault): (DeviceId, VaultId),
+    put_back: bool,
     now: UnixSeconds,
 ) -> Result<bool, Refusal> {
     let Some(row) = tx.vault(device, vault).await? else { return Ok(false) };
     let Life::Listed(listed) = life(&row)? else { return Ok(false) };
     let of = tx.device(device).await?.ok_or(Fault::VaultWithoutDevice)?;
-    let end = GraceEnd { now, next_version: of.section_version + 1, older: of.older.is_some() };
+    let older = held_back(of.older, put_back).is_some();
+    let end = GraceEnd { now, next_version: of.section_version + 1, older };
     let Ok(gone) = listed.end_grace(end) else { return Ok(false) };
     write_gone(tx, device, vault, gone).await?;
     Ok(true)

@@ -30,10 +30,10 @@ impl Operator {
         how: &Deletion,
         now: UnixSeconds,
     ) -> Result<Done, Refusal> {
-        let grace = self.deleted_grace_s;
+        let kept = (self.deleted_grace_s, self.put_back);
         let gone = self
             .store
-            .write(Scope::Fleet, |tx| Box::pin(delete(tx, &self.project, device, (how, grace), now)))
+            .write(Scope::Fleet, |tx| Box::pin(delete(tx, &self.project, device, (how, kept.0, kept.1), now)))
             .await?;
         tracing::info!(device = %gone.id, name = %gone.name, "device deleted");
         let mut notes = vec![format!(
@@ -244,7 +244,7 @@ async fn delete(
     tx: &mut dyn Tx,
     project: &Project,
     device: &str,
-    (how, grace_s): (&Deletion, u64),
+    (how, grace_s, put_back): (&Deletion, u64, bool),
     now: UnixSeconds,
 ) -> Result<Gone, Refusal> {
     let of = find_remains(tx, project, device).await?;
@@ -268,7 +268,7 @@ async fn delete(
         lost_at: of.lost_at,
         alarm: of.alarm.clone(),
     };
-    let kept_until = (grace_s > 0).then(|| now.saturating_add(grace_s));
+    let kept_until = (grace_s > 0 || put_back).then(|| now.saturating_add(grace_s));
     if let Some(until) = kept_until.filter(|_| !rows.is_empty() || of.has_bundle) {
         tx.keep_deleted(&to_keep(&of, project, key, (now, until))).await?;
     }

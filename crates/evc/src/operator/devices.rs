@@ -2,7 +2,7 @@
 //! for good is [`super::deletion`]'s. Each is one transaction with what is decided for the device, so after its commit no key goes out that was not to.
 
 use vault::ids::{DeviceId, Name, Project};
-use vault::ledger::{Mark, Older};
+use vault::ledger::{Mark, Older, held_back};
 use vault::life::{Move, NotRehomed, Rehomed, Target};
 use vault::section::Custody;
 
@@ -20,6 +20,7 @@ use crate::fleet::view::policy_of;
 use crate::service::{Irrevocable, Refusal, device_by_id, find_device, in_life};
 use crate::store::{CertRow, Scope, StoreError, Tx, UnixSeconds, VaultRow};
 use crate::words::notes::{Moved, of_found_elsewhere, of_moved};
+use crate::words::older_advice;
 
 impl Operator {
     /// From this commit on nothing is released to the device, and it is told to lock what it holds. Safe to repeat.
@@ -30,7 +31,13 @@ impl Operator {
         let id = self.store.read(|tx| Box::pin(find_remains(tx, &self.project, device))).await?.id;
         let which = id.to_string();
         let mark = self.store.write(Scope::Device(id), |tx| Box::pin(bar(tx, &self.project, &which, now)));
-        let name = mark.await?;
+        let (name, mark) = mark.await?;
+        let older = held_back(mark, self.put_back).map(|older| {
+            format!(
+                "no list is sent to it, for {older}; it is ordered to lock all that it has all the same: {}",
+                older_advice(older)
+            )
+        });
         Ok(Done {
             done: format!("device `{name}` is lost: no key goes out to it from now on"),
             notes: vec![
@@ -39,7 +46,10 @@ impl Operator {
                 "`config` stays open unless it has a policy of its own, or the node has no TPM: it holds the node's record of this controller's lists, and no app's data; where it is ordered to be locked, the node's own agents hold it, and it stays `lock-incomplete` until the node is stopped or boots"
                     .into(),
                 "a vault with custody `tpm` can be opened by who has the device, without this controller".into(),
-            ],
+            ]
+            .into_iter()
+            .chain(older)
+            .collect(),
         })
     }
 
@@ -50,13 +60,26 @@ impl Operator {
     pub async fn find(&self, device: &str) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
         let found = self.store.write(Scope::Device(id), |tx| Box::pin(unmark(tx, &self.project, id)));
-        let (name, elsewhere) = found.await?;
+        let Unmarked { name, elsewhere, alarm, older } = found.await?;
         Ok(Done {
-            done: format!(
-                "device `{name}` is not lost any more: keys are released to it as its policies say"
-            ),
+            done: format!("device `{name}` is not lost any more: {}", self.released_to(false, alarm, older)),
             notes: elsewhere.map(|other| of_found_elsewhere(&name, other)).into_iter().collect(),
         })
+    }
+
+    /// Whether keys go out to a device of which something was taken off, or what is left that keeps them.
+    fn released_to(&self, lost: bool, alarm: bool, older: Option<Older>) -> String {
+        if lost {
+            return "it is marked as lost all the same, and gets no key until `evc device found`".into();
+        }
+        if let Some(older) = older.or(self.put_back.then_some(Older::PutBack)) {
+            return format!("no key is released to it all the same: {older}; {}", older_advice(older));
+        }
+        if alarm {
+            return "its alarm stands all the same, and no key is released to it until `evc device settle`"
+                .into();
+        }
+        "keys are released to it as its policies say".into()
     }
 
     /// An operator looked, and there is one device, and this is the newest database of it. Safe to repeat.
@@ -66,8 +89,8 @@ impl Operator {
     pub async fn settle(&self, device: &str, how: &Confirmation) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
         let settled = self.store.write(Scope::Device(id), |tx| Box::pin(settle(tx, &self.project, id, how)));
-        let Settled { name, alarm, older, anew } = settled.await?;
-        let done = format!("device `{name}` is one: keys are released to it as its policies say");
+        let Settled { name, lost, alarm, older, anew } = settled.await?;
+        let done = format!("device `{name}` is one: {}", self.released_to(lost, false, None));
         let was = alarm.map(|alarm| format!("it was: {alarm}"));
         let newest = older.map(|older| {
             format!("it was: {older}; if it tells that again, this database is not the newest: bring that one back")
@@ -128,6 +151,7 @@ impl Operator {
         let how = Move {
             same_device: old.id == new.id,
             lost: old.lost_at.is_some(),
+            older: held_back(old.older.or(new.older), self.put_back),
             custody: policy.node.custody,
             in_tpm: vault.is_in_tpm(&went_out),
             target: target(tx, there.as_ref()).await?,
@@ -157,28 +181,44 @@ impl Operator {
 }
 
 /// Of a damaged row as of any other: it asks for nothing of it but what it is.
-async fn bar(tx: &mut dyn Tx, project: &Project, which: &str, now: UnixSeconds) -> Result<String, Refusal> {
+async fn bar(
+    tx: &mut dyn Tx,
+    project: &Project,
+    which: &str,
+    now: UnixSeconds,
+) -> Result<(String, Option<Mark>), Refusal> {
     let of = find_remains(tx, project, which).await?;
     // The first word counts.
     tx.set_lost(of.id, Some(of.lost_at.unwrap_or(now))).await?;
-    Ok(called(&of).to_string())
+    // Of a row that does not read the mark is not known.
+    let mark = match tx.device(of.id).await {
+        Err(StoreError::Damaged(_)) => None,
+        row => row?.and_then(|row| row.older),
+    };
+    Ok((called(&of).to_string(), mark))
 }
 
-/// And which other device's lists its node holds to, if so.
-async fn unmark(
-    tx: &mut dyn Tx,
-    project: &Project,
-    id: DeviceId,
-) -> Result<(Name, Option<DeviceId>), Refusal> {
+/// What is left of a device that is not lost any more.
+struct Unmarked {
+    name: Name,
+    /// Which other device's lists its node holds to, if so.
+    elsewhere: Option<DeviceId>,
+    alarm: bool,
+    older: Option<Older>,
+}
+
+async fn unmark(tx: &mut dyn Tx, project: &Project, id: DeviceId) -> Result<Unmarked, Refusal> {
     let row = device_by_id(tx, project, id).await?;
     tx.set_lost(row.id, None).await?;
-    let elsewhere = is_held_to(&row);
-    Ok((row.name, elsewhere))
+    let (elsewhere, older) = (is_held_to(&row), row.older.map(Mark::older));
+    Ok(Unmarked { name: row.name, elsewhere, alarm: row.alarm.is_some(), older })
 }
 
 /// What was settled.
 struct Settled {
     name: Name,
+    /// It is marked as lost, and stays so.
+    lost: bool,
     alarm: Option<String>,
     /// That it was further on than this database.
     older: Option<Older>,
@@ -193,14 +233,14 @@ async fn settle(
     how: &Confirmation,
 ) -> Result<Settled, Refusal> {
     let row = device_by_id(tx, project, id).await?;
-    // That the whole database was put back is not of one device.
-    let older = row.older.map(Mark::older).filter(|older| *older != Older::PutBack);
+    // That the whole database was put back is not of one device, and stays.
+    let older = row.older.and_then(Mark::was_shown);
     if row.alarm.is_some() || older.is_some() {
         confirmed(how.confirm.as_deref(), (&row.name, row.id.0), || Irrevocable::Settle)?;
     }
     tx.set_alarm(row.id, None).await?;
     if older.is_some() {
-        tx.set_older(row.id, None).await?;
+        tx.set_older(row.id, row.older.and_then(Mark::settled)).await?;
     }
     // Which of the two spoke last is nobody's proof: whichever speaks now begins anew, and the other one is heard. Reports of before stay over.
     tx.settle_sessions(row.id).await?;
@@ -210,7 +250,7 @@ async fn settle(
     if anew {
         tx.drop_standing(row.id).await?;
     }
-    Ok(Settled { name: row.name, alarm: row.alarm, older, anew })
+    Ok(Settled { name: row.name, lost: row.lost_at.is_some(), alarm: row.alarm, older, anew })
 }
 
 async fn repin(

@@ -1,7 +1,7 @@
 //! The operator's acts on one vault: delete (with its grace), recreate; and the end of a grace.
 
 use vault::ids::{DeviceId, Name, Project, VaultId};
-use vault::ledger::Mark;
+use vault::ledger::{Older, held_back};
 use vault::life::{AskedRemoval, Bundles, Deleted, Deletion, Disk, Life, Listed};
 use vault::policy::Removal;
 use vault::report::State;
@@ -49,8 +49,8 @@ impl Operator {
     ) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
         let scope = Scope::Device(id);
-        let delete = self.store.write(scope, |tx| Box::pin(delete(tx, &self.project, (id, name), wish, now)));
-        delete.await
+        let of = (&self.project, self.put_back);
+        self.store.write(scope, |tx| Box::pin(delete(tx, of, (id, name), wish, now))).await
     }
 
     /// Orders a missing vault to be made anew, empty.
@@ -89,7 +89,7 @@ impl Operator {
 
 async fn delete(
     tx: &mut dyn Tx,
-    project: &Project,
+    (project, put_back): (&Project, bool),
     (id, name): (DeviceId, &Name),
     wish: &RemovalWish,
     now: UnixSeconds,
@@ -97,11 +97,12 @@ async fn delete(
     let device = device_by_id(tx, project, id).await?;
     let Found { device, row, vault } = find_vault(tx, device, name).await?;
     let of_policy = policy_of(tx, &device, &row).await?.on_removal;
+    let older: Option<Older> = held_back(device.older, put_back);
     let how = Deletion {
         now: no_earlier_than_seen(tx, now).await?,
         asked: wish.with((&row.name, row.id), of_policy),
         next_version: device.section_version + 1,
-        older: device.older.is_some(),
+        older: older.is_some(),
     };
     let became = vault.delete(row.id, how).map_err(|cause| in_life(&device, &row.name, cause))?;
     match &became {
@@ -116,7 +117,7 @@ async fn delete(
             write_gone(tx, device.id, row.id, *vault).await?;
         }
     }
-    Ok(notes::of_deleted(&row.name, &became, device.older.map(Mark::older)))
+    Ok(notes::of_deleted(&row.name, &became, older))
 }
 
 async fn order_recreate(

@@ -1,7 +1,7 @@
 //! A new key for one vault (VC-3, VC-4): whether one is made is [`Listed::rotate`]'s to say.
 
 use vault::ids::{DeviceId, Name};
-use vault::ledger::Mark;
+use vault::ledger::held_back;
 use vault::life::{self, Listed, Rotated};
 
 use super::Operator;
@@ -42,7 +42,7 @@ impl Operator {
         let Found { device, row, vault } = find_vault(tx, device, name).await?;
         let needs_controller = policy_of(tx, &device, &row).await?.node.custody.needs_controller();
         let Rotation { force, expect_epoch, confirm } = how.clone();
-        let how = life::Rotation { force, expect_epoch, older: device.older.map(Mark::older) };
+        let how = life::Rotation { force, expect_epoch, older: held_back(device.older, self.put_back) };
         let became =
             vault.rotate(needs_controller, how).map_err(|cause| in_life(&device, &row.name, cause))?;
         match became {

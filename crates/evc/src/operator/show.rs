@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use vault::decide::{Decision, Ruling, Withheld, decide};
 use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::labels::Labels;
-use vault::ledger::Mark;
+use vault::ledger::Older;
 use vault::policy::VaultPolicy;
 use vault::report::State;
 use wire::Certificate;
@@ -15,7 +15,9 @@ use ::attest::SessionKey;
 use super::Operator;
 use super::escrow::in_escrow;
 use super::views::is_known;
-use crate::api::{Described, DeviceView, InEscrow, Listed, PolicyView, ServerStatus, StateNow, VaultView};
+use crate::api::{
+    Damaged, Described, DeviceView, InEscrow, Listed, PolicyView, ServerStatus, StateNow, VaultView,
+};
 use crate::custody::unopened;
 use crate::fleet::fared::strange;
 use crate::fleet::heard::is_silent;
@@ -365,7 +367,9 @@ fn key_words(view: &View, held: &ListedVault, opened_at: Option<Epoch>, now: Uni
     }
     match decided(view, held, now).ruling {
         Ruling::NotNeeded => "not needed: the TPM alone holds the key".into(),
-        _ if let Some(older) = view.device.older.map(Mark::older) => of_who_was_ahead(older),
+        _ if let Some(mark) = view.device.older => {
+            of_who_was_ahead(if mark.is_put_back() { Older::PutBack } else { mark.older() })
+        }
         Ruling::Release(_) => match refused_since(view) {
             // What is good is of an earlier session; the present one has shown nothing that is.
             Some(why) => format!("withheld: evidence refused: {why}"),

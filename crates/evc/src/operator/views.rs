@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use vault::decide::TpmPin;
 use vault::ids::{CONFIG_VAULT, Epoch, Name};
-use vault::ledger::Mark;
+use vault::ledger::{Mark, Older};
 use vault::life::fits;
 use vault::policy::VaultPolicy;
 use vault::report::{State, VaultReport};
@@ -24,18 +24,36 @@ use crate::words::condition::{DISK_AWAY, of_condition};
 use crate::words::escrow::{NOT_ESCROWED, NOT_SEALED_YET};
 use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_orphan};
 
+/// What it is, and beside that it is lost what else keeps its list from it.
+fn conditions(row: &DeviceRow, (kind, since): (Condition, UnixSeconds)) -> String {
+    let words = of_condition(kind, since);
+    match row.older {
+        Some(mark) if kind == Condition::Lost => {
+            let beside = if mark.is_put_back() { Condition::PutBack } else { Condition::Ahead };
+            format!("{words}; {}", of_condition(beside, since))
+        }
+        _ => words,
+    }
+}
+
+/// Both of it: what the device showed, and that the database was put back.
+fn of_mark(mark: Mark) -> String {
+    let put_back = mark.is_put_back().then_some(Older::PutBack);
+    let said = |older: Older| format!("{older}; {}", crate::words::older_advice(older));
+    put_back.into_iter().chain(mark.was_shown()).map(said).collect::<Vec<_>>().join("; ")
+}
+
 impl DeviceView {
     /// `drill_every_s`: how often escrow drills are made.
     pub(super) fn of(row: DeviceRow, drill_every_s: u64, now: UnixSeconds) -> Self {
-        let of_older =
-            row.older.map(Mark::older).map(|older| format!("{older}; {}", crate::words::older_advice(older)));
+        let of_older = row.older.map(of_mark);
         let of_other = reported::is_held_to(&row).map(|other| of_held_to(&row.name, other));
         let (seen, escrow) = (row.proved_at.or(row.last_seen), held(&row, drill_every_s, now));
         let (condition_kind, since) = condition(&row, now);
         Self {
             default_vaults: default_vaults(&row, now),
             orphans: orphans(&row, now),
-            condition: of_condition(condition_kind, since),
+            condition: conditions(&row, (condition_kind, since)),
             condition_kind,
             attestation: row.verdict.take().map(Into::into),
             id: row.id,

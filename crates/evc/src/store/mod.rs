@@ -144,7 +144,7 @@ pub trait Devices {
     async fn set_older(&mut self, id: DeviceId, older: Option<Mark>) -> Stored<()>;
     /// How devices, of all projects, showed that it is: each way once.
     async fn all_older(&mut self) -> Stored<Vec<Older>>;
-    /// All devices, also deleted ones, that show nothing of it are marked as [`Older::PutBack`]; or none is any more.
+    /// All devices, also deleted ones, are marked as [`Older::PutBack`], beside what they showed; or none is any more.
     async fn hold_back(&mut self, held: bool) -> Stored<()>;
     /// Begins a new incarnation for all devices: sections are numbered and chained anew, what nodes told of vaults is forgotten, and
     /// graces that ran and orders to make a vault anew are undone.

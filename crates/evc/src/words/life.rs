@@ -152,6 +152,7 @@ fn adopted(vault: &Name, device: &Name, cause: &NotAdopted) -> Words {
 
 fn rehomed(vault: &Name, device: &Name, cause: NotRehomed) -> Words {
     let (problem, advice) = match cause {
+        NotRehomed::Older(older) => return Words::new(older.to_string(), older_advice(older)),
         NotRehomed::SameDevice => {
             (format!("vault `{vault}` is on device `{device}` already"), "name two devices")
         }

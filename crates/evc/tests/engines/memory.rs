@@ -515,11 +515,7 @@ impl Devices for MemoryTx {
         let world = self.w();
         let kept = world.deleted.iter_mut().map(|kept| &mut kept.was);
         for row in world.devices.values_mut().chain(kept) {
-            row.older = match row.older {
-                None if held => Some(Older::PutBack.into()),
-                Some(mark) if !held && mark.older() == Older::PutBack => None,
-                other => other,
-            };
+            row.older = if held { Some(Mark::held(row.older)) } else { row.older.and_then(Mark::checked) };
         }
         Ok(())
     }
@@ -771,14 +767,22 @@ impl Vaults for MemoryTx {
     }
     async fn want_vault(&mut self, device: DeviceId, id: VaultId, policy: Option<&Name>) -> Stored<()> {
         let wanted = (policy.cloned(), VaultStanding::Active, None);
-        self.change_vault(device, id, |row| (row.policy, row.standing, row.delete_at) = wanted)
+        self.change_vault(device, id, |row| {
+            (row.policy, row.standing, row.delete_at) = wanted;
+            row.recreate = false;
+        })
     }
     async fn begin_grace(&mut self, device: DeviceId, id: VaultId, until: UnixSeconds) -> Stored<()> {
         let removing = (VaultStanding::Removing, Some(until));
-        self.change_vault(device, id, |row| (row.standing, row.delete_at) = removing)
+        self.change_vault(device, id, |row| {
+            (row.standing, row.delete_at) = removing;
+            row.recreate = false;
+        })
     }
     async fn retain_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()> {
-        self.change_vault(device, id, |row| (row.standing, row.delete_at) = (VaultStanding::Retained, None))
+        self.change_vault(device, id, |row| {
+            (row.standing, row.delete_at, row.recreate) = (VaultStanding::Retained, None, false);
+        })
     }
     async fn end_grace(&mut self, device: DeviceId, id: VaultId, left_version: u64) -> Stored<()> {
         let gone = (VaultStanding::Gone, None, Some(left_version));

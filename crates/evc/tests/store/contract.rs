@@ -12,7 +12,7 @@ use vault::escrow::drill::Drills;
 use vault::escrow::history::Contents;
 use vault::ids::{DeviceId, Epoch, Generation, Incarnation, Name, Project, SectionDigest, VaultId};
 use vault::labels::Labels;
-use vault::ledger::{Asker, Ledger, Mark, Older, Sent};
+use vault::ledger::{Asker, Ledger, Mark, Older, Sent, Told};
 use vault::policy::VaultRule;
 use vault::policy::{Removal, VaultPolicy};
 use vault::report::{Outcome, State, VaultReport};
@@ -312,7 +312,12 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     row.section_digest = None;
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
     let sent = Sent { digest: SectionDigest([1; 32]), follows: None, number: 1 };
-    row.ledger = Ledger { head: Some(SectionDigest([2; 32])), sent: vec![sent], before_chain: None };
+    row.ledger = Ledger {
+        head: Some(SectionDigest([2; 32])),
+        sent: vec![sent],
+        before_chain: None,
+        furthest: Some(Told { version: 7, digest: SectionDigest([2; 32]) }),
+    };
     row.older = Some(Older::Behind { reported: 9, own: 7 }.into());
     tx.put_ledger(row.id, &row.ledger).await?;
     tx.set_older(row.id, row.older).await?;
@@ -335,6 +340,7 @@ async fn a_new_life_begins_with_nothing_of_the_one_before(tx: &mut dyn Tx) -> St
     tx.order_recreate(of, row.id).await?;
     tx.report_vault(of, row.id, &said(1, false, true)).await?;
     tx.begin_grace(of, row.id, NOW + 5).await?;
+    assert!(!tx.vault(of, row.id).await?.expect("there").recreate, "its order to be made anew is taken back");
     tx.add_sent_before(of, &[SectionDigest([41; 32])]).await?;
     let life = Older::LaterLife(Incarnation([42; 16]));
     assert_eq!(tx.all_older().await?, []);
@@ -346,8 +352,11 @@ async fn a_new_life_begins_with_nothing_of_the_one_before(tx: &mut dyn Tx) -> St
     tx.hold_back(true).await?;
     let mark = |row: Option<DeviceRow>| row.and_then(|row| row.older).map(Mark::older);
     assert_eq!(mark(tx.device(of).await?), Some(life), "what it showed stays");
+    let both = tx.device(of).await?.and_then(|row| row.older);
+    assert!(both.is_some_and(Mark::is_put_back), "{both:?}");
     assert_eq!(mark(tx.device(device(2).id).await?), Some(Older::PutBack));
     tx.hold_back(false).await?;
+    assert_eq!(tx.device(of).await?.and_then(|row| row.older), Some(life.into()), "and alone again");
     assert_eq!(tx.all_older().await?, [life]);
     tx.number_anew().await?;
     let retained = VaultRow { standing: VaultStanding::Retained, ..row.clone() };

@@ -20,7 +20,7 @@ use crate::ids::{DeviceId, IMAGE_VAULT, Name, VaultId};
 use crate::lease::LeaseNonce;
 use crate::ledger::Ledger;
 use crate::report::VaultReport;
-use crate::section::{Entry, MAX_VAULTS, Operation, Presence, Release};
+use crate::section::{Entry, MAX_ORDERS, MAX_VAULTS, Operation, Presence, Release};
 
 /// Over what a section, or orders in its place, say that a node acts on.
 pub type DraftDigest = [u8; 32];
@@ -130,6 +130,13 @@ impl Draft {
         Self { lines, challenge, removed, orders, lacks, digest: None, lease, until }.digested()
     }
 
+    /// To a session that another one followed: its word may be an old one that somebody sends again, and is answered by a challenge. Nothing
+    /// takes a number for it, and what it is to lock is said under the one that is.
+    #[must_use]
+    pub fn of_past_session(self) -> Self {
+        Self { challenge: ChallengeWay::InPlace, digest: None, lease: None, ..self }
+    }
+
     fn digested(self) -> Self {
         let digest = match self.challenge {
             ChallengeWay::InPlace => (!self.orders.is_empty()).then(|| digest::of_orders(&self.orders)),
@@ -145,6 +152,19 @@ impl Draft {
         let anew = self.challenge != ChallengeWay::InPlace && ledger.is_astray();
         self.digest.filter(|digest| Some(*digest) != last || anew)
     }
+}
+
+/// What a lost device is to lock where nothing is numbered for it, since its database is, or may be, older than it: all that stands in its list
+/// here, what is gone from it, and what its node has beside. Nothing for a device that is not lost.
+#[must_use]
+pub fn orders_of_lost(facts: &Facts<'_>) -> Vec<VaultId> {
+    if facts.asking.barred != Some(Bar::Lost) {
+        return Vec::new();
+    }
+    let image = unlisted_image(facts).map(|line| line.entry.id);
+    let listed: Vec<VaultId> = facts.listed.iter().map(|vault| vault.subject.vault).chain(image).collect();
+    let others = orders::beside_list(facts).into_iter().filter(|id| !listed.contains(id));
+    listed.iter().copied().chain(others).take(MAX_ORDERS).collect()
 }
 
 /// What would go out, and can't be opened, is withheld.

@@ -17,10 +17,16 @@ pub(super) fn orders(facts: &Facts<'_>, lines: &[Line], challenge: ChallengeWay)
 
 /// A lost device whose node holds to the lists of another one has vaults that stand in no list of this one, and opens them by those. Those
 /// that it is to erase are among them: of a list that it does not take it erases none.
-fn held_elsewhere(Facts { listed, gone, told, asking, .. }: &Facts<'_>) -> Vec<VaultId> {
+fn held_elsewhere(facts: &Facts<'_>) -> Vec<VaultId> {
+    let Facts { told, asking, .. } = facts;
     if asking.barred != Some(Bar::Lost) || told.held_to(asking.device).is_none() {
         return Vec::new();
     }
+    beside_list(facts)
+}
+
+/// What a node has, or may have, that stands in no list of this device. The Config Vault holds its own record.
+pub(super) fn beside_list(Facts { listed, gone, told, .. }: &Facts<'_>) -> Vec<VaultId> {
     let here = |id: &VaultId| listed.iter().any(|vault| vault.subject.vault == *id);
     let strays = told.strays.iter().map(|vault| vault.id).filter(|id| !gone.contains(id));
     gone.iter().copied().chain(strays).filter(|id| *id != CONFIG_VAULT && !here(id)).collect()

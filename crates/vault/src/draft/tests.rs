@@ -247,6 +247,28 @@ fn what_no_list_reaches_is_ordered_to_lock() {
     assert_eq!(orders(&Facts { told: Told { strays: &many, ..lost.told }, ..lost }).len(), MAX_ORDERS);
 }
 
+/// seen-by-users 1.2: of a lost device whose database is older than it all is ordered to be locked that is known of; of one that is not lost nothing.
+#[test]
+fn a_lost_device_locks_though_its_database_is_older() {
+    let (good, open) = (appraisal(OURS, References::Passed), both());
+    let told = strays([vault(5), CONFIG_VAULT, vault(6)]);
+    let gone = [vault(6), vault(8)];
+    let device = || Facts { gone: &gone, ..facts(&good, vec![listed(&open, 1)]) };
+    let lost = held_to(barred(device(), Bar::Lost), &told, DEVICE);
+    assert_eq!(orders_of_lost(&lost), [vault(1), IMAGE_VAULT, vault(6), vault(8), vault(5)]);
+    assert!(orders_of_lost(&held_to(device(), &told, DEVICE)).is_empty());
+    assert!(orders_of_lost(&held_to(barred(device(), Bar::Doubled), &told, DEVICE)).is_empty());
+}
+
+/// Attack B: to a session that another one followed nothing goes out that takes a number.
+#[test]
+fn a_past_session_is_challenged_and_takes_no_number() {
+    let (good, open) = (appraisal(OURS, References::Passed), both());
+    let past = drafted(&facts(&good, vec![listed(&open, 1)])).of_past_session();
+    assert_eq!((past.challenge, past.digest), (ChallengeWay::InPlace, None));
+    assert_eq!(past.says_more(None, &Ledger::default()), None);
+}
+
 /// VC-6, KO-7: what left the list is named as removed, no more of it than a section takes.
 #[test]
 fn what_is_gone_is_named_as_removed() {

@@ -119,11 +119,12 @@ impl Hopes<'_> {
         }
     }
 
-    /// Whether a bundle may have the line of a vault that the share table has none of.
+    /// Whether a bundle may have the line of a vault that the share table has none of, and that has key files: of one that has neither, what a
+    /// bundle may have of it is [`lacking`]'s to say.
     #[must_use]
     pub fn may_have_line(&self, id: VaultId, glance: KeyFilesSeen, known: &Known) -> bool {
         let hopeless = self.hopeless.table || self.hopeless.lines.contains(&id);
-        let hoped = self.gives_root && !glance.discarded && !hopeless;
+        let hoped = self.gives_root && glance.has_files && !glance.discarded && !hopeless;
         hoped && lacks_line(id, known, self.desired, self.node)
     }
 
@@ -223,6 +224,7 @@ mod tests {
         let mut hopeless = Hopeless::default();
         assert!(may(&hopeless, seen, true) && !may(&hopeless, seen, false));
         assert!(!may(&hopeless, KeyFilesSeen { discarded: true, ..seen }, true));
+        assert!(!may(&hopeless, BARE, true), "it is made anew, and a life ended after its files went");
         hopeless.has_no_line([IMAGE_VAULT]);
         assert!(!may(&hopeless, seen, true), "a bundle came");
         hopeless.is_back(IMAGE_VAULT);

@@ -8,10 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ledger, Older};
 
-/// That a device was further on than this database. While it stands, nothing of the device ends by what this database says.
+/// Why nothing of a device ends by what this database says. Two things, and neither hides the other: each comes off by its own word alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "Kept", into = "Kept")]
 pub struct Mark {
+    /// What the device showed of this database.
+    shown: Option<Shown>,
+    /// The database was put back from a copy, and nobody went through it yet.
+    put_back: bool,
+}
+
+/// That a device was further on than this database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Shown {
     older: Older,
     /// What was known then. Only what an old poll can show as well has this.
     then: Option<Then>,
@@ -31,6 +40,8 @@ struct Then {
 #[serde(untagged)]
 enum Kept {
     Word(Older),
+    // Before the next, which would read it too, and not hear of its flag.
+    Both { put_back: bool, older: Older, then: Option<Then> },
     Known { older: Older, then: Then },
 }
 
@@ -45,25 +56,59 @@ pub struct Asker {
 
 impl Mark {
     /// The mark once a device shows it: as it was, where it showed that before. It is made anew when the very session shows it whose evidence
-    /// stands, since that one did not follow what it was sent; and where a mark of before knows too little.
+    /// stands, since that one did not follow what it was sent; and where a mark of before knows too little. That the database was put back
+    /// is shown by no device, and hides nothing that one showed; nor does what one shows hide that.
     #[must_use]
     pub fn shown(before: Option<Self>, older: Older, asker: Asker, ledger: &Ledger) -> Self {
+        if older == Older::PutBack {
+            return Self::held(before);
+        }
+        let put_back = before.is_some_and(|before| before.put_back);
         let again = asker.stands == Some(asker.session);
-        match before {
-            // Nobody showed that: what a device showed says more.
-            Some(before) if older == Older::PutBack => before,
+        let shown = match before.and_then(|before| before.shown) {
             Some(before) if before.older == older && !before.knows_too_little() && !again => before,
             _ => {
                 let then = Then { stood: asker.stands, sent: ledger.newest_sent() };
-                Self { older, then: (older == Older::Forked).then_some(then) }
+                Shown { older, then: (older == Older::Forked).then_some(then) }
             }
-        }
+        };
+        Self { shown: Some(shown), put_back }
+    }
+
+    /// The mark of a device whose database was put back.
+    #[must_use]
+    pub fn held(before: Option<Self>) -> Self {
+        Self { shown: before.and_then(|before| before.shown), put_back: true }
+    }
+
+    /// What is left of it once the database was gone through.
+    #[must_use]
+    pub fn checked(self) -> Option<Self> {
+        self.shown.map(|shown| Self { shown: Some(shown), put_back: false })
+    }
+
+    /// What is left of it once what the device showed is settled.
+    #[must_use]
+    pub fn settled(self) -> Option<Self> {
+        self.put_back.then(|| Self::held(None))
+    }
+
+    /// What the device showed; where it showed nothing, that the database was put back.
+    #[must_use]
+    pub fn older(self) -> Older {
+        self.shown.map_or(Older::PutBack, |shown| shown.older)
     }
 
     /// What the device showed.
     #[must_use]
-    pub fn older(self) -> Older {
-        self.older
+    pub fn was_shown(self) -> Option<Older> {
+        self.shown.map(|shown| shown.older)
+    }
+
+    /// Whether the database was put back, and nobody went through it yet.
+    #[must_use]
+    pub fn is_put_back(self) -> bool {
+        self.put_back
     }
 
     /// Whether a request that tells nothing of what its device accepted is answered all the same. A node without a TPM tells it once its
@@ -71,31 +116,51 @@ impl Mark {
     /// that went further does not take that, and shows so.
     #[must_use]
     pub fn lets_ask(self, session: SessionKey) -> bool {
-        self.then.is_some_and(|then| then.stood != Some(session))
+        !self.put_back && self.then().is_some_and(|then| then.stood != Some(session))
     }
 
-    /// Whether it comes off: evidence of a session came that had given none then, and the device accepted a section that was sent since.
-    /// Each section names the one before it, so a node that went further elsewhere accepts none of those.
+    /// Whether what was shown comes off: evidence of a session came that had given none then, and the device accepted a section that was sent
+    /// since. Each section names the one before it, so a node that went further elsewhere accepts none of those.
     #[must_use]
     pub fn is_over(self, asker: Asker, ledger: &Ledger) -> bool {
         let follows = |then: Then| ledger.accepted_number().is_some_and(|number| number > then.sent);
-        asker.stands == Some(asker.session) && self.lets_ask(asker.session) && self.then.is_some_and(follows)
+        asker.stands == Some(asker.session)
+            && self.lets_ask(asker.session)
+            && self.then().is_some_and(follows)
+    }
+
+    fn then(self) -> Option<Then> {
+        self.shown.and_then(|shown| shown.then)
     }
 
     /// Evidence of a session came by a courier: its challenge may be days old, so it counts as if it had stood then.
     #[must_use]
     pub fn carried(self, session: SessionKey) -> Self {
-        Self { then: self.then.map(|then| Then { stood: Some(session), ..then }), ..self }
+        let carried = |then| Then { stood: Some(session), ..then };
+        let shown = self.shown.map(|shown| Shown { then: shown.then.map(carried), ..shown });
+        Self { shown, ..self }
     }
+}
 
+impl Shown {
     fn knows_too_little(self) -> bool {
         self.older == Older::Forked && self.then.is_none()
     }
 }
 
+/// Why nothing of a device ends by what its database says: by its own mark, or since all of the database was put back, which a device that was
+/// registered since has no mark of. What it showed itself says more.
+#[must_use]
+pub fn held_back(mark: Option<Mark>, put_back: bool) -> Option<Older> {
+    mark.map(Mark::older).or(put_back.then_some(Older::PutBack))
+}
+
 impl From<Older> for Mark {
     fn from(older: Older) -> Self {
-        Self { older, then: None }
+        match older {
+            Older::PutBack => Self::held(None),
+            older => Self { shown: Some(Shown { older, then: None }), put_back: false },
+        }
     }
 }
 
@@ -103,14 +168,22 @@ impl From<Kept> for Mark {
     fn from(kept: Kept) -> Self {
         match kept {
             Kept::Word(older) => older.into(),
-            Kept::Known { older, then } => Self { older, then: Some(then) },
+            Kept::Both { put_back, older, then } => Self { shown: Some(Shown { older, then }), put_back },
+            Kept::Known { older, then } => {
+                Self { shown: Some(Shown { older, then: Some(then) }), put_back: false }
+            }
         }
     }
 }
 
 impl From<Mark> for Kept {
-    fn from(Mark { older, then }: Mark) -> Self {
-        then.map_or(Self::Word(older), |then| Self::Known { older, then })
+    fn from(Mark { shown, put_back }: Mark) -> Self {
+        match (shown, put_back) {
+            (None, _) => Self::Word(Older::PutBack),
+            (Some(Shown { older, then }), true) => Self::Both { put_back, older, then },
+            (Some(Shown { older, then: Some(then) }), false) => Self::Known { older, then },
+            (Some(Shown { older, then: None }), false) => Self::Word(older),
+        }
     }
 }
 
@@ -199,8 +272,41 @@ mod tests {
         assert!(mark.lets_ask(NEWER) && !anew.lets_ask(NEWER));
         ledger.hear(at(3), &[], (at(2), SINCE)).expect("it was sent");
         assert!(!anew.is_over(by(old, old), &ledger), "it was sent before that");
-        let put_back = Mark::shown(Some(mark), Older::PutBack, by(NEWER, NEWER), &ledger);
-        assert_eq!(put_back, mark, "nobody showed that");
+    }
+
+    /// Decision 86: what a device shows does not hide that its database was put back, nor the other way; each comes off by its own word.
+    #[test]
+    fn two_marks_stand_beside_each_other() {
+        let (forked, ledger) = marked();
+        let (behind, put_back) = (Older::Behind { reported: 9, own: 7 }, Older::PutBack);
+        let show = |before, older| Mark::shown(before, older, by(NEWER, NEWER), &ledger);
+        let (one, other) = (show(Some(put_back.into()), behind), show(Some(behind.into()), put_back));
+        assert_eq!(one, other, "in whichever order");
+        assert!(one.is_put_back() && one.was_shown() == Some(behind) && one.older() == behind);
+        assert_eq!((one.settled(), one.checked()), (Some(put_back.into()), Some(behind.into())));
+        assert_eq!(one.settled().and_then(Mark::checked), None);
+        assert_eq!(one.checked().and_then(Mark::settled), None);
+        let held = Mark::held(Some(forked));
+        assert!(!held.lets_ask(NEWER) && !held.is_over(by(NEWER, NEWER), &accepted(&ledger, SINCE)));
+        assert_eq!(held.checked(), Some(forked), "as it was");
+        for mark in [one, held] {
+            let text = serde_json::to_string(&mark).expect("writes");
+            assert_eq!(serde_json::from_str::<Mark>(&text).expect("reads"), mark, "{text}");
+        }
+    }
+
+    /// A device that was registered since the database was put back has no mark of that, and is held back all the same.
+    #[test]
+    fn a_database_that_was_put_back_holds_all_back() {
+        let behind = Older::Behind { reported: 9, own: 7 };
+        for (mark, put_back, expected) in [
+            (None, false, None),
+            (None, true, Some(Older::PutBack)),
+            (Some(behind), true, Some(behind)),
+            (Some(behind), false, Some(behind)),
+        ] {
+            assert_eq!(held_back(mark.map(Mark::from), put_back), expected);
+        }
     }
 
     fn at(version: u64) -> SectionVersion {

@@ -3,6 +3,7 @@
 use super::{Life, Listed, MOST_BESIDE_DEFAULTS, Phase};
 use crate::condition::State;
 use crate::ids::{Epoch, Incarnation, Name, SectionVersion, VaultId};
+use crate::ledger::Older;
 use crate::report::{By, VaultReport};
 use crate::section::Custody;
 
@@ -123,6 +124,8 @@ pub struct Move {
     pub custody: Custody,
     /// What the old device's node has it under may be in part in its TPM ([`Listed::is_in_tpm`]), whatever the policy became since.
     pub in_tpm: bool,
+    /// One of the two is further on than this database, or all of it was put back: in the newer one it may be elsewhere.
+    pub older: Option<Older>,
     /// What the new device has under its identity.
     pub target: Target,
     /// How many vaults the new device has beside its default ones; none for a default vault, which has its room.
@@ -160,6 +163,9 @@ pub struct Rehomed {
 /// Why a vault stays where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotRehomed {
+    /// In the newer copy of the database it may be elsewhere, or have other keys.
+    #[error("the database is older than its device: {0}")]
+    Older(Older),
     /// It is there already.
     #[error("one device")]
     SameDevice,
@@ -208,6 +214,9 @@ impl Listed {
     /// # Errors
     /// [`NotRehomed`]: it stays where it is.
     pub fn rehome(self, how: Move) -> Result<Rehomed, NotRehomed> {
+        if let Some(older) = how.older {
+            return Err(NotRehomed::Older(older));
+        }
         if how.same_device {
             return Err(NotRehomed::SameDevice);
         }

@@ -148,11 +148,7 @@ fn left_behind(
 
 /// Whose share would be left behind because the table does not know of it. Of what no list that is in force speaks of it is not known yet whether it
 /// needs one: that ends by itself.
-fn absent(
-    known: &BTreeMap<VaultId, Known>,
-    vaults: &[(VaultId, Wish, Next)],
-    node: &Node,
-) -> Option<Hold> {
+fn absent(known: &BTreeMap<VaultId, Known>, vaults: &[(VaultId, Wish, Next)], node: &Node) -> Option<Hold> {
     let unknown = Known::default();
     let of = |id: &VaultId| known.get(id).unwrap_or(&unknown);
     let may = vaults.iter().filter(|(id, wish, _)| may_lack_share(*id, of(id), wish, node));

@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use vault::decide::TpmPin;
 use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Epoch, Project, VaultId};
-use vault::ledger::{Ledger, Mark};
+use vault::ledger::Mark;
 
 use super::device_rows::place;
 use super::read::{
-    Columns, FromRow, blob, bytes32, device, from_json, int, json, name, ledger, number, plain, project,
-    uuid, vault, word,
+    Columns, FromRow, blob, bytes32, chain, device, from_json, int, json, name, number, plain, project, uuid,
+    vault, word,
 };
 use super::transaction::SqliteTx;
 use crate::store::{
@@ -48,7 +48,7 @@ impl FromRow for GoesOn {
         let kept = DeletedRow::from_row(row)?;
         row.read(word::<TpmPin>)?;
         row.read(number)?;
-        row.read(ledger)?;
+        row.read(chain)?;
         row.read_some(from_json::<Mark>)?;
         row.read(number)?;
         place(row)?;

@@ -5,8 +5,7 @@ use vault::ids::DeviceId;
 use vault::ledger::Mark;
 
 use super::read::{
-    Columns, FromRow, bytes32, device, from_json, generation, ledger, name, number, plain, project, uuid,
-    word,
+    Columns, FromRow, bytes32, chain, device, from_json, generation, name, number, plain, project, uuid, word,
 };
 use crate::store::{
     CertRow, DeviceRemains, DeviceReport, DeviceRow, HeldBundle, OnboardRow, RemovedRow, RowKind, Stored,
@@ -57,7 +56,7 @@ impl FromRow for DeviceRow {
             answered: row.read(number)?,
             section_version: row.read(number)?,
             section_digest: row.read_some(bytes32)?,
-            ledger: row.read(ledger)?,
+            ledger: row.read(chain)?,
             older: row.read_some(from_json)?,
             report: row.told()?,
             verdict: row.told()?,
@@ -118,6 +117,20 @@ impl FromRow for Mark {
     const COLUMNS: &'static str = "DISTINCT older";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         row.read(from_json)
+    }
+}
+
+/// As it stands in the table: also one that does not read.
+pub(super) struct MarkText {
+    pub(super) text: String,
+    pub(super) mark: Option<Mark>,
+}
+
+impl FromRow for MarkText {
+    const COLUMNS: &'static str = "DISTINCT older";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
+        let (text, mark) = row.read(|value| Some((plain(value)?, from_json(value))))?;
+        Ok(Self { text, mark })
     }
 }
 

@@ -8,7 +8,8 @@ use vault::ids::{DeviceId, Name, Project, SectionDigest};
 use vault::ledger::{Ledger, Mark, Older};
 use vault::life::Phase;
 
-use super::read::{Word as _, blob, int, json, packed_ledger};
+use super::device_rows::MarkText;
+use super::read::{Word as _, blob, int, json, packed_chain};
 use super::transaction::SqliteTx;
 use crate::store::{
     CertRow, DeviceRemains, DeviceReport, DeviceRow, Devices, Fared, OnboardRow, OrDamaged, Page, RemovedRow,
@@ -225,7 +226,7 @@ impl Devices for SqliteTx {
     }
 
     async fn put_ledger(&mut self, id: DeviceId, ledger: &Ledger) -> Stored<()> {
-        self.change("UPDATE devices SET ledger = ? WHERE id = ?", (packed_ledger(ledger), blob(id.0))).await
+        self.change("UPDATE devices SET ledger = ? WHERE id = ?", (packed_chain(ledger), blob(id.0))).await
     }
 
     async fn add_sent_before(&mut self, id: DeviceId, digests: &[SectionDigest]) -> Stored<()> {
@@ -257,10 +258,17 @@ impl Devices for SqliteTx {
     }
 
     async fn hold_back(&mut self, held: bool) -> Stored<()> {
-        let mark = json(&Older::PutBack);
         for table in ["devices", "deleted_devices"] {
-            let how = if held { "older = ?1 WHERE older IS NULL" } else { "older = NULL WHERE older = ?1" };
-            self.run(&format!("UPDATE {table} SET {how}"), (&mark,)).await?;
+            let kept = format!("FROM {table} WHERE typeof(older) = 'text'");
+            for MarkText { text, mark } in self.all(&kept, ()).await? {
+                // One that does not read is the mark of a row that does not read: it stays.
+                let Some(mark) = mark else { continue };
+                let mark = if held { Some(Mark::held(Some(mark))) } else { mark.checked() };
+                let change = format!("UPDATE {table} SET older = ?1 WHERE older = ?2");
+                self.run(&change, (mark.as_ref().map(json), &text)).await?;
+            }
+            let mark = held.then(|| json(&Mark::held(None)));
+            self.run(&format!("UPDATE {table} SET older = ?1 WHERE older IS NULL"), (mark,)).await?;
         }
         Ok(())
     }
@@ -268,10 +276,10 @@ impl Devices for SqliteTx {
     async fn number_anew(&mut self) -> Stored<()> {
         let devices =
             "UPDATE devices SET section_version = 0, section_digest = NULL, ledger = ?, older = NULL";
-        self.run(devices, (packed_ledger(&Ledger::default()),)).await?;
+        self.run(devices, (packed_chain(&Ledger::default()),)).await?;
         self.run("DELETE FROM sent_before", ()).await?;
         let of_deleted = "UPDATE deleted_devices SET section_version = 0, ledger = ?, older = NULL";
-        self.run(of_deleted, (packed_ledger(&Ledger::default()),)).await?;
+        self.run(of_deleted, (packed_chain(&Ledger::default()),)).await?;
         self.run("DELETE FROM deleted_sent_before", ()).await?;
         let told = "UPDATE deleted_vaults SET reported_epoch = NULL, report = NULL, reported_at = NULL, recreate = 0";
         self.run(told, ()).await?;

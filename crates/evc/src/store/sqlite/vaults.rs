@@ -194,18 +194,17 @@ impl Vaults for SqliteTx {
     }
 
     async fn want_vault(&mut self, device: DeviceId, id: VaultId, policy: Option<&Name>) -> Stored<()> {
-        let write =
-            "UPDATE vaults SET policy = ?, standing = 'active', delete_at = NULL WHERE device = ? AND id = ?";
+        let write = "UPDATE vaults SET policy = ?, standing = 'active', delete_at = NULL, recreate = 0 WHERE device = ? AND id = ?";
         self.change(write, (policy.map(Name::as_str), blob(device.0), blob(id.0))).await
     }
 
     async fn begin_grace(&mut self, device: DeviceId, id: VaultId, until: UnixSeconds) -> Stored<()> {
-        let write = "UPDATE vaults SET standing = 'removing', delete_at = ? WHERE device = ? AND id = ?";
+        let write = "UPDATE vaults SET standing = 'removing', delete_at = ?, recreate = 0 WHERE device = ? AND id = ?";
         self.change(write, (int(until), blob(device.0), blob(id.0))).await
     }
 
     async fn retain_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()> {
-        let write = "UPDATE vaults SET standing = 'retained', delete_at = NULL WHERE device = ? AND id = ?";
+        let write = "UPDATE vaults SET standing = 'retained', delete_at = NULL, recreate = 0 WHERE device = ? AND id = ?";
         self.change(write, (blob(device.0), blob(id.0))).await
     }
 

@@ -218,6 +218,7 @@ impl World {
             lost,
             custody: Custody::Controller,
             in_tpm: false,
+            older: None,
             others: Some(0),
             target: Target::Free,
         };

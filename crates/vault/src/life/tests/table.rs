@@ -439,6 +439,7 @@ fn a_vault_is_moved_from_a_lost_device_with_its_keys_and_over_nothing_that_was_m
         lost: true,
         custody: Custody::Controller,
         in_tpm: false,
+        older: None,
         target: Target::Free,
         others: Some(MOST_BESIDE_DEFAULTS - 1),
     };
@@ -457,6 +458,7 @@ fn a_vault_is_moved_from_a_lost_device_with_its_keys_and_over_nothing_that_was_m
         (ordered(), Move { others: Some(MOST_BESIDE_DEFAULTS), ..fits }, Err(NotRehomed::Full)),
         (ordered(), Move { others: None, ..fits }, moved(false)),
         (in_grace(), fits, Err(NotRehomed::Removing)),
+        (ordered(), Move { older: Some(Older::PutBack), ..fits }, Err(NotRehomed::Older(Older::PutBack))),
     ];
     for (vault, how, expected) in rows {
         assert_eq!(vault.rehome(how), expected, "{how:?}");

@@ -128,7 +128,7 @@ fn a_generation_does_not_end_while_a_share_may_be_absent() {
     let lock = || Desired { held: BTreeMap::from([(OTHER, Operation::Lock)]), ..Desired::default() };
     for (what, known, desired, holds) in [
         ("named, of an orphan", shareless(Custody::Tpm), orphan(), true),
-        ("named, left as it is", shareless(Custody::Tpm), Desired::default(), true),
+        ("named, left as it is", shareless(Custody::Tpm), Desired::default(), false),
         ("named, not listed", shareless(Custody::Tpm), unlisted(), true),
         ("named, locked by root", shareless(Custody::Tpm), lock(), true),
         ("named, whatever the list says", shareless(Custody::Tpm), keep(Custody::Controller), true),
@@ -145,6 +145,8 @@ fn a_generation_does_not_end_while_a_share_may_be_absent() {
     ] {
         let hold = plan(&desired, &BTreeMap::from([(OTHER, known)]), &node).hold;
         assert_eq!(hold == Some(Hold::Absent(OTHER)), holds, "{what}: {hold:?}");
+        // Before a list is in force nothing is said of it, and nothing ends.
+        assert_eq!(hold == Some(Hold::Steps), what == "named, left as it is", "{what}: {hold:?}");
     }
     let with = |known| all_open().into_iter().chain([(OTHER, known)]).collect::<BTreeMap<_, _>>();
     assert_eq!(held_by(&with(shareless(Custody::Tpm)), node), Hold::Absent(OTHER));

@@ -52,9 +52,7 @@ fn an_orphan_keeps_no_other_vault_from_escrow() {
     assert!(keeper.bundle().vaults().contains_key(&BERLIN), "{}", details(&mut node, BERLIN));
 }
 
-/// The same of a vault whose share is gone: the disk is of a time before the roots of now.
-#[test]
-fn a_vault_whose_share_is_gone_keeps_no_other_from_escrow() {
+fn without_its_share() -> (Node, Keeper) {
     let line = Line { created: true, ..Line::of(Custody::TpmAndController) };
     let (mut node, mut controller) = with_data(&Line { created: false, ..line.clone() });
     let mut keeper = Keeper::default();
@@ -64,7 +62,27 @@ fn a_vault_whose_share_is_gone_keeps_no_other_from_escrow() {
     node.reboot();
     node.hear(&mut controller, &[image((1, 1)), line]);
     assert_eq!(node.state(BERLIN), State::Missing, "{}", details(&mut node, BERLIN));
+    (node, keeper)
+}
+
+/// The same of a vault whose share is gone: the disk is of a time before the roots of now, and no bundle has it.
+#[test]
+fn a_vault_whose_share_is_gone_keeps_no_other_from_escrow() {
+    let (mut node, mut keeper) = without_its_share();
+    keeper.withholds = Some(Cause::NoBundle);
+    keeper.settles(&mut node);
     escrow_goes_on(&mut node, &mut keeper);
+}
+
+/// Invariant 4: where the bundle has the share it comes back before another bundle takes the place of that one.
+#[test]
+fn a_share_that_is_gone_comes_back_of_the_bundle_before_another_takes_its_place() {
+    let (mut node, mut keeper) = without_its_share();
+    keeper.settles(&mut node);
+    assert!(kept(&node, BERLIN), "{}", details(&mut node, BERLIN));
+    let own = std::fs::read(&all_key_files(&node, IMAGE_VAULT)[0]).expect("its protector");
+    assert_eq!(keeper.bundle().vaults()[&IMAGE_VAULT].protector.bytes, own, "as they are now");
+    assert!(keeper.bundle().vaults().contains_key(&BERLIN));
 }
 
 /// That the bundle is not given back is said as long as it is not, and no longer.
