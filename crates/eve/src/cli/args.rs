@@ -95,6 +95,12 @@ impl Root {
 
     /// Said where no node answers under it: which one was meant, and what to do.
     pub(super) fn not_running(&self) -> String {
+        if super::check::runs(&self.root) {
+            return format!(
+                "`eve run` works on {}, and did not answer in time: it starts still, or this machine is busy; try again",
+                self.root.display()
+            );
+        }
         format!(
             "no `eve run` answers under {}: start it, or name the root of the one that runs with --root",
             self.root.display()
