@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -199,8 +200,16 @@ impl Evc {
     /// # Errors
     /// None comes.
     pub fn approve_references(&self, device: &str) -> Result<()> {
+        self.approve_references_within(wait::PATIENCE, device)
+    }
+
+    /// The same, of a node that may take longer.
+    ///
+    /// # Errors
+    /// As [`approve_references`](Self::approve_references).
+    pub fn approve_references_within(&self, patience: Duration, device: &str) -> Result<()> {
         let waiting = |row: &&Value| row["state"] == "pending";
-        let ids = wait::until("a reference value to approve", || {
+        let ids = wait::within(patience, "a reference value to approve", || {
             let rows = self.json(&["reference", "list", "--device", device])?;
             let all = rows.as_array().into_iter().flatten();
             let ids: Vec<_> = all.filter(waiting).map(|row| row["id"].to_string()).collect();

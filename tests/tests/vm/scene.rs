@@ -53,8 +53,12 @@ impl Scene {
     }
 
     /// As soon as the node has shown some. It boots slower than others.
-    pub(crate) fn approve_references(&self) -> Result<()> {
-        self.evc.approve_references(DEVICE).or_else(|_| self.evc.approve_references(DEVICE))
+    ///
+    /// # Errors
+    /// It shows none; what it says of itself is in the error.
+    pub(crate) fn approve_references(&mut self) -> Result<()> {
+        let approved = self.evc.approve_references_within(PATIENCE, DEVICE);
+        approved.or_else(|error| Err(error.context(self.node.told())))
     }
 
     /// A vault of this policy, open, with a file in it that is on the disk.

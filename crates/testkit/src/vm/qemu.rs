@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::shell::{Answer, Shell};
 use super::{Boot, qmp};
@@ -41,6 +41,15 @@ impl Machine {
         let mut machine = Self { shell, qemu, _tpm: tpm, dir: dir.to_owned() };
         machine.explained(|machine| machine.shell.until_ready())?;
         Ok(machine)
+    }
+
+    /// Its disk takes a write, and its TPM is there.
+    pub(super) fn is_whole(&mut self) -> Result<()> {
+        let whole = self.ask("grep -q ' /persist ' /proc/mounts && sync && test -c /dev/tpmrm0")?;
+        self.explained(|_| {
+            ensure!(whole.code == 0, "its disk or its TPM did not come up: exit status {}", whole.code);
+            Ok(())
+        })
     }
 
     /// Runs a command on it.
