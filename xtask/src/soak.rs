@@ -26,7 +26,7 @@ struct Part {
     whole: bool,
 }
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     Part {
         name: "worlds",
         often: 200_000,
@@ -81,11 +81,20 @@ const PARTS: [Part; 6] = [
         counts: "test ",
         whole: true,
     },
+    Part {
+        name: "frames",
+        often: 1,
+        variable: "EVE_VAULT_WHOLE",
+        test: &["-p", "eve-vault-tests", "--test", "bus"],
+        what: "time every fault at every frame between agents, of a node's first minutes, of a vault's life and of what root does",
+        counts: "test ",
+        whole: true,
+    },
 ];
 
 /// Most lines of one part that the report has.
 const LINES: usize = 40;
-const USE: &str = "name parts, each with how often if not as often as usual: `cargo xtask soak worlds=200000 states=150000 cuts=200 flushes=150 pairs twins`; all of them without any";
+const USE: &str = "name parts, each with how often if not as often as usual: `cargo xtask soak worlds=200000 states=150000 cuts=200 flushes=150 pairs twins frames`; all of them without any";
 
 /// Runs the parts that are named, or all, and writes `docs/reports/soak-DATE.md`.
 ///

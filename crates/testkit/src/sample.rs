@@ -8,9 +8,15 @@ const WHOLE: &str = "EVE_VAULT_WHOLE";
 /// Of all cases those with which each kind is met, in their order; all of them where that is asked for. The sample is the same each time.
 #[must_use]
 pub fn of<C, K: Ord>(all: Vec<C>, kinds: impl Fn(&C) -> Vec<K>) -> Vec<C> {
-    let chosen = if std::env::var_os(WHOLE).is_some() { all } else { covering(all, kinds) };
+    let chosen = if is_whole() { all } else { covering(all, kinds) };
     assert!(!chosen.is_empty(), "a matrix without a case proves nothing");
     chosen
+}
+
+/// Whether every case is asked for: of a matrix that takes its sample by another rule.
+#[must_use]
+pub fn is_whole() -> bool {
+    std::env::var_os(WHOLE).is_some()
 }
 
 /// Looked at from all over the matrix: in its own order the first row would stand for every column.

@@ -82,11 +82,11 @@ impl std::fmt::Display for Link {
     }
 }
 
-/// Who has anything to hear or to ask of whom, by the contract. Here nobody supervises.
+/// Who has anything to hear or to ask of whom, by the contract.
 fn links() -> Vec<(Agent, Agent)> {
     let heard = TopicId::ALL.iter().flat_map(|id| id.hearers().iter().map(|who| (*who, id.publisher())));
     let asked = CallId::ALL.iter().flat_map(|id| id.askers().iter().map(|who| (*who, id.answerer())));
-    let mut links: Vec<_> = heard.chain(asked).filter(|(_, of)| *of != Agent::Supervisor).collect();
+    let mut links: Vec<_> = heard.chain(asked).collect();
     links.sort();
     links.dedup();
     links

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use eve::bus::messages::VaultStatus;
+use eve::bus::messages::{AgentLine, Agents, VaultStatus};
 use eve::bus::{Agent, Bus, Subscription};
 use fscrypt::{KeyStatus, PathKind};
 use testkit::node::Parts;
@@ -28,6 +28,9 @@ const ENDS: [i32; 2] = [1, 75];
 pub(super) struct House {
     charges: Vec<Charge>,
     pub(super) broker: Broker,
+    /// The supervisor's end of the bus, and what it told last.
+    supervisor: Bus,
+    lines: Vec<AgentLine>,
     status: Subscription<VaultStatus>,
     /// Root's end of the bus, which passes the broker.
     pub(super) root: Bus,
@@ -43,6 +46,7 @@ struct Charge {
     root: PathBuf,
     child: Option<Child>,
     ended: Instant,
+    restarts: u32,
 }
 
 impl Drop for Charge {
@@ -61,16 +65,25 @@ impl House {
     pub(super) fn new(dir: &Path, name: &str, evc: &Evc, tpm: bool, plan: Option<(Fault, usize)>) -> Self {
         let parts = Parts { tpm, disk: 24 << 20, ..Parts::default() };
         let node = Node::made(dir, name, evc, parts).unwrap();
-        Agent::STARTED.into_iter().chain([Agent::Operator]).for_each(|agent| furnish(dir, agent));
-        let charge =
-            |agent| Charge { agent, root: root(dir, agent), child: None, ended: Instant::now() - PAUSE };
+        let all = Agent::STARTED.into_iter().chain([Agent::Operator, Agent::Supervisor]);
+        all.for_each(|agent| furnish(dir, agent));
+        let charge = |agent| Charge {
+            agent,
+            root: root(dir, agent),
+            child: None,
+            ended: Instant::now() - PAUSE,
+            restarts: 0,
+        };
         let charges: Vec<Charge> = Agent::STARTED.into_iter().map(charge).collect();
+        let supervisor = Bus::join(&root(dir, Agent::Supervisor), Agent::Supervisor).unwrap();
         let broker = Broker::between(root, dir, plan);
         let status = Bus::visit(&node.root(), Agent::Operator).subscribe();
         let root = Bus::visit(&root(dir, Agent::Operator), Agent::Operator);
         Self {
             charges,
             broker,
+            supervisor,
+            lines: Vec::new(),
             status,
             root,
             node,
@@ -84,16 +97,30 @@ impl House {
     /// frames passed on a link at most, and on how many links the fault was met.
     pub(super) fn live(&mut self, evc: &Evc) -> (usize, usize) {
         self.until("its vaults are open", |house, told| are_open(told) && house.controller_knows(evc));
+        let silent = Some(Agent::Nim);
+        self.until_as("it is told that one does not answer", silent, |house, _| house.is_told_silent(evc));
+        self.until("and that it does again", |house, _| !house.is_told_silent(evc));
         (self.broker.frames(), self.broker.met())
+    }
+
+    fn is_told_silent(&self, evc: &Evc) -> bool {
+        let told = evc.json(&["describe", "device", self.node.name()]).unwrap();
+        told.to_string().contains("does not answer")
     }
 
     /// Lives until this is so, by what vaultmgr told last. No word of it was false.
     pub(super) fn until(&mut self, what: &str, so: impl Fn(&Self, &VaultStatus) -> bool) {
+        self.until_as(what, None, so);
+    }
+
+    /// The same, while the supervisor tells of one that does not turn.
+    fn until_as(&mut self, what: &str, silent: Option<Agent>, so: impl Fn(&Self, &VaultStatus) -> bool) {
         let late = Instant::now() + PATIENCE;
         while !so(self, &self.told) {
             let broker = self.broker.told();
             assert!(Instant::now() < late, "{}: never: {what}: {broker}: {:?}", self.what, self.told);
-            self.look();
+            self.charges.iter_mut().for_each(|charge| charge.look(&self.what));
+            self.publish(silent);
             if let Ok(status) = self.status.next_within(Duration::from_millis(50)) {
                 status.vaults.iter().for_each(|vault| self.is_true(vault));
                 self.told = status;
@@ -101,9 +128,19 @@ impl House {
         }
     }
 
-    /// Agents that ended are started anew.
+    /// Agents that ended are started anew, and it is told who runs.
     pub(super) fn look(&mut self) {
         self.charges.iter_mut().for_each(|charge| charge.look(&self.what));
+        self.publish(None);
+    }
+
+    /// What is new of who runs, and of one that does not turn.
+    fn publish(&mut self, silent: Option<Agent>) {
+        let lines: Vec<_> = self.charges.iter().map(|charge| charge.line(silent)).collect();
+        if lines != self.lines {
+            self.supervisor.publish(&Agents(lines.clone()));
+            self.lines = lines;
+        }
     }
 
     /// As a kill ends an agent: it is started anew at the next look.
@@ -193,6 +230,17 @@ impl Charge {
         );
         self.child = None;
         self.ended = Instant::now();
+        self.restarts += 1;
+    }
+
+    fn line(&self, silent: Option<Agent>) -> AgentLine {
+        let silent_since_unix_s = (silent == Some(self.agent)).then_some(1_700_000_000);
+        AgentLine {
+            agent: self.agent,
+            pid: self.child.as_ref().map(Child::id),
+            restarts: self.restarts,
+            silent_since_unix_s,
+        }
     }
 
     fn end(&mut self) {

@@ -16,9 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const TIMES: usize = 12;
 pub(super) const PAUSE: Duration = Duration::from_millis(300);
 
-fn yaml(device: &str) -> String {
+fn yaml(device: &str, custody: &str) -> String {
     format!(
-        "kind: VaultPolicy\nname: {device}\ncustody: tpm+controller\n\
+        "kind: VaultPolicy\nname: {device}\ncustody: {custody}\n\
          attest: {{ every: 15m, require: [], on_failure: withhold }}\non_removal: {{ delete_after: 0s }}\n---\n\
          kind: Vault\nname: till\ndevice: {device}\npolicy: {device}\n"
     )
@@ -26,10 +26,10 @@ fn yaml(device: &str) -> String {
 
 impl House {
     /// Says how many frames passed on a link at most meanwhile, and on how many links the fault was met.
-    pub(super) fn live_on(&mut self, evc: &Evc, plan: Plan) -> (usize, usize) {
+    pub(super) fn live_on(&mut self, evc: &Evc, tpm: bool, plan: Plan) -> (usize, usize) {
         let name = self.node.name().to_owned();
         self.broker.arm(plan);
-        evc.apply(&yaml(&name)).unwrap();
+        evc.apply(&yaml(&name, if tpm { "tpm+controller" } else { "controller" })).unwrap();
         let id: VaultId = evc.vault(&name, "till").unwrap()["id"].as_str().unwrap().parse().unwrap();
         self.is_told(evc, id, "made", |vault| vault.state == State::Unlocked);
         std::fs::write(self.folder(id).join("file"), "kept").unwrap();

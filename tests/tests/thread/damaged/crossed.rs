@@ -10,13 +10,14 @@ use testkit::node::Power;
 use testkit::sample;
 use vault::ids::{CONFIG_VAULT, VaultId};
 
-use super::table::{FILES, Opens, REACHABLE, expected};
+use super::table::{Damaged, Expected, FILES, Opens, REACHABLE, expected};
+use super::without_tpm::{self, SOFT_FILES, may_be_either};
 use super::{
-    Damage, Files, Flipped, Foreign, Removed, SIDE_BY_SIDE, Subject, TPM, done_to, files, is, scene,
+    Damage, Files, Flipped, Foreign, Removed, SIDE_BY_SIDE, SOFT, Subject, TPM, done_to, files, is, scene,
 };
 
 /// What lies on the disk twice, with the place of the one that is damaged.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Twin {
     Table(usize),
     /// The Config Vault's protector.
@@ -25,24 +26,46 @@ enum Twin {
     Till(usize),
 }
 
-const TWINS: [Twin; 6] =
-    [Twin::Table(0), Twin::Table(1), Twin::Config(0), Twin::Config(1), Twin::Till(0), Twin::Till(1)];
+/// A node without a TPM has no table.
+const TWINS: [Twin; 4] = [Twin::Config(0), Twin::Config(1), Twin::Till(0), Twin::Till(1)];
+const TABLES: [Twin; 2] = [Twin::Table(0), Twin::Table(1)];
 
 /// What is done to the file of `config/`, and to that of the disk.
 const AT_ONCE: [[Damage; 2]; 3] = [[Removed, Flipped], [Foreign, Removed], [Flipped, Foreign]];
 
 type Crossed = (&'static str, Twin, [Damage; 2]);
 
-fn all() -> Vec<Crossed> {
-    let pairs = FILES.iter().flat_map(|file| TWINS.map(|twin| (*file, twin)));
-    let all = pairs.enumerate().map(|(at, (file, twin))| (file, twin, AT_ONCE[(at + at / TWINS.len()) % 3]));
-    sample::of(all.collect(), kinds)
+/// A kind of node: its files of `config/`, what it has twice, and what damage to the former alone does.
+#[derive(Clone, Copy)]
+struct Kind {
+    tpm: bool,
+    vault: &'static str,
+    files: &'static [&'static str],
+    expected: fn(&Damaged) -> Expected,
 }
 
-/// Each file in each way, each twin in each way, and with each twin each outcome that the table knows.
-fn kinds((file, twin, [this, that]): &Crossed) -> Vec<String> {
-    let opens = expected(&[(file, *this)]).opens;
-    vec![format!("{file} {this:?}"), format!("{twin:?} {that:?}"), format!("{twin:?}: {opens:?}")]
+const WITH_TPM: Kind = Kind { tpm: true, vault: TPM, files: &FILES, expected };
+const WITHOUT_TPM: Kind =
+    Kind { tpm: false, vault: SOFT, files: &SOFT_FILES, expected: without_tpm::expected };
+
+impl Kind {
+    fn twins(self) -> impl Iterator<Item = Twin> {
+        TABLES.into_iter().filter(move |_| self.tpm).chain(TWINS)
+    }
+
+    fn all(self) -> Vec<Crossed> {
+        let twins = self.twins().count();
+        let pairs = self.files.iter().flat_map(|file| self.twins().map(|twin| (*file, twin)));
+        let all = pairs.enumerate().map(|(at, (file, twin))| (file, twin, AT_ONCE[(at + at / twins) % 3]));
+        let all = all.filter(|(file, _, [this, _])| self.tpm || !may_be_either(&[(file, *this)]));
+        sample::of(all.collect(), |crossed| self.kinds(crossed))
+    }
+
+    /// Each file in each way, each twin in each way, and with each twin each outcome that the table knows.
+    fn kinds(self, (file, twin, [this, that]): &Crossed) -> Vec<String> {
+        let opens = (self.expected)(&[(file, *this)]).opens;
+        vec![format!("{file} {this:?}"), format!("{twin:?} {that:?}"), format!("{twin:?}: {opens:?}")]
+    }
 }
 
 /// The places of a vault's protector.
@@ -76,8 +99,9 @@ impl Twin {
 
 /// Another node's: its `config/`, and its disk's files by the place that they are put into.
 struct Stranger {
+    kind: Kind,
     config: Files,
-    twins: Vec<Vec<u8>>,
+    twins: Vec<(Twin, Vec<u8>)>,
 }
 
 fn till(scene: &Scene) -> VaultId {
@@ -85,43 +109,46 @@ fn till(scene: &Scene) -> VaultId {
 }
 
 impl Stranger {
-    fn new() -> Self {
-        let mut other = scene(true, TPM);
+    fn new(kind: Kind) -> Self {
+        let mut other = scene(kind.tpm, kind.vault);
         let till = till(&other);
         other.node.off(Power::Clean).unwrap();
         let mut config = files(&other.node.root().join("config"));
         config.insert("serial".to_owned(), b"of the other board".to_vec());
-        let read = |persist: &Path| TWINS.map(|twin| fs::read(&twin.paths(persist, till)[0]).unwrap());
-        Self { config, twins: other.node.offline(read).unwrap().into() }
+        let read = |persist: &Path| {
+            let read = |twin: Twin| (twin, fs::read(&twin.paths(persist, till)[0]).unwrap());
+            kind.twins().map(read).collect()
+        };
+        Self { kind, config, twins: other.node.offline(read).unwrap() }
     }
 
     fn twin(&self, twin: Twin) -> &[u8] {
-        let at = TWINS.iter().position(|one| format!("{one:?}") == format!("{twin:?}"));
-        &self.twins[at.unwrap()]
+        &self.twins.iter().find(|(of, _)| *of == twin).unwrap().1
     }
 }
 
 /// From off to off.
 fn endures(subject: &mut Subject, till: VaultId, (file, twin, [this, that]): Crossed, other: &Stranger) {
-    let (when, expected) = (format!("{file} {this:?}, {twin:?} {that:?}"), expected(&[(file, this)]));
+    let when = format!("{file} {this:?}, {twin:?} {that:?}");
+    let expected = (other.kind.expected)(&[(file, this)]);
     subject.put_back();
     subject.damage(file, this, &other.config);
     let damage = |persist: &Path| {
-        let [path, _] = twin.paths(persist, till);
+        let [path, good] = twin.paths(persist, till);
         match done_to(&fs::read(&path).unwrap(), that, &[], other.twin(twin)) {
             None => fs::remove_file(&path).unwrap(),
             Some(bytes) => fs::write(&path, bytes).unwrap(),
         }
+        [path, good]
     };
-    subject.scene.node.offline(damage).unwrap();
+    let [damaged, good] = subject.scene.node.offline(damage).unwrap();
     subject.scene.node.on(Power::Clean).unwrap();
     is(&mut subject.scene, &when, &expected);
     if expected.says.contains(&REACHABLE) {
         subject.renews(&[(file, this)]);
     }
     subject.scene.node.off(Power::Clean).unwrap();
-    let mended = |persist: &Path| {
-        let [damaged, good] = twin.paths(persist, till);
+    let mended = |_: &Path| {
         let is = fs::read(&damaged).ok() == fs::read(&good).ok();
         fs::copy(good, damaged).unwrap();
         is
@@ -130,12 +157,10 @@ fn endures(subject: &mut Subject, till: VaultId, (file, twin, [this, that]): Cro
     assert!(is || !twin.is_needed(expected.opens), "{when}: it is mended by its twin");
 }
 
-/// Invariant 4, issue 7 B: a file of each side.
-#[test]
-fn each_pair_across_config_and_disk_is_as_config_alone() {
-    let (other, all, next) = (Stranger::new(), all(), AtomicUsize::new(0));
+fn endure(kind: Kind) {
+    let (other, all, next) = (Stranger::new(kind), kind.all(), AtomicUsize::new(0));
     let work = || {
-        let mut subject = Subject::new(true, &other.config);
+        let mut subject = Subject::new(kind.tpm, &other.config);
         let till = till(&subject.scene);
         subject.scene.node.off(Power::Clean).unwrap();
         while let Some(crossed) = all.get(next.fetch_add(1, Ordering::SeqCst)) {
@@ -145,4 +170,16 @@ fn each_pair_across_config_and_disk_is_as_config_alone() {
         subject.is_whole_again("with all put back");
     };
     std::thread::scope(|scope| (0..SIDE_BY_SIDE).for_each(|_| drop(scope.spawn(work))));
+}
+
+/// Invariant 4, issue 7 B: a file of each side.
+#[test]
+fn each_pair_across_config_and_disk_is_as_config_alone() {
+    endure(WITH_TPM);
+}
+
+/// The same where no TPM says which node it is, and no vault opens without its controller.
+#[test]
+fn df3_each_pair_across_config_and_disk_without_a_tpm_is_as_config_alone() {
+    endure(WITHOUT_TPM);
 }

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// All files of it that say who and where it is.
-const SOFT_FILES: [&str; 7] = [
+pub(super) const SOFT_FILES: [&str; 7] = [
     "device.key.pem",
     "device.cert.pem",
     "server",
@@ -41,7 +41,7 @@ fn of_key(damaged: &Damaged) -> Option<Says> {
     }
 }
 
-fn expected(damaged: &Damaged) -> Expected {
+pub(super) fn expected(damaged: &Damaged) -> Expected {
     let asks = table::expected(damaged).says.remove(0);
     let as_another = done(damaged, "device.key.pem").is_some();
     let says = match of_key(damaged) {
@@ -80,7 +80,7 @@ fn df3_each_file_of_config_without_a_tpm_is_as_the_table_says() {
 
 /// A root certificate of which a letter is another one may be the same key's still, or none: then the Config Vault opens, or does not. Both stand
 /// in the damage tests of vaultmgr.
-fn may_be_either(damaged: &Damaged) -> bool {
+pub(super) fn may_be_either(damaged: &Damaged) -> bool {
     done(damaged, "root-certificate.pem") == Some(Flipped)
 }
 

@@ -149,8 +149,11 @@ impl Scene {
     pub(super) fn undo(&mut self, damaged: &Damaged, before: &Files) {
         let put_back = |path| std::fs::write(path, &before[path]).expect("writes");
         let is_inside = |path: &&std::path::PathBuf| path.starts_with(self.node.paths.own_folder());
+        // A damaged record is put aside, in the place of what lay there.
+        let aside = self.node.paths.record_aside();
         let was = |path: &&std::path::PathBuf| {
-            damaged.iter().any(|(of, _)| of.is_inside() && of.path(&self.node) == **path)
+            let is = |of: Subject| of.is_inside() && (of.path(&self.node) == **path || aside == **path);
+            damaged.iter().any(|(of, _)| is(*of))
         };
         let paths = before.keys().filter(|path| !is_inside(path) || was(path));
         let (inside, offline): (Vec<_>, Vec<_>) = paths.partition(is_inside);
@@ -242,15 +245,11 @@ fn each_file_of_the_other_vaults_is_as_the_table_says() {
     }
 }
 
-/// Both copies, and what goes with them.
+/// Both copies, and what goes with them: with each other, and with each file of the table above.
 #[test]
 fn each_pair_of_the_other_vaults_is_as_the_table_says() {
     let mut scene = scene();
-    let of_one_vault =
-        |one: Subject, other: Subject| matches!((one.vault(), other.vault()), (Some(a), Some(b)) if a == b);
-    let others = |(at, one)| MORE.into_iter().skip(at + 1).map(move |other| (one, other));
-    let all = MORE.into_iter().enumerate().flat_map(others);
-    pairs(all.filter(|(one, other)| of_one_vault(*one, *other)))
-        .iter()
-        .for_each(|damaged| scene.endures(damaged));
+    let later = |at: usize| MORE.into_iter().skip(at + 1).chain(SUBJECTS);
+    let all = MORE.into_iter().enumerate().flat_map(|(at, one)| later(at).map(move |other| (one, other)));
+    pairs(all).iter().for_each(|damaged| scene.endures(damaged));
 }

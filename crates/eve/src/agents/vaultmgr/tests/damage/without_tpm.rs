@@ -79,27 +79,73 @@ fn df3_no_single_file_closes_a_vault_without_a_tpm() {
     }
 }
 
-/// Another root certificate, or none: nobody is obeyed, nothing is deleted, and all is there when it is back.
-#[test]
-fn df3_no_root_certificate_turns_a_node_without_a_tpm() {
-    let (mut node, mut controller, older) = node();
+/// A root certificate that is damaged, what is said of it, and what opens by a word of the controller's all the same: who is believed stands in
+/// the Config Vault, so that one opens by the key that is its own, and by that it is known.
+type Unbelieved = (Damage, &'static str, &'static [VaultId]);
+
+/// One that is still the same key's, and is another certificate; and what is none.
+const UNBELIEVED: [Unbelieved; 4] = [
+    (Damage::Flipped(60), "another root certificate than at first contact", &[CONFIG_VAULT]),
+    (Damage::Cut, "configuration was refused", &[]),
+    (Damage::Emptied, "configuration was refused", &[]),
+    (Damage::Removed, "configuration was refused", &[]),
+];
+
+/// Nobody is obeyed, nothing is deleted, and all is there when it is back, with whatever else was damaged.
+fn believes_nobody(
+    node: &mut Node,
+    controller: &mut Controller,
+    (what, says, open): Unbelieved,
+    with: impl FnOnce(),
+    when: &str,
+) {
     let path = node.paths.root_certificate();
     let whole = std::fs::read(&path).expect("reads");
-    // One that is still the same key's, and is another certificate; and what is none.
-    let another =
-        (Damage::Flipped(60), "another root certificate than at first contact", &[CONFIG_VAULT][..]);
-    let none = [Damage::Cut, Damage::Emptied, Damage::Removed]
-        .map(|what| (what, "configuration was refused", &[][..]));
-    for (what, says, open) in [another].into_iter().chain(none) {
-        let when = format!("{what:?}");
-        boot_after(&mut node, || damage(&path, what, &older));
-        node.hear(&mut controller, &lines(2, true));
-        // Who is believed stands in the Config Vault: so that one opens by the key that is its own, and by that it is known.
-        let is: Vec<_> = ALL.into_iter().filter(|id| node.get(*id, "file").is_some()).collect();
-        assert_eq!(is, open, "{when}: {:?}", node.manager().vault_status());
-        assert!(node.says(says), "{when}: {:?}", node.manager().notes());
-        boot_after(&mut node, || std::fs::write(&path, &whole).expect("writes"));
+    boot_after(node, || {
+        damage(&path, what, &Files::new());
+        with();
+    });
+    node.hear(controller, &lines(2, true));
+    let is: Vec<_> = ALL.into_iter().filter(|id| node.get(*id, "file").is_some()).collect();
+    assert_eq!(is, open, "{when}: {:?}", node.manager().vault_status());
+    assert!(node.says(says), "{when}: {:?}", node.manager().notes());
+    boot_after(node, || std::fs::write(&path, &whole).expect("writes"));
+    all_open(node, controller, when);
+}
+
+/// Another root certificate, or none.
+#[test]
+fn df3_no_root_certificate_turns_a_node_without_a_tpm() {
+    let (mut node, mut controller, _) = node();
+    for row in UNBELIEVED {
+        believes_nobody(&mut node, &mut controller, row, || (), &format!("{:?}", row.0));
+    }
+}
+
+/// Issue 7, B: a key file and the root certificate at once, which is as the certificate alone; and a key file and the record.
+#[test]
+fn df3_a_key_file_with_what_says_whom_to_believe_is_as_that_alone() {
+    let (mut node, mut controller, older) = node();
+    let (before, keys) = (outside(&node), all_key_files(&node));
+    let all: Vec<_> = keys.iter().flat_map(|key| UNBELIEVED.map(|row| (key, row))).collect();
+    let damages = [Damage::Flipped(MIDST), Damage::Removed, Damage::Older];
+    let with = all.into_iter().enumerate().map(|(at, (key, row))| (key, damages[at % damages.len()], row));
+    for ((.., path), what, row) in sample::of(with.collect(), |((id, kind, _), what, row)| {
+        vec![format!("{id} {kind}"), format!("{what:?}"), format!("{:?}", row.0)]
+    }) {
+        let when = format!("{} {what:?}, and the root certificate {:?}", path.display(), row.0);
+        believes_nobody(&mut node, &mut controller, row, || damage(path, what, &older), &when);
+        let after = outside(&node);
+        assert!(after.keys().eq(before.keys()) && twins_agree(&node, &after), "{when}: mended");
+    }
+    let record = node.paths.record();
+    for ((.., path), what) in keys.iter().zip(damages.into_iter().cycle()) {
+        let when = format!("{} {what:?}, and the record", path.display());
+        damage(&record, what, &Files::from([(record.clone(), std::fs::read(&record).expect("reads"))]));
+        boot_after(&mut node, || damage(path, what, &older));
         all_open(&mut node, &mut controller, &when);
+        assert!(matches!(record::load(&node.paths), Ok(Some(_))), "{when}: it is written anew");
+        assert!(twins_agree(&node, &outside(&node)), "{when}: mended");
     }
 }
 
