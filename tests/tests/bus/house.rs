@@ -97,10 +97,10 @@ impl House {
     /// frames passed on a link at most, and on how many links the fault was met.
     pub(super) fn live(&mut self, evc: &Evc) -> (usize, usize) {
         self.until("its vaults are open", |house, told| are_open(told) && house.controller_knows(evc));
-        let silent = Some(Agent::Nim);
+        let (frames, silent) = (self.broker.frames(), Some(Agent::Nim));
         self.until_as("it is told that one does not answer", silent, |house, _| house.is_told_silent(evc));
         self.until("and that it does again", |house, _| !house.is_told_silent(evc));
-        (self.broker.frames(), self.broker.met())
+        (frames, self.broker.met())
     }
 
     fn is_told_silent(&self, evc: &Evc) -> bool {
