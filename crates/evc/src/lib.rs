@@ -11,6 +11,7 @@ pub mod fleet;
 pub mod http;
 pub mod jobs;
 pub mod operator;
+pub mod repeats;
 pub mod service;
 pub mod store;
 mod words;

@@ -47,6 +47,23 @@ fn ahead_of_its_copy() -> (Evc, Device, tempfile::TempDir, Section) {
     (evc, device, copy, newest)
 }
 
+/// The controller over the copy, under the device that is ahead of it; and the folder of the right one.
+fn over_its_copy() -> (Evc, Device, tempfile::TempDir, Section) {
+    let (right, device, copy, newest) = ahead_of_its_copy();
+    (Evc::over(copy), device, right.stop(), newest)
+}
+
+/// Another life of this device, which tells nothing, has it number past the first one's.
+fn numbers_past(evc: &Evc, device: &mut Device) {
+    let told = device.head.take();
+    for n in 0..3 {
+        evc.apply(&VAULT.replace("name: day", &format!("name: day{n}")));
+        device.hash.clear();
+        device.section(evc);
+    }
+    device.head = told;
+}
+
 fn conditions(evc: &Evc) -> String {
     evc.act("GET", "/devices", "").to_string()
 }
@@ -64,9 +81,7 @@ fn withholds(evc: &Evc, device: &mut Device) {
 /// 0.1: put back, the database does not number on, whatever its operator does to it; brought back, the right one goes on at once.
 #[test]
 fn a_copy_that_was_put_back_numbers_nothing_on() {
-    let (right, mut device, copy, newest) = ahead_of_its_copy();
-    let right = right.stop();
-    let evc = Evc::over(copy);
+    let (evc, mut device, right, newest) = over_its_copy();
     withholds(&evc, &mut device);
     evc.apply(VAULT);
     (0..4).for_each(|n| drop(evc.apply(&VAULT.replace("name: day", &format!("name: day{n}")))));
@@ -82,24 +97,15 @@ fn a_copy_that_was_put_back_numbers_nothing_on() {
 /// 0.1: two that live from one copy. The one that numbered past the other is told apart by what it sent, not by its numbers.
 #[test]
 fn of_two_from_one_copy_only_the_one_that_the_node_follows_goes_on() {
-    let (_right, mut device, copy, _) = ahead_of_its_copy();
-    let evc = Evc::over(copy);
-    let told = device.head.take();
-    // Another life of this device, which tells nothing, has it number past the first one's.
-    for n in 0..3 {
-        evc.apply(&VAULT.replace("name: day", &format!("name: day{n}")));
-        device.hash.clear();
-        device.section(&evc);
-    }
-    device.head = told;
+    let (evc, mut device, ..) = over_its_copy();
+    numbers_past(&evc, &mut device);
     withholds(&evc, &mut device);
 }
 
 /// After `begin-anew` the device takes it for a new life: a lower number, and what it does not list is not among what is removed.
 #[test]
 fn a_new_incarnation_goes_on() {
-    let (_right, mut device, copy, newest) = ahead_of_its_copy();
-    let evc = Evc::over(copy);
+    let (evc, mut device, _, newest) = over_its_copy();
     withholds(&evc, &mut device);
     let folder = evc.stop();
     begin_anew(&folder);
@@ -419,16 +425,8 @@ fn a_mark_by_an_old_poll_comes_off_when_its_node_boots() {
 /// Its twin: of a node that truly went on elsewhere no evidence takes the mark off, for it does not follow what it is sent.
 #[test]
 fn a_node_that_went_on_elsewhere_stays_marked_whatever_it_proves() {
-    let (_right, mut device, copy, _) = ahead_of_its_copy();
-    let evc = Evc::over(copy);
-    let told = device.head.take();
-    // Another life of this device, which tells nothing, has it number past the first one's.
-    for n in 0..3 {
-        evc.apply(&VAULT.replace("name: day", &format!("name: day{n}")));
-        device.hash.clear();
-        device.section(&evc);
-    }
-    device.head = told;
+    let (evc, mut device, ..) = over_its_copy();
+    numbers_past(&evc, &mut device);
     withholds(&evc, &mut device);
     for _ in 0..2 {
         let had = boots(&mut device);
@@ -517,8 +515,7 @@ fn a_new_life_opens_nothing_that_was_being_removed() {
 /// Nothing is released to a device that is ahead, and no list says otherwise.
 #[test]
 fn no_list_says_that_a_key_would_go_to_a_device_that_is_ahead() {
-    let (_right, mut device, copy, _) = ahead_of_its_copy();
-    let evc = Evc::over(copy);
+    let (evc, mut device, ..) = over_its_copy();
     let keys = |evc: &Evc| evc.act("GET", "/devices/edge-1", "")["vaults"].to_string();
     assert!(keys(&evc).contains("would be released"), "{}", keys(&evc));
     withholds(&evc, &mut device);

@@ -61,6 +61,12 @@ fn none(_: Option<&str>) -> String {
     String::new()
 }
 
+/// A body of these fields, and of what is said again.
+fn said_again(again: Option<&str>, fields: &str) -> String {
+    let again = again.map(|said| format!(r#","confirm":"{said}""#)).unwrap_or_default();
+    format!("{{{fields}{again}}}")
+}
+
 fn device_of(evc: &Evc, name: &str) -> String {
     text(&evc.act("GET", &format!("/devices/{name}"), "")["device"]["id"])
 }
@@ -98,10 +104,7 @@ const ACTS: [Act; 11] = [
         what: "an orphan is taken in to be erased at once",
         method: "POST",
         path: |of| format!("/devices/edge-1/vaults/{of}/adopt"),
-        body: |again| match again {
-            None => r#"{"policy":"now","remove":true}"#.into(),
-            Some(said) => format!(r#"{{"policy":"now","remove":true,"confirm":"{said}"}}"#),
-        },
+        body: |again| said_again(again, r#""policy":"now","remove":true"#),
         name: "ledger",
         id: |_| uuid::Uuid::from_u128(ORPHAN).to_string(),
     },
@@ -117,10 +120,7 @@ const ACTS: [Act; 11] = [
         what: "a vault leaves its device",
         method: "POST",
         path: |of| format!("/devices/away/vaults/{of}/rehome"),
-        body: |again| match again {
-            None => r#"{"to":"edge-1"}"#.into(),
-            Some(said) => format!(r#"{{"to":"edge-1","confirm":"{said}"}}"#),
-        },
+        body: |again| said_again(again, r#""to":"edge-1""#),
         name: "far",
         id: |evc| vault_of(evc, "away", "far"),
     },
@@ -152,10 +152,7 @@ const ACTS: [Act; 11] = [
         what: "a key is rotated past its node",
         method: "POST",
         path: |of| format!("/devices/away/vaults/{of}/rotate"),
-        body: |again| match again {
-            None => r#"{"force":true}"#.into(),
-            Some(said) => format!(r#"{{"force":true,"confirm":"{said}"}}"#),
-        },
+        body: |again| said_again(again, r#""force":true"#),
         name: "far",
         id: |evc| vault_of(evc, "away", "far"),
     },

@@ -118,7 +118,12 @@ fn bus_tail_shows_the_topics_and_no_sealed_byte() {
     })
     .unwrap();
     let config = heard.lines().find(|line| of(line, "SignedConfig")).unwrap();
-    assert!(has(config, &["source: ", "envelope: ", " bytes"]) && !config.contains('['), "{config}");
+    assert!(
+        has(config, &["source Live", "envelope ", " bytes"])
+            && !config.contains('[')
+            && !config.contains(" { "),
+        "{config}"
+    );
 }
 
 /// DF-1 and design 2: what can't come back is made anew, empty, only by one who typed its name.

@@ -1,9 +1,10 @@
 //! The one form of refusals and errors, for the tests that hold all of them against it: plain words that say what is, where, and what to do,
 //! by commands that are there; and of where a text from outside is made into words. It is never shipped.
 
+pub mod help;
 mod outside;
 
-use clap::Command;
+pub use clap::Command;
 
 pub use outside::{rust_files, texts_from_outside};
 

@@ -21,6 +21,18 @@ pub fn plain_lines(text: &str) -> String {
     text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
 }
 
+/// A span of time in its greatest unit: `45s`, `3h`.
+#[must_use]
+pub fn span(seconds: u64) -> String {
+    let (count, unit) = match seconds {
+        0..120 => (seconds, "s"),
+        120..7200 => (seconds / 60, "m"),
+        7200..172_800 => (seconds / 3600, "h"),
+        _ => (seconds / 86_400, "d"),
+    };
+    format!("{count}{unit}")
+}
+
 /// Longest text from outside in a sentence of ours, in bytes.
 pub const QUOTED: usize = 240;
 

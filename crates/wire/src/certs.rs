@@ -55,11 +55,22 @@ pub enum CertsError {
     #[error("the root certificate file has no readable certificate")]
     Root,
     /// A leaf that does not chain to the root, or not at the time asked.
-    #[error("a leaf certificate does not chain to the installed root")]
-    Chain(#[source] webpki::Error),
+    #[error("a leaf certificate does not chain to the installed root: {}", not_chained(.0))]
+    Chain(webpki::Error),
     /// A leaf of our own controller that is for something else.
     #[error("the signing certificate is one that the controller has for something else")]
     NotForSigning,
+}
+
+/// In words: the library has its own names for them alone.
+fn not_chained(why: &webpki::Error) -> &'static str {
+    use webpki::Error;
+    match why {
+        Error::CertExpired { .. } => "its time is over, by this machine's clock",
+        Error::CertNotValidYet { .. } => "its time has not begun, by this machine's clock",
+        Error::UnknownIssuer => "another authority signed it, or none",
+        _ => "it is not formed, or not signed, as a controller's are",
+    }
 }
 
 /// A controller's list of certificates, well formed but not trusted yet.

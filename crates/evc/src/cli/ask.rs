@@ -4,13 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
+use cli::Output;
 use disk::Disk;
 use vault::ids::Epoch;
 use vault::labels::{Labels, Word};
 use vault::text::{plain, plain_lines};
 
 use super::args::{
-    AdoptWhat, Asked, CheckWhat, DeleteWhat, DeviceAct, Files, LabelWhat, Onboard, Output, RecreateWhat,
+    AdoptWhat, Asked, CheckWhat, DeleteWhat, DeviceAct, Files, LabelWhat, Onboard, RecreateWhat,
     ReferenceAct, RehomeWhat, RotateWhat,
 };
 use super::client::{Client, Rows};

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use cli::{aged, cell};
 use serde_json::json;
 use vault::decide::TpmPin;
 use vault::report::{State, VaultReport};
 use vault::text::plain;
 
 use super::escrow::drilled;
-use super::rows::{aged, in_escrow, named, passed, removal, short};
-use super::table::{self, cell};
+use super::rows::{in_escrow, named, removal, short};
+use super::table;
 use crate::api::{
     Accepted, Allowance, Attestation, Counts, CoverView, Damaged, DeviceView, InEscrow, Knock, NodeReport,
     PolicyView, Reference, RuleView, ServerStatus, Standing, ThreatView, VaultView,
@@ -22,7 +23,7 @@ struct Page(String);
 
 impl Page {
     fn field(&mut self, name: &str, value: impl Into<String>) {
-        self.0 += &format!("{:<15}{}\n", format!("{name}:"), plain(&value.into()));
+        self.0 += &format!("{:<15}{}\n", format!("{name}:"), plain(&aged(&value.into())));
     }
 
     fn maybe(&mut self, name: &str, value: Option<impl Into<String>>) {
@@ -42,20 +43,16 @@ impl Page {
     fn list(&mut self, name: &str, lines: &[String]) {
         if !lines.is_empty() {
             self.0 += &format!("{name}:\n");
-            lines.iter().for_each(|line| self.0 += &format!("  {}\n", plain(line)));
+            lines.iter().for_each(|line| self.0 += &format!("  {}\n", plain(&aged(line))));
         }
     }
-}
-
-fn time(at: &str) -> String {
-    format!("{at} ({})", passed(at))
 }
 
 /// A device and its vaults.
 pub(super) fn device(device: &DeviceView, vaults: &[VaultView], damaged: &[Damaged]) -> String {
     let mut page = Page::default();
     page.field("Name", device.name.to_string());
-    page.field("Condition", aged(without_see(&device.condition)));
+    page.field("Condition", without_see(&device.condition));
     page.maybe("Alarm", device.alarm.clone());
     identity(&mut page, device);
     if let Some(fared) = &device.attestation {
@@ -102,18 +99,15 @@ fn identity(page: &mut Page, device: &DeviceView) {
     page.field("TPM", cell(&json!(device.tpm)));
     page.field("Serial", &device.serial);
     page.field("ID", device.id.to_string());
-    page.field("Registered", time(&device.registered));
-    page.maybe("Last seen", device.last_seen.as_deref().map(time));
-    page.maybe(
-        "Heard since",
-        device.heard.as_deref().map(|at| format!("{}, by what may be replays", time(at))),
-    );
+    page.field("Registered", &device.registered);
+    page.maybe("Last seen", device.last_seen.clone());
+    page.maybe("Heard since", device.heard.as_ref().map(|at| format!("{at}, by what may be replays")));
 }
 
 fn attestation(page: &mut Page, fared: &Attestation) {
     page.0 += "\n";
     page.field("Attestation", cell(&json!(fared.outcome)));
-    page.field("  At", time(&fared.at));
+    page.field("  At", &fared.at);
     page.maybe("  From", fared.from.map(|from| from.to_string()));
     page.maybe("  Session", fared.session.clone());
     page.maybe("  PCRs", fared.pcrs.clone());
@@ -152,7 +146,7 @@ fn older_alone(device: &DeviceView, escrow: &InEscrow) -> String {
 
 fn node(page: &mut Page, report: &NodeReport, sent: u64) {
     page.0 += "\n";
-    page.field("Node's report", time(&report.received));
+    page.field("Node's report", &report.received);
     page.maybe("  TPM", Some(report.tpm_info.clone()).filter(|words| !words.is_empty()));
     page.maybe("  Attestation", report.attestation_error.clone());
     page.maybe(
@@ -201,8 +195,8 @@ pub(super) fn reference(reference: &Reference) -> String {
     page.field("State", cell(&json!(reference.state)));
     page.maybe("Bank", reference.bank.clone());
     page.field("Differs", &reference.differs);
-    page.field("Learned", time(&reference.learned));
-    page.maybe("Decided", reference.decided.as_deref().map(time));
+    page.field("Learned", &reference.learned);
+    page.maybe("Decided", reference.decided.clone());
     let pcrs: Vec<String> = reference.pcrs.iter().map(|(pcr, value)| format!("{pcr:>2}: {value}")).collect();
     page.list("PCRs", &pcrs);
     page.0
@@ -220,7 +214,7 @@ pub(super) fn allowance(allowed: &Allowance) -> String {
             .device
             .map_or_else(|| "none registered by it yet".into(), |id| named(allowed.device_name.as_ref(), id)),
     );
-    page.field("Added", time(&allowed.added));
+    page.field("Added", &allowed.added);
     page.field("Certificate", &allowed.certificate);
     page.0
 }
@@ -230,8 +224,8 @@ pub(super) fn knock(knock: &Knock) -> String {
     let mut page = Page::default();
     page.field("Serial", &knock.serial);
     page.field("From", cell(&json!(knock.from)));
-    page.field("First", time(&knock.first));
-    page.field("Last", time(&knock.last));
+    page.field("First", &knock.first);
+    page.field("Last", &knock.last);
     page.field("Times", knock.times.to_string());
     page.field("Certificate", &knock.certificate);
     page.field("To let it in", "`evc onboard add` with that certificate and serial");
@@ -266,7 +260,7 @@ pub(super) fn vault(vault: &VaultView) -> String {
     }
     page.maybe("Ordered", vault.recreate.then_some("to be made anew, empty"));
     page.maybe("Made", (!vault.created).then_some("not yet"));
-    page.maybe("Reported", vault.reported.as_deref().map(time));
+    page.maybe("Reported", vault.reported.clone());
     page.field("ID", vault.id.to_string());
     page.list("Notes", &vault.notes);
     page.list("The node says", &said(vault));
@@ -277,7 +271,7 @@ pub(super) fn vault(vault: &VaultView) -> String {
 pub(super) fn policy(policy: &PolicyView, vaults: &[VaultView]) -> String {
     let mut page = Page::default();
     page.field("Name", policy.name.to_string());
-    page.field("Changed", time(&policy.changed));
+    page.field("Changed", &policy.changed);
     page.0 += "\n";
     for (field, value) in policy.policy.fields() {
         page.0 += &format!("{:<26}{value}\n", format!("{field}:"));
@@ -310,7 +304,7 @@ pub(super) fn rule(rule: &RuleView, devices: &[DeviceView], vaults: &[VaultView]
     page.field("Name", rule.name.to_string());
     page.field("Devices", rule.devices.to_string());
     page.field("Policy", rule.policy.to_string());
-    page.field("Changed", time(&rule.changed));
+    page.field("Changed", &rule.changed);
     let without = devices.iter().filter(|device| vaults.iter().all(|vault| vault.device != device.id));
     let without: Vec<String> = without.map(|device| device.name.to_string()).collect();
     page.list("Have its labels, and no vault of its name", &without);

@@ -1,11 +1,12 @@
 //! `evc escrow`: bundles in escrow, and how they and what is foreseen look in tables.
 
+use cli::{age, aged};
 use serde_json::{Value, json};
 
 use super::args::EscrowAct;
 use super::client::{Client, Rows};
 use super::failed::Failed;
-use super::rows::{aged, passed, short};
+use super::rows::short;
 use super::table::Row;
 use super::told::Told;
 use crate::api::calls::{DELETE_BUNDLE, DELETE_BUNDLES, DRILL, ESCROW, OFFER_BUNDLE, OFFER_NEWEST};
@@ -56,7 +57,7 @@ fn newest(device: DeviceView) -> Option<Bundle> {
 
 /// How drills stand, in a few words.
 pub(super) fn drilled(drill: &DrillView) -> String {
-    let made = drill.made.as_deref().map(passed).unwrap_or_default();
+    let made = drill.made.as_deref().map(age).unwrap_or_default();
     let due = drill.due.as_deref().map_or_else(|| "never".to_owned(), aged);
     let words = match drill.state {
         DrillState::Passed => format!("passed {made}"),
@@ -82,7 +83,7 @@ impl Row for Bundle {
 
     fn cells(&self) -> Vec<Value> {
         let newest = self.newest.then_some("yes");
-        let received = passed(&self.received);
+        let received = age(&self.received);
         vec![
             json!(self.device_name),
             json!(self.generation),

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cli::Output;
 use vault::text::{plain, without_middle};
 
-use super::args::Output;
 use crate::api::{Code, Damaged, Problem};
 
 /// Why a command was not done.

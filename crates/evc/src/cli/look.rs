@@ -5,14 +5,15 @@ use std::io::{self, IsTerminal as _};
 use std::thread::sleep;
 use std::time::Duration;
 
+use cli::{Output, say};
 use vault::text::plain;
 
-use super::args::{DescribeWhat, GetWhat, Output};
+use super::args::{DescribeWhat, GetWhat};
 use super::client::{Client, Rows};
 use super::describe;
 use super::failed::Failed;
 use super::table::Row;
-use super::told::{Told, say};
+use super::told::Told;
 use crate::api::calls::{DEVICE, GLANCE, KNOCKS, REFERENCES, STATUS, VAULTS};
 use crate::api::{
     Allowance, Code, Described, DeviceView, Glance, Knock, List, Paged, PolicyView, Problem, Reference,
@@ -208,7 +209,7 @@ fn watch(client: &Client, what: &GetWhat, first: Told, output: Output) -> OrFail
     let (mut before, mut told, mut headed) = (Vec::new(), first, false);
     loop {
         let lines = told.lines(output);
-        let people = matches!(output, Output::Table | Output::Wide);
+        let people = output.is_for_people();
         let new = told.news(&mut before);
         if people && !headed && !lines.is_empty() {
             print(&lines[0])?;
@@ -228,7 +229,7 @@ fn watch(client: &Client, what: &GetWhat, first: Told, output: Output) -> OrFail
 }
 
 fn print(line: &str) -> anyhow::Result<()> {
-    say(format!("{line}\n").as_bytes())
+    say(&format!("{line}\n"))
 }
 
 /// Whether nobody reads any more: a pipe whose other end is closed.

@@ -27,23 +27,20 @@ mod token;
 mod told;
 mod wait;
 mod wrong;
-mod yaml;
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 use clap_complete::CompleteEnv;
-use clap_complete::env::Shells;
+use cli::Output;
 use disk::Disk;
 use serde_json::json;
 use vault::text::plain_lines;
 
-use args::{Args, Command, Output, Reach, TokenAct};
+use args::{Args, Command, Reach, TokenAct};
 use client::Client;
 use failed::Failed;
-use told::{Told, say};
+use told::Told;
 
 use crate::api::calls::STATUS;
 
@@ -76,8 +73,8 @@ pub fn main() -> ExitCode {
 fn run(disk: &Disk, Args { command, reach, output }: Args) -> Result<(), Failed> {
     let told = match command {
         Command::Serve(serve) => return run_controller(disk, &reach, &serve, output),
-        Command::Completions { shell } => return Ok(completions(shell)?),
-        Command::Man { dir } => return Ok(man(dir.as_deref())?),
+        Command::Completions { shell } => return Ok(cli::completions("evc", shell)?),
+        Command::Man { dir } => return Ok(cli::man(Args::command(), dir.as_deref())?),
         Command::Version => version(&reach),
         Command::BeginAnew { confirm } => Told::done(&anew::begin(&reach, confirm)?),
         Command::PutBack { checked } => Told::done(&put_back::put_back(disk, &reach, checked)?),
@@ -103,15 +100,6 @@ fn run_controller(disk: &Disk, reach: &Reach, serve: &args::Serve, output: Outpu
     }
 }
 
-/// A script by which the shell asks this program.
-fn completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
-    let (mut script, shells) = (Vec::new(), Shells::builtins());
-    let completer =
-        shells.completer(&shell.to_string()).with_context(|| format!("no completions for {shell}"))?;
-    completer.write_registration("COMPLETE", "evc", "evc", "evc", &mut script)?;
-    say(&script)
-}
-
 /// Of this program, and of the controller where one answers.
 fn version(reach: &Reach) -> Result<Told, Failed> {
     let own = env!("CARGO_PKG_VERSION");
@@ -120,17 +108,4 @@ fn version(reach: &Reach) -> Result<Told, Failed> {
     let there = server.as_deref().unwrap_or("no answer");
     let text = format!("evc         {own}\ncontroller  {}\n", vault::text::plain(there));
     Told::whole(&json!({ "client": own, "server": server }), text, String::new())
-}
-
-fn man(dir: Option<&Path>) -> anyhow::Result<()> {
-    match dir {
-        Some(dir) => std::fs::create_dir_all(dir)
-            .and_then(|()| clap_mangen::generate_to(Args::command(), dir))
-            .with_context(|| format!("can't write into {}", dir.display())),
-        None => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Args::command()).render(&mut page).context("can't make the page")?;
-            say(&page)
-        }
-    }
 }

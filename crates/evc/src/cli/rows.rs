@@ -1,6 +1,7 @@
 //! What the tables of answers show of each row. A device goes by its name, a certificate by the first digits of its digest, a time by how long
 //! ago it is; a wide table has all of it.
 
+use cli::age;
 use serde_json::{Value, json};
 use vault::ids::{DeviceId, Epoch, Name};
 use vault::policy::{VaultRule, VaultSpec};
@@ -11,7 +12,6 @@ use crate::api::{
     Allowance, Applied, DeletedDevice, DeviceView, InEscrow, Knock, Outcome, PolicyView, Reference, RuleView,
     Standing, StateNow, VaultView,
 };
-use crate::fleet::heard::ago;
 use crate::store::ReferenceState;
 
 /// Digits of a digest that tell it from others.
@@ -24,7 +24,7 @@ impl Row for DeviceView {
     fn cells(&self) -> Vec<Value> {
         vec![
             json!(self.name),
-            json!(aged(&self.condition)),
+            json!(self.condition),
             json!(self.tpm),
             json!(self.attestation.as_ref().map(|fared| fared.outcome)),
             json!(seen(self)),
@@ -51,12 +51,7 @@ impl Row for RuleView {
     const COLUMNS: &'static [&'static str] = &["NAME", "DEVICES", "POLICY", "CHANGED"];
 
     fn cells(&self) -> Vec<Value> {
-        vec![
-            json!(self.name),
-            json!(self.devices.to_string()),
-            json!(self.policy),
-            json!(passed(&self.changed)),
-        ]
+        vec![json!(self.name), json!(self.devices.to_string()), json!(self.policy), json!(age(&self.changed))]
     }
 
     fn name(&self) -> String {
@@ -126,7 +121,7 @@ fn seen(device: &DeviceView) -> Option<String> {
     let seen = device.seen.as_ref()?;
     Some(match &device.heard {
         None => seen.clone(),
-        Some(heard) => format!("{seen} (heard {})", passed(heard)),
+        Some(heard) => format!("{seen} (heard {})", age(heard)),
     })
 }
 
@@ -134,18 +129,6 @@ fn seen(device: &DeviceView) -> Option<String> {
 fn in_short(key: &str) -> &str {
     let short = key.split_once(';').filter(|_| key.starts_with("withheld: "));
     short.map_or(key, |(short, _)| short)
-}
-
-/// A sentence with how long ago each time in it is: `silent since 2026-11-30T06:45:59Z (3h ago)`.
-pub(super) fn aged(sentence: &str) -> String {
-    let aged = |word: &str| {
-        let (time, end) = word.split_at(word.trim_end_matches([',', ';', ':']).len());
-        match at(time) {
-            Some(_) => format!("{time} ({}){end}", passed(time)),
-            None => word.to_owned(),
-        }
-    };
-    sentence.split(' ').map(aged).collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn named(name: Option<&Name>, id: DeviceId) -> String {
@@ -197,7 +180,7 @@ impl Row for PolicyView {
             json!(policy.node.custody.needs_tpm().then_some(policy.node.seal)),
             json!(policy.attest.require),
             json!(policy.operation),
-            json!(passed(&self.changed)),
+            json!(age(&self.changed)),
         ]
     }
 
@@ -232,8 +215,8 @@ impl Row for Reference {
             json!(self.state),
             json!(self.bank),
             json!(self.differs),
-            json!(passed(&self.learned)),
-            json!(self.decided.as_deref().map(passed)),
+            json!(age(&self.learned)),
+            json!(self.decided.as_deref().map(age)),
         ]
     }
 
@@ -260,7 +243,7 @@ impl Row for Allowance {
             json!(self.serial),
             json!(self.name),
             json!(device),
-            json!(passed(&self.added)),
+            json!(age(&self.added)),
             json!(short(&self.certificate)),
         ]
     }
@@ -284,7 +267,7 @@ impl Row for DeletedDevice {
         let removed = self.removed.iter().map(|name| format!("{name} (removed)"));
         let vaults: Vec<_> = self.vaults.iter().map(ToString::to_string).chain(removed).collect();
         let vaults = (!vaults.is_empty()).then(|| vaults.join(", "));
-        let (deleted, until) = (passed(&self.deleted), json!(self.kept_until));
+        let (deleted, until) = (age(&self.deleted), json!(self.kept_until));
         vec![json!(self.name), json!(deleted), until, json!(vaults), json!(self.bundles), json!(self.serial)]
     }
 
@@ -340,7 +323,7 @@ fn change(change: &crate::api::Change) -> String {
 
 /// A bundle in a few words.
 pub(super) fn in_escrow(InEscrow { generation, digest, received, .. }: &InEscrow) -> String {
-    format!("generation {generation}, {}, {}", short(digest), passed(received))
+    format!("generation {generation}, {}, {}", short(digest), age(received))
 }
 
 /// The first digits of a digest.
@@ -348,36 +331,13 @@ pub(super) fn short(digest: &str) -> String {
     if digest.len() > SHORT { digest.chars().take(SHORT).collect() } else { digest.to_owned() }
 }
 
-/// How long ago a time is, that a controller wrote; itself where it does not read.
-pub(super) fn passed(time: &str) -> String {
-    match at(time) {
-        Some(at) => ago(at, crate::clock::now()),
-        None => time.to_owned(),
-    }
-}
-
-fn at(time: &str) -> Option<u64> {
-    let time = humantime::parse_rfc3339(time).ok()?;
-    Some(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Seen-by-users 2: who reads a time has not to reckon how long ago it is; and a cell says what is, not all that may be done.
+    /// Seen-by-users 2: a cell says what is, not all that may be done.
     #[test]
-    fn times_have_their_age_and_a_cell_has_no_advice() {
-        let at = humantime::format_rfc3339_seconds(
-            std::time::SystemTime::now() - std::time::Duration::from_hours(3),
-        );
-        assert_eq!(
-            aged(&format!("silent since {at}, but for")),
-            format!("silent since {at} (3h ago), but for")
-        );
-        for sentence in ["online", "may be two: see `evc describe device`", ""] {
-            assert_eq!(aged(sentence), sentence);
-        }
+    fn a_cell_has_no_advice() {
         assert_eq!(
             in_short("withheld: pcrs: no reference value is approved; see ..; or"),
             "withheld: pcrs: no reference value is approved"

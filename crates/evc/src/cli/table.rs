@@ -1,5 +1,6 @@
 //! Answers for people: a table for lists.
 
+use cli::{NOTHING, aged, aligned, cell};
 use serde::Serialize;
 use serde_json::Value;
 use vault::text::plain;
@@ -54,7 +55,7 @@ pub(super) fn table<T: Row>(rows: &[T], damaged: &[Damaged], wide: bool) -> Stri
     let headings = T::COLUMNS.iter().chain(more);
     let whole = rows.iter().map(|row| {
         let more = if wide { row.wide() } else { Vec::new() };
-        row.cells().iter().chain(&more).map(cell).collect()
+        row.cells().iter().chain(&more).map(|value| aged(&cell(value))).collect()
     });
     let headed: Vec<&str> = headings.clone().copied().collect();
     let cells: Vec<Vec<String>> = damaged.iter().map(|row| cells_of(row, &headed)).chain(whole).collect();
@@ -78,31 +79,6 @@ fn cells_of(row: &Damaged, headings: &[&str]) -> Vec<String> {
         _ => wrong.take().map(|wrong| plain(&wrong).into_owned()),
     });
     of.map(|cell| cell.unwrap_or_else(|| NOTHING.into())).collect()
-}
-
-/// What stands where there is nothing.
-const NOTHING: &str = "-";
-
-fn aligned(rows: &[Vec<String>]) -> String {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    rows.iter().map(|row| line(row, &widths)).collect()
-}
-
-fn line(row: &[String], widths: &[usize]) -> String {
-    let padded: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-    format!("{}\n", padded.join("  ").trim_end())
-}
-
-pub(super) fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => NOTHING.into(),
-        Value::String(text) => plain(text).into_owned(),
-        Value::Array(items) if items.is_empty() => NOTHING.into(),
-        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join("; "),
-        other => plain(&other.to_string()).into_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -1,27 +1,21 @@
 //! What a command asked for, in every form that it may be printed in.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 
 use anyhow::Context as _;
+use cli::{Forms, Output, aged, yaml};
 use serde::Serialize;
 use serde_json::Value;
-use vault::text::{plain, plain_lines};
+use vault::text::plain;
 
-use super::args::Output;
 use super::client::Rows;
 use super::failed::Failed;
 use super::table::{self, Row};
-use super::yaml::yaml;
 use crate::api::{Damaged, Done};
 
 /// What a command asked for.
 pub(super) struct Told {
-    value: Value,
-    text: String,
-    wide: String,
-    names: Vec<String>,
-    /// As documents for `evc apply -f`, where it has such.
-    documents: Option<String>,
+    forms: Forms,
     /// What of it is damaged.
     damaged: Vec<Damaged>,
     /// What a person is told where a list has no rows.
@@ -43,15 +37,14 @@ impl Told {
 
     fn rows<T: Row>(value: Value, rows: &[T], damaged: Vec<Damaged>) -> Result<Self, Failed> {
         let of_damaged = damaged.iter().map(|row| format!("{}/{}", row.kind.word(), row.called()));
-        Ok(Self {
+        let forms = Forms {
             value,
             text: table::table(rows, &damaged, false),
             wide: table::table(rows, &damaged, true),
             names: of_damaged.chain(rows.iter().map(Row::name)).collect(),
             documents: T::documents(rows),
-            damaged,
-            none: None,
-        })
+        };
+        Ok(Self { forms, damaged, none: None })
     }
 
     /// That it is whole: said once it is printed.
@@ -64,24 +57,24 @@ impl Told {
 
     /// With what else should be known, below a table.
     pub(super) fn with_notes(mut self, notes: &[String]) -> Self {
-        let notes: String = notes.iter().map(|note| format!("  note: {}\n", plain(note))).collect();
-        self.text += &notes;
-        self.wide += &notes;
+        let notes: String = notes.iter().map(|note| format!("  note: {}\n", plain(&aged(note)))).collect();
+        self.forms.text += &notes;
+        self.forms.wide += &notes;
         self
     }
 
     /// A sentence, and what else should be known: no table.
     pub(super) fn done(done: &Done) -> Result<Self, Failed> {
-        let notes = done.notes.iter().map(|note| format!("  note: {}\n", plain(note)));
-        let text: String = [format!("{}\n", plain(&done.done))].into_iter().chain(notes).collect();
+        let notes = done.notes.iter().map(|note| format!("  note: {}\n", plain(&aged(note))));
+        let text: String = [format!("{}\n", plain(&aged(&done.done)))].into_iter().chain(notes).collect();
         Self::whole(done, text, String::new())
     }
 
     /// One thing, whole, with its text for people.
     pub(super) fn whole(it: &impl Serialize, text: String, name: String) -> Result<Self, Failed> {
         let names = if name.is_empty() { Vec::new() } else { vec![name] };
-        let (value, wide) = (value(it)?, text.clone());
-        Ok(Self { value, wide, text, names, documents: None, damaged: Vec::new(), none: None })
+        let forms = Forms::of(it, text, names).context(UNSHOWN)?;
+        Ok(Self { forms, damaged: Vec::new(), none: None })
     }
 
     /// Nothing: it was said otherwise.
@@ -90,8 +83,9 @@ impl Told {
     }
 
     /// The same, of what can be applied again.
-    pub(super) fn with_document(self, document: String) -> Self {
-        Self { documents: Some(document), ..self }
+    pub(super) fn with_document(mut self, document: String) -> Self {
+        self.forms.documents = Some(document);
+        self
     }
 
     /// With what is said where it has no rows.
@@ -109,22 +103,13 @@ impl Told {
     /// # Errors
     /// It can't be written; a reader that went away is none.
     pub(super) fn print(&self, output: Output) -> anyhow::Result<()> {
-        if self.value.is_null() {
+        if self.forms.value.is_null() {
             return Ok(());
         }
-        let is_empty = self.value.as_array().is_some_and(Vec::is_empty);
-        if matches!(output, Output::Table | Output::Wide) && is_empty {
+        if output.is_for_people() && self.forms.value.as_array().is_some_and(Vec::is_empty) {
             self.tell_none();
         }
-        match output {
-            Output::Json => say(plain_lines(&format!("{:#}\n", self.value)).as_bytes()),
-            Output::Table => say(self.text.as_bytes()),
-            Output::Wide => say(self.wide.as_bytes()),
-            Output::Name => {
-                say(self.names.iter().map(|name| format!("{}\n", plain(name))).collect::<String>().as_bytes())
-            }
-            Output::Yaml => say(self.documents.clone().unwrap_or_else(|| yaml(&self.value)).as_bytes()),
-        }
+        self.forms.print(output)
     }
 
     /// For who looks; a script counts rows of the standard output, and this is none.
@@ -140,7 +125,7 @@ impl Told {
     /// to print for the first time.
     pub(super) fn news(&self, before: &mut Vec<Value>) -> Vec<usize> {
         let rows: Vec<Value> =
-            self.value.as_array().into_iter().flatten().cloned().map(without_ages).collect();
+            self.forms.value.as_array().into_iter().flatten().cloned().map(without_ages).collect();
         let new = (0..rows.len()).filter(|&at| !before.contains(&rows[at])).collect();
         *before = rows;
         new
@@ -148,16 +133,16 @@ impl Told {
 
     /// Lines of the table, its heading first.
     pub(super) fn lines(&self, output: Output) -> Vec<String> {
-        let text = if output == Output::Wide { &self.wide } else { &self.text };
+        let text = if output == Output::Wide { &self.forms.wide } else { &self.forms.text };
         text.lines().map(ToOwned::to_owned).collect()
     }
 
     /// A row as JSON, and by its name.
     pub(super) fn row(&self, at: usize, output: Output) -> String {
         match output {
-            Output::Name => self.names.get(at).map(|name| plain(name).into_owned()).unwrap_or_default(),
-            Output::Yaml => format!("---\n{}", yaml(&self.value[at]).trim_end()),
-            _ => plain(&self.value[at].to_string()).into_owned(),
+            Output::Name => self.forms.names.get(at).map(|name| plain(name).into_owned()).unwrap_or_default(),
+            Output::Yaml => format!("---\n{}", yaml(&self.forms.value[at]).trim_end()),
+            _ => plain(&self.forms.value[at].to_string()).into_owned(),
         }
     }
 }
@@ -177,15 +162,7 @@ fn without_ages(mut row: Value) -> Value {
 }
 
 fn value(it: &impl Serialize) -> anyhow::Result<Value> {
-    serde_json::to_value(it).context("the answer can't be shown")
+    serde_json::to_value(it).context(UNSHOWN)
 }
 
-/// Prints.
-pub(super) fn say(text: &[u8]) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text).and_then(|()| out.flush()) {
-        // A pager that was left is no failure of ours.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("can't write the answer"),
-    }
-}
+const UNSHOWN: &str = "the answer can't be shown";

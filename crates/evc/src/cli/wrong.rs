@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
-use clap::{Command, CommandFactory as _, Parser as _, ValueEnum as _};
-use vault::text::{plain, plain_lines};
+use clap::{Command, CommandFactory as _, ValueEnum as _};
+use cli::Output;
+use vault::text::plain_lines;
 
-use super::args::{Args, Output};
+use super::args::Args;
 
 /// What is wrong, and what to do.
 type Words = (String, String);
@@ -16,25 +17,18 @@ type Words = (String, String);
 /// Says it; the exit code is clap's: 2, or 0 where help was asked for.
 pub(super) fn tell(error: Error, line: impl IntoIterator<Item = OsString>) -> ExitCode {
     let line: Vec<OsString> = line.into_iter().collect();
-    let error = quoted(error, &line);
+    let error = cli::quoted::<Args>(error, &line);
     match words(&error, line) {
         Some((problem, advice)) => {
             eprintln!("{}", plain_lines(&format!("evc: {problem}\n  what to do: {advice}")));
+            USED_WRONGLY.into()
         }
-        None if error.use_stderr() => eprint!("{}", plain_lines(&error.render().to_string())),
-        // A reader that left is told nothing.
-        None => drop(error.print()),
+        None => cli::tell(&error),
     }
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// The same error, of the line as it may be shown: clap quotes what was typed as it came, and what acts in it would act on the terminal.
-/// What is left is without clap's colours, and is made plain when it is printed.
-fn quoted(error: Error, line: &[OsString]) -> Error {
-    let shown = line.iter().map(|word| plain(&word.to_string_lossy()).into_owned());
-    let again = Args::try_parse_from(shown).err();
-    again.filter(|again| again.kind() == error.kind()).unwrap_or(error)
-}
+/// As clap has it.
+const USED_WRONGLY: u8 = 2;
 
 fn words(error: &Error, line: impl IntoIterator<Item = OsString>) -> Option<Words> {
     let used = Used::of(line);
@@ -153,6 +147,8 @@ fn lower(sentence: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     fn of(line: &str) -> Option<Words> {

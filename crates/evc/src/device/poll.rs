@@ -136,6 +136,7 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<Looked, Refusal> {
         let Found { row, key, payload } = find(tx, envelope, known).await?;
+        self.names.learn(row.id, &row.name);
         self.heard_from(row.id, path, now)?;
         let ask = ConfigRequest::decode(payload)?;
         let (device, look) = (row.id, self.look(tx, row, &ask, now).await?);

@@ -44,6 +44,7 @@ impl Controller {
         }
         let known = known.map(|(known, payload)| (known.key, payload));
         let Found { row, key, payload } = self.store.glance(|tx| Box::pin(find(tx, envelope, known))).await?;
+        self.names.learn(row.id, &row.name);
         self.heard_from(row.id, path, now)?;
         self.settled.keep(envelope.sender(), KnownSender { key, device: row.id, as_of, unchanged: None });
         Ok(Sender { device: row.id, payload: payload.to_vec() })

@@ -117,14 +117,7 @@ fn is_over(at: UnixSeconds, after_s: u64, now: UnixSeconds) -> bool {
 
 /// How long before now, in its greatest unit.
 pub(crate) fn ago(at: UnixSeconds, now: UnixSeconds) -> String {
-    let passed_s = now.saturating_sub(at);
-    let (count, unit) = match passed_s {
-        0..120 => (passed_s, "s"),
-        120..7200 => (passed_s / 60, "m"),
-        7200..172_800 => (passed_s / 3600, "h"),
-        _ => (passed_s / 86_400, "d"),
-    };
-    format!("{count}{unit} ago")
+    format!("{} ago", vault::text::span(now.saturating_sub(at)))
 }
 
 /// What a vault's state is worth now.

@@ -12,8 +12,8 @@ use vault::rotation::Epochs;
 
 use super::evidence::Shown;
 use super::verdicts::Verdicts;
+use crate::repeats::OnceForContent;
 use crate::service::{Controller, Refusal};
-use crate::store::once::Once;
 use crate::store::{
     Around, CertRow, DeviceRow, Fared, PolicyRow, ReferenceRow, StandingRow, StoreError, Tx, UnixSeconds,
     VaultRemains, VaultRow, VaultStanding,
@@ -180,7 +180,7 @@ fn named(name: &Name, stored: Option<&PolicyRow>) -> Result<VaultPolicy, String>
 }
 
 /// Damaged rows that were told: they are met with every request of their device.
-static TOLD: Once = Once::new();
+static TOLD: OnceForContent = OnceForContent::new();
 
 /// Rows that are to be listed, in the order of their identity, and what does not read of them. A row that may be a default vault's has to read
 /// so far that it can be listed: without a list its node would take it for one under the default policy.
@@ -193,7 +193,7 @@ fn as_far_as_it_reads(
         if listed.is_none() && may_be_default {
             return Err(row.into());
         }
-        if TOLD.is_new(&[row.to_string().as_bytes(), &row.content.to_be_bytes()]) {
+        if TOLD.told(&[row.to_string().as_bytes(), &row.content.to_be_bytes()]) {
             tracing::error!(%row, "this row does not read, and no key of its vault goes out; see `evc status`");
         }
         damaged.extend(id.map(|id| (id, row.to_string())));

@@ -61,6 +61,11 @@ impl Front {
         Self { hot: None, rest: TowerToHyperService::new(rest) }
     }
 
+    /// What every handler has; none where a router stands alone.
+    pub(super) fn app(&self) -> Option<App> {
+        self.hot.as_ref().map(|hot| hot.app.clone())
+    }
+
     pub(super) async fn answer(
         &self,
         place: &Arc<Seat>,

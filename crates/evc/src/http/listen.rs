@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::at_once::at_once;
 use super::front::Front;
+use super::log;
 use super::pace::{PATIENCE, Pace, Paced, TooLong};
 use super::sources::{Seat, Sources};
 use crate::custody::{CustodyError, server_config};
@@ -102,6 +103,8 @@ impl Listener {
     /// Serves until `stop` is true, then lets requests in flight end.
     pub async fn serve(self, mut stop: watch::Receiver<bool>) {
         let (room, sources) = (Arc::new(Semaphore::new(CONNECTIONS)), Sources::new());
+        let (end, ended) = watch::channel(false);
+        let telling = self.front.app().map(|app| tokio::spawn(log::tell_over(app, ended)));
         loop {
             let permit = room.clone().acquire_owned().await.expect("the semaphore is never closed");
             let theirs = stop.clone();
@@ -121,6 +124,11 @@ impl Listener {
         }
         let all = u32::try_from(CONNECTIONS).expect("a small number");
         let _ = tokio::time::timeout(FAREWELL, room.acquire_many(all)).await;
+        // Of what was refused until now no more is told than what was counted.
+        end.send_replace(true);
+        if let Some(telling) = telling {
+            let _ = telling.await;
+        }
     }
 
     fn spawn(

@@ -2,9 +2,7 @@
 //! and over is one line a minute, with how often it was. A device has lines of its own where it proved that it is that one; a UUID in a path
 //! is anybody's word, and has none.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -12,6 +10,7 @@ use axum::http::{Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio::sync::watch;
 use tracing::Level;
 use vault::ids::DeviceId;
 
@@ -20,106 +19,12 @@ use super::answer::in_words;
 use super::shares::Source;
 use crate::api::{Code, Done};
 use crate::clock::now;
+use crate::repeats::{KeptBack, OnceForContent, Over, Repeats, UNTOLD};
+use crate::service::Names;
 use crate::store::UnixSeconds;
-use crate::store::once::Once as OfContents;
 
-/// The same is not told again within so many seconds.
-const QUIET_S: u64 = 60;
-/// Most that are remembered as told, so most lines in [`QUIET_S`]; what comes beside them is counted.
-const MOST: usize = 1024;
 /// Longest path that is told, in characters.
 const LONGEST_PATH: usize = 200;
-
-/// What was told, when, and how often it was kept back since.
-#[derive(Debug)]
-pub struct Repeats<K>(Mutex<Lines<K>>);
-
-#[derive(Debug)]
-struct Lines<K> {
-    told: HashMap<K, (UnixSeconds, u64)>,
-    /// Kept back of what is not remembered by itself.
-    others: u64,
-}
-
-/// What was not told since it last was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeptBack {
-    /// Of the same.
-    pub repeated: u64,
-    /// Of all else for which there was no room.
-    pub others: u64,
-}
-
-impl<K> Default for Repeats<K> {
-    fn default() -> Self {
-        Self(Mutex::new(Lines { told: HashMap::new(), others: 0 }))
-    }
-}
-
-impl<K: Hash + Eq> Repeats<K> {
-    /// Whether it is to be told now, and what was kept back since. What is told is a line; so it is never more than [`MOST`] in a minute,
-    /// whatever is asked, and nothing is forgotten uncounted.
-    pub fn told(&self, key: K, now: UnixSeconds) -> Option<KeptBack> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).line(key, now)
-    }
-}
-
-impl<K: Hash + Eq> Lines<K> {
-    fn line(&mut self, key: K, now: UnixSeconds) -> Option<KeptBack> {
-        if let Some((at, kept_back)) = self.told.get_mut(&key) {
-            if now.abs_diff(*at) < QUIET_S {
-                *kept_back += 1;
-                return None;
-            }
-            *at = now;
-            let repeated = std::mem::take(kept_back);
-            return Some(KeptBack { repeated, others: std::mem::take(&mut self.others) });
-        }
-        if self.told.len() >= MOST && !self.has_room(now) {
-            self.others += 1;
-            return None;
-        }
-        self.told.insert(key, (now, 0));
-        Some(KeptBack { repeated: 0, others: std::mem::take(&mut self.others) })
-    }
-
-    /// Forgets what may be told again, and counts what of it was kept back.
-    fn has_room(&mut self, now: UnixSeconds) -> bool {
-        let others = &mut self.others;
-        self.told.retain(|_, (at, kept_back)| {
-            let stays = now.abs_diff(*at) < QUIET_S;
-            *others += if stays { 0 } else { *kept_back };
-            stays
-        });
-        self.told.len() < MOST
-    }
-}
-
-/// What was told and stays so: it is not told again while it does.
-#[derive(Debug)]
-pub struct ToldOnce<K>(Mutex<HashSet<K>>);
-
-impl<K> Default for ToldOnce<K> {
-    fn default() -> Self {
-        Self(Mutex::new(HashSet::new()))
-    }
-}
-
-impl<K: Hash + Eq> ToldOnce<K> {
-    /// Whether it is to be told now. Of more than [`MOST`] some may be told again.
-    pub fn told(&self, key: K) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= MOST && !told.contains(&key) {
-            told.clear();
-        }
-        told.insert(key)
-    }
-
-    /// It is so no longer.
-    pub fn is_over(&self, key: &K) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-    }
-}
 
 /// What was told of refusals.
 #[derive(Default)]
@@ -140,6 +45,24 @@ impl Refusals {
         match who {
             (_, Some(device)) => self.of_devices.told((device, code, kind), now),
             (source, None) => self.of_sources.told((source, code, kind), now),
+        }
+    }
+
+    /// Tells of what was refused, until it ended, as often as no line has said yet.
+    fn tell_over(&self, names: &Names, now: Option<UnixSeconds>) {
+        let Over { runs, others: of_devices } = self.of_devices.over(now);
+        for ((device, code, kind), repeated) in runs {
+            let name = names.of(device);
+            tracing::info!(%device, name, ?code, kind, repeated, "refused: {UNTOLD}");
+        }
+        let Over { runs, others } = self.of_sources.over(now);
+        for ((source, code, kind), repeated) in runs {
+            let source = source.map(|source| source.address().to_string());
+            tracing::info!(source, ?code, kind, repeated, "refused: {UNTOLD}");
+        }
+        let others = of_devices + others;
+        if others > 0 {
+            tracing::info!(others, "refused: {UNTOLD}");
         }
     }
 }
@@ -186,12 +109,29 @@ impl<T: Serialize> IntoResponse for Act<T> {
     }
 }
 
+/// How often ends of repeats are looked for.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// Tells of refusals that repeated and are over, and at the end of all that no line has counted.
+pub(super) async fn tell_over(app: App, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => app.refused.tell_over(&app.names, Some(now())),
+            _ = stop.wait_for(|stop| *stop) => return app.refused.tell_over(&app.names, None),
+        }
+    }
+}
+
 /// Around every route.
 pub(super) async fn told(State(app): State<App>, request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let source = request.extensions().get::<Source>().copied();
     let response = in_words(next.run(request).await).await;
     tell(&app, (&method, &uri), source, &response);
+    if response.extensions().get::<Acted>().is_some() {
+        // Whoever did something and looks sees it.
+        app.glances.forget().await;
+    }
     response
 }
 
@@ -207,14 +147,14 @@ pub(super) fn tell(app: &App, (method, uri): (&Method, &Uri), source: Option<Sou
 }
 
 /// Rows that did not read, by what was said of them.
-static DAMAGED: OfContents = OfContents::new();
+static DAMAGED: OnceForContent = OnceForContent::new();
 
 fn refused(app: &App, (method, uri): (&Method, &Uri), source: Option<Source>, reason: &Reason) {
     let device = device(uri).filter(|_| reason.proved);
     // What does not read is refused at every poll of its device, for as long as nobody mends it.
     let of = device.map(|device| device.to_string()).unwrap_or_default();
     let damaged = reason.code == Code::DatabaseDamaged;
-    if damaged && !DAMAGED.is_new(&[of.as_bytes(), reason.words.as_bytes()]) {
+    if damaged && !DAMAGED.told(&[of.as_bytes(), reason.words.as_bytes()]) {
         return;
     }
     // Another content is another line, however soon it comes.
@@ -280,45 +220,6 @@ fn device(uri: &Uri) -> Option<DeviceId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Seen-by-users 1.15: a node that is refused at each poll is a line a minute, and how often is told.
-    #[test]
-    fn the_same_is_told_once_a_minute_with_how_often_it_was() {
-        let repeats = Repeats::default();
-        assert_eq!(repeats.told("a", 100), kept(0, 0));
-        (101..160).for_each(|at| assert_eq!(repeats.told("a", at), None));
-        assert_eq!(repeats.told("b", 130), kept(0, 0), "another one");
-        assert_eq!(repeats.told("a", 160), kept(59, 0));
-        assert_eq!(repeats.told("a", 161), None);
-    }
-
-    /// A bundle that does not open is asked for again and again.
-    #[test]
-    fn what_stays_so_is_told_once_and_again_after_it_was_over() {
-        let once = ToldOnce::default();
-        assert!(once.told(("a", 1)) && !once.told(("a", 1)));
-        assert!(once.told(("a", 2)), "something else of the same");
-        once.is_over(&("a", 1));
-        assert!(once.told(("a", 1)) && !once.told(("a", 2)));
-        (0..10 * MOST).for_each(|n| assert!(once.told(("b", n))));
-        assert!(once.0.lock().expect("there").len() <= MOST, "it is bounded");
-    }
-
-    fn kept(repeated: u64, others: u64) -> Option<KeptBack> {
-        Some(KeptBack { repeated, others })
-    }
-
-    /// However many there are, they are bounded in lines and in memory; each is a line or is counted.
-    #[test]
-    fn many_are_few_lines_and_none_is_forgotten_uncounted() {
-        let many = Repeats::default();
-        let lines = (0..10 * MOST).filter(|n| many.told(*n, 100).is_some()).count();
-        assert_eq!((lines, many.0.lock().expect("there").told.len()), (MOST, MOST));
-        assert_eq!(many.told(0, 110), None, "what was told is remembered");
-        let others = 9 * MOST as u64 + 1;
-        assert_eq!(many.told(usize::MAX, 160), kept(0, others), "a minute later there is room");
-        assert_eq!(many.told(1, 160), kept(0, 0), "told once");
-    }
 
     /// Who makes devices up, or names others', is one line a minute for what he is refused; a device that proved itself has its own.
     #[test]

@@ -35,7 +35,8 @@ pub(crate) async fn housekeeping(
         }
         tokio::select! {
             () = tokio::time::sleep(HOUSEKEEPING) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => return controller.tell_over(None),
         }
+        controller.tell_over(Some(now()));
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use vault::ids::Project;
+use vault::report::State;
 
 use super::Operator;
-use super::show::{
-    Policies, in_a_list, read_policies, readable, split, strange_view, unless_damaged, withheld_for,
-};
+use super::key_words::withheld_for;
+use super::show::{Policies, in_a_list, read_policies, readable, split, strange_view, unless_damaged};
 use super::views::is_known;
-use crate::api::{Counts, Damaged, DeviceView, Glance, Knock, Listed, Reference, VaultView};
+use crate::api::{Condition, Counts, Damaged, DeviceView, Glance, Knock, Listed, Reference, VaultView};
 use crate::fleet::heard::Heard;
 use crate::fleet::view::View;
 use crate::service::{Controller, Refusal};
@@ -292,7 +292,7 @@ impl Tally {
         let shown = DeviceView::of(device, self.drill_every_s, now)
             .withheld_for(strange.and_then(|view| withheld_for(view, now)));
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
-        for vault in unlisted.chain(&listed) {
+        for vault in unlisted.clone().chain(&listed) {
             self.counts.vaults += 1;
             if vault.needs_somebody() {
                 self.vaults.add(|| of_vault(vault, &shown));
@@ -310,13 +310,29 @@ impl Tally {
         self.counts.drills_failed +=
             u64::from(shown.escrow.as_ref().is_some_and(|escrow| escrow.drill.needs_somebody()));
         if shown.needs_somebody() {
-            self.devices.add(|| format!("device {}: {}", shown.name, shown.condition));
+            let vaults = || unlisted.clone().chain(&listed);
+            self.devices.add(|| of_device(&shown, vaults()));
         }
     }
 }
 
 fn of_damaged(row: &Damaged) -> String {
     format!("{}: {}", row.words(), row.what_to_do)
+}
+
+/// How a device is; of a lost one also what is open in it, and how it is told to be found.
+fn of_device<'a>(device: &DeviceView, vaults: impl Iterator<Item = &'a VaultView>) -> String {
+    let DeviceView { name, condition, .. } = device;
+    if device.condition_kind != Condition::Lost {
+        return format!("device {name}: {condition}");
+    }
+    let is_open =
+        |vault: &&VaultView| matches!(vault.last_state, Some(State::Unlocked | State::LockIncomplete));
+    let open: Vec<_> = vaults.filter(is_open).map(|vault| vault.name.to_string()).collect();
+    let open = if open.is_empty() { "no vault".to_owned() } else { open.join(", ") };
+    format!(
+        "device {name}: {condition}; open on it by its last report: {open}; if it is in good hands again: `evc device found {name}`"
+    )
 }
 
 fn of_vault(vault: &VaultView, device: &DeviceView) -> String {
@@ -335,7 +351,7 @@ fn of_escrow(device: &DeviceView) -> Option<String> {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let device = &device.name;
     Some(format!(
-        "device {device}: its escrow waits for vault {first}{more}: no key has opened its key files since the boot, and no other bundle is made before; open it, or see `evc describe device {device}`"
+        "device {device}: its escrow waits for vault {first}{more}: no key has opened its key files since the boot, and no other bundle is made before it opens; see `evc describe device {device}`"
     ))
 }
 

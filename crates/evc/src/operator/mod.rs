@@ -10,6 +10,7 @@ pub mod devices;
 mod differences;
 pub mod escrow;
 pub(crate) mod glance;
+mod key_words;
 pub(crate) mod knocks;
 pub mod labels;
 pub mod onboarding;

@@ -36,7 +36,13 @@ impl Operator {
         let (hash, project) = (*hash, self.project.clone());
         let row = TokenRow { hash, project, name: "operator".into(), added_at: now };
         self.store.note(Noted::Operators, |tx| Box::pin(add_once(tx, &row))).await?;
-        Ok(Done { done: "the token is good".into(), notes: vec!["so are those before it".into()] })
+        Ok(Done {
+            done: format!(
+                "token {} is added: whoever has it may do all that an operator may",
+                in_short(&hash)
+            ),
+            notes: vec!["the tokens before it are taken as before".into()],
+        })
     }
 
     /// Ends all tokens of this project but one, which must still be good: of two that ask at once one is refused, and the other's token stays.
@@ -46,9 +52,16 @@ impl Operator {
     pub async fn end_other_tokens(&self, than: &[u8; 32]) -> Result<Done, Refusal> {
         let ended =
             self.store.note(Noted::Operators, |tx| Box::pin(end_others(tx, &self.project, than))).await?;
-        tracing::info!(ended, "tokens ended");
-        Ok(Done { done: "the token is new, and the one before it has ended".into(), notes: vec![] })
+        let tokens =
+            if ended == 1 { "1 other token has".into() } else { format!("{ended} other tokens have") };
+        let done = format!("token {} is the only one from now on: {tokens} ended", in_short(than));
+        Ok(Done { done, notes: vec![] })
     }
+}
+
+/// What a token is called in answers and in the log: the first digits of its SHA-256, by which nobody finds the token.
+fn in_short(hash: &[u8; 32]) -> String {
+    hex::encode(&hash[..6])
 }
 
 async fn add_once(mut tx: Notes<'_, '_>, row: &TokenRow) -> Stored<()> {

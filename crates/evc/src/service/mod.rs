@@ -6,6 +6,7 @@
 pub(crate) mod first;
 mod folder;
 mod names;
+mod over;
 mod put_back;
 mod refusal;
 pub(crate) mod start;
@@ -28,11 +29,11 @@ pub use crate::fleet::heard::Heard;
 pub use crate::fleet::recall::Recall;
 pub use crate::fleet::settled::Settled;
 pub use crate::fleet::verdicts::Verdicts;
-use crate::http::log::{Repeats, ToldOnce};
 pub use crate::jobs::steady::Steady;
 pub use crate::operator::glance::Glances;
 pub use crate::operator::knocks::Knocks;
 pub use crate::operator::tokens::{let_in, new_token};
+use crate::repeats::{Once, Repeats};
 pub(crate) use folder::is_nobody_elses;
 pub use names::Names;
 pub use put_back::checked;
@@ -104,7 +105,7 @@ pub struct Controller {
     /// Vaults whose key does not open, as far as the log was told.
     pub unopened: Repeats<VaultId>,
     /// Bundles that do not, by device: the same.
-    pub unopened_bundles: ToldOnce<(DeviceId, Option<BundleId>)>,
+    pub unopened_bundles: Once<(DeviceId, Option<BundleId>)>,
 }
 
 /// A device of the project, by its id alone: for a body whose scope is that device, whatever its name means by now.

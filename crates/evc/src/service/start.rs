@@ -22,6 +22,7 @@ use crate::custody::{CarriedOver, CustodyError, Kek, Nonces, authority, carry_ov
 use crate::device::chain;
 use crate::fleet::keys::{self, Keyless, keep_keys};
 use crate::fleet::times;
+use crate::repeats::{Once, Repeats};
 use crate::store::{Failure, Scope, Store, StoreError, StorePlace, Stored, TokenRow, Tx, UnixSeconds};
 use crate::words::of_put_back;
 
@@ -247,9 +248,9 @@ pub async fn start_over(
         unkept: Unkept::default(),
         owes_number: AtomicBool::new(false),
         certified: Certified::default(),
-        refused: crate::http::log::Repeats::default(),
-        unopened: crate::http::log::Repeats::default(),
-        unopened_bundles: crate::http::log::ToldOnce::default(),
+        refused: Repeats::default(),
+        unopened: Repeats::default(),
+        unopened_bundles: Once::default(),
     })
 }
 

@@ -13,7 +13,6 @@ mod error;
 mod kept;
 mod key_rows;
 mod notes;
-pub(crate) mod once;
 mod place;
 mod reruns;
 mod rows;

@@ -1,4 +1,5 @@
-//! The same failure again and again: told the first time, then ever more rarely, each time with how often it was.
+//! The same failure again and again: told the first time, then ever more rarely, each time with how often it was; and when it is over, how
+//! often in all, where no line has said so.
 
 /// What failed last.
 #[derive(Debug, Default)]
@@ -11,15 +12,40 @@ impl Repeats {
     /// It failed. Says how often by now where that is to be told: where the words are new, and at 2, 4, 8 times, and so on.
     pub(super) fn count(&mut self, words: &str) -> Option<u64> {
         if self.words != words {
-            *self = Self { words: words.to_owned(), times: 0 };
+            self.over();
+            words.clone_into(&mut self.words);
         }
         self.times += 1;
-        self.times.is_power_of_two().then_some(self.times)
+        self.is_told().then_some(self.times)
     }
 
-    /// How often it failed in these words.
-    pub(super) fn times(&self) -> u64 {
-        self.times
+    /// It is over, and the caller tells: how often it was.
+    pub(super) fn end(&mut self) -> u64 {
+        self.words.clear();
+        std::mem::take(&mut self.times)
+    }
+
+    /// It is over, or something else failed. Tells how often it was, where that stands in no line yet.
+    pub(super) fn over(&mut self) {
+        if let Some(times) = self.untold() {
+            tracing::info!(times, "as often in all it was: {}", self.words);
+        }
+        self.end();
+    }
+
+    fn untold(&self) -> Option<u64> {
+        (self.times > 0 && !self.is_told()).then_some(self.times)
+    }
+
+    fn is_told(&self) -> bool {
+        self.times.is_power_of_two()
+    }
+}
+
+/// Whoever counted is done, as at the end of an agent's life.
+impl Drop for Repeats {
+    fn drop(&mut self) {
+        self.over();
     }
 }
 
@@ -34,5 +60,17 @@ mod tests {
         assert_eq!(told, [1, 2, 4, 8, 16]);
         assert_eq!(repeats.count("in lockout"), Some(1), "new words");
         assert_eq!(repeats.count("gone"), Some(1), "and back");
+    }
+
+    /// Issue 8 B: of a run of repeats that ends between two lines, how often it was is not lost.
+    #[test]
+    fn how_often_it_was_is_left_to_tell_unless_a_line_has_said_so() {
+        let mut repeats = Repeats::default();
+        for (times, untold) in [(1, None), (2, None), (3, Some(3)), (4, None), (5, Some(5))] {
+            repeats.count("gone");
+            assert_eq!(repeats.untold(), untold, "{times}");
+        }
+        assert_eq!(repeats.end(), 5);
+        assert_eq!(repeats.untold(), None, "it was told by who ended it");
     }
 }

@@ -236,6 +236,7 @@ fn answer_challenges(bus: &Bus, keys: &Signing, events: &Receiver<Event>) {
             Ok(evidence) => {
                 bus.publish(&evidence);
                 pending.answered();
+                repeats.over();
             }
             Err(error) => {
                 let error = format!("{error:#}");

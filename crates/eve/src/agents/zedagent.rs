@@ -2,6 +2,7 @@
 //! keeps the checkpoint in the Config Vault. It never holds a vault's key: what it relays is sealed to vaultmgr.
 
 mod checkpoint;
+mod config;
 mod courier;
 mod escrow;
 mod pace;
@@ -15,26 +16,22 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use attest::SessionKey;
 use disk::Disk;
 use vault::ids::DeviceId;
-use wire::config::{ConfigRequest, SignedConfig as Verified, VaultAsk};
-use wire::control::{Control, Order};
 use wire::{Certificate, TrustedCerts, envelope};
 
-use super::client::fetch_certs;
 use super::ended::{Ended, StartsAnew};
 use super::failed::Failed;
 use super::repeats::Repeats;
 use super::signer::BusSigner;
 use super::{Options, forward};
 use crate::bus::messages::{
-    Agents, Bytes, ControllerStatus, CourierRefusal, EscrowWish, Evidence, EvidenceWanted, ExportEvidence,
-    ImportAnswer, Imported, Onboarded, Session, SignedConfig, SignedWord, Source, TpmStatus, VaultStatus,
+    Agents, Bytes, ControllerStatus, CourierRefusal, EscrowWish, Evidence, ExportEvidence, ImportAnswer,
+    Imported, Onboarded, Session, SignedConfig, TpmStatus, VaultStatus,
 };
 use crate::bus::{Bus, Call};
 use crate::http::{Line, Refusal, now_unix_s};
-use pace::{INFO_BURST, Pace, Poll, info_wait};
+use pace::{INFO_BURST, Pace, info_wait};
 
 pub(super) use checkpoint::BeforeWalls;
 
@@ -291,11 +288,10 @@ impl<'a> Zedagent<'a> {
         match done {
             Ok(()) => {
                 // Of one that was not reached: the last word was a warning.
+                let failed = self.failures.end();
                 if !self.status.reachable && !matches!(self.status.words.as_str(), "" | "ok") {
-                    let failed = self.failures.times();
                     tracing::info!(server = self.status.server, failed, "the controller answers again");
                 }
-                self.failures = Repeats::default();
                 self.status.reachable = true;
                 self.status.words = "ok".to_owned();
                 self.status.not_asked = false;
@@ -332,126 +328,6 @@ impl<'a> Zedagent<'a> {
         let body = envelope::seal_from_device(payload, &identity.cert, &BusSigner(self.bus))?;
         Ok(self.line.post(&format!("id/{}/{path}", identity.device), &body)?)
     }
-
-    fn poll_config(&mut self, poll: Poll) -> Result<(), Failed> {
-        let accepted = self.vaults.head;
-        let session = self.session;
-        let (held, rescue) = self.escrow.ask(Instant::now());
-        let vault = session.map(|session| VaultAsk {
-            session: session.key,
-            held,
-            rescue,
-            accepted,
-            lease: session.lease,
-            drills: true,
-        });
-        let ask = ConfigRequest { config_hash: self.known_hash(), integrity_token: Vec::new(), vault };
-        let answer = self.post("config", &ask.encode())?;
-        match answer.status {
-            304 => Ok(()),
-            _ => {
-                let said = self.take_config(answer.body, poll)?;
-                said.iter().for_each(|signed| self.bus.publish(signed));
-                Ok(())
-            }
-        }
-    }
-
-    /// By what the controller leaves out what it said before. What did not count is asked for in full until it does: what vaultmgr held it against may
-    /// be mended by now.
-    fn known_hash(&self) -> String {
-        if self.vaults.unheard { String::new() } else { self.config_hash.clone() }
-    }
-
-    /// What an answer says of vaults, for vaultmgr. One without a configuration says at most what stands beside one, and takes the place of none that
-    /// does; one without a section leaves the checkpoint as it is.
-    fn take_config(&mut self, body: Vec<u8>, poll: Poll) -> Result<Option<SignedConfig>, Failed> {
-        let verified = self.verify(&body)?;
-        let response = verified.response();
-        self.config_hash.clone_from(&response.config_hash);
-        let control = response.control.as_ref();
-        let session = self.session;
-        let for_us = control.filter(|control| session.is_some_and(|session| session.key == control.session));
-        let others = for_us.map_or(0, |control| {
-            control.orders.iter().filter(|order| !matches!(order, Order::Lock(_))).count()
-        });
-        if others > 0 {
-            tracing::warn!(
-                orders = others,
-                "the controller gave orders that this program does not carry out"
-            );
-        }
-        let lacks = for_us.map(|control| control.lacks.clone());
-        let word = for_us.is_some_and(is_word);
-        if for_us.is_some_and(|control| self.escrow.heard(control)) {
-            self.pace.at_once(Instant::now());
-        }
-        let asked = for_us.filter(|_| poll.takes_challenge());
-        if let Some((session, question)) = asked.and_then(|by| Some((by.session, by.challenge.clone()?))) {
-            self.asked = Some(question.nonce);
-            self.bus.publish(&EvidenceWanted { session, question });
-        }
-        let config = response.config.clone();
-        lacks.into_iter().for_each(|lacks| self.judged(lacks));
-        let certs = Bytes(self.known()?.certs.bytes().to_vec());
-        let Some(config) = config else {
-            if word {
-                self.bus.publish(&SignedWord { envelope: Bytes(body), certs });
-            }
-            return Ok(None);
-        };
-        let section = config.section().ok().flatten();
-        let signed = SignedConfig { source: Source::Live, envelope: Bytes(body), certs };
-        if let Some(section) = section {
-            self.attested_by(section.session);
-            self.unsaved = Some(signed.clone());
-        }
-        Ok(Some(signed))
-    }
-
-    /// What the evidence of this session was worth, beside that it was good: coarsely, as the controller says.
-    fn judged(&mut self, lacks: String) {
-        let before = std::mem::replace(&mut self.lacks, Some(lacks).filter(|lacks| !lacks.is_empty()));
-        if before != self.lacks {
-            self.accepted();
-        }
-    }
-
-    /// The evidence was good.
-    fn accepted(&mut self) {
-        self.escrow.attested();
-        self.status.attested = self.lacks.is_none();
-        self.status.attestation = Some(match &self.lacks {
-            None => ACCEPTED.to_owned(),
-            Some(lacks) => format!("{ACCEPTED}, but satisfies no policy: {lacks}"),
-        });
-    }
-
-    /// A section for this session comes only to one whose evidence was good: that is known, too, after a life that posted it and
-    /// heard the verdict.
-    fn attested_by(&mut self, section: SessionKey) {
-        if self.session.is_some_and(|session| session.key == section) && self.status.attestation.is_none() {
-            self.accepted();
-        }
-    }
-
-    fn verify(&mut self, body: &[u8]) -> Result<Verified, Failed> {
-        if let Ok(verified) = Verified::verify(body, &self.known()?.certs) {
-            return Ok(verified);
-        }
-        // The controller's certificates may have changed.
-        let certs = fetch_certs(&self.line)?;
-        let verified = Verified::verify(body, &certs).context("the controller's answer")?;
-        self.identity.iter_mut().for_each(|identity| identity.certs = certs.clone());
-        Ok(verified)
-    }
-}
-
-/// Whether it says something that counts without a configuration: of the escrow, or orders to lock.
-fn is_word(control: &Control) -> bool {
-    let of_bundle = control.held_bundle.is_some() || control.send_again || control.drill.is_some();
-    let given_back = control.rescue.is_some() || control.no_rescue.is_some();
-    !control.orders.is_empty() || of_bundle || given_back
 }
 
 /// 0.7 to 1.0.

@@ -10,7 +10,8 @@
 //! whoever comes later, or was too slow, is told the whole. A call is one question with one answer; one deadline bounds connecting and talking.
 //! Each peer has so many connections to a socket for hearing, and as many for asking, and no more; all strangers together have four.
 //!
-//! Frames are wiped after use. Nothing is ever logged but what a message's `Debug` shows, and that redacts secrets.
+//! Frames are wiped after use. What is logged of a message is what its `Debug` shows, and that redacts secrets; no type of a secret has a form
+//! that can be read (`secret.rs`).
 //! `tests/bus_table.rs` makes every call and every subscription as every agent, and expects each refusal.
 
 mod agent;

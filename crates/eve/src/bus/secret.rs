@@ -1,4 +1,4 @@
-//! A secret on its way between two processes: bytes in a frame that is wiped, printed redacted.
+//! A secret on its way between two processes: bytes in a frame that is wiped, printed redacted, and in no form that a person reads.
 
 use std::fmt;
 
@@ -14,6 +14,10 @@ macro_rules! on_the_bus {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                // The bus is postcard. What is readable is for an operator's eyes, or a log.
+                if serializer.is_human_readable() {
+                    return serializer.serialize_str("redacted");
+                }
                 serializer.serialize_bytes(self.0.$expose())
             }
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
+use cli::Output;
 
 use super::complete::vaults;
 use crate::bus::{Agent, Bus};
@@ -50,10 +51,19 @@ pub(super) enum LogFormat {
     Json,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Output {
-    Table,
-    Json,
+/// How what is listed is printed.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Printed {
+    /// How to print: `table` and `wide` for people, `json` and `yaml` for programs, `name` for loops of a shell.
+    #[arg(
+        long,
+        short,
+        value_enum,
+        default_value = "table",
+        hide_possible_values = true,
+        value_name = Output::ALL
+    )]
+    pub(super) output: Output,
 }
 
 /// Where the node is.
@@ -147,12 +157,11 @@ pub(super) enum Cmd {
     },
     /// Show the node at a glance.
     #[command(
-        before_help = "Examples:\n  eve status\n  eve status --wait --timeout 2m\n  eve status -o json"
+        before_help = "Examples:\n  eve status\n  eve status --wait --timeout 2m\n  eve status -o wide             # and where its vaults lie\n  eve status -o yaml"
     )]
     Status {
-        /// How to print.
-        #[arg(long, short, value_enum, default_value = "table")]
-        output: Output,
+        #[command(flatten)]
+        printed: Printed,
         /// First wait as `eve wait` does.
         #[arg(long)]
         wait: bool,
@@ -167,9 +176,8 @@ pub(super) enum Cmd {
         before_help = "Examples:\n  eve check                      # before `eve run` for the first time\n  eve check -o json"
     )]
     Check {
-        /// How to print.
-        #[arg(long, short, value_enum, default_value = "table")]
-        output: Output,
+        #[command(flatten)]
+        printed: Printed,
     },
     /// Wait until the node is onboarded and attested, and each vault is as it is asked to be.
     #[command(before_help = "Examples:\n  eve run & eve wait --timeout 2m")]
@@ -209,8 +217,11 @@ pub(super) enum Cmd {
         force: bool,
     },
     /// Print what each agent's process may do: its user, capabilities, files, and system calls with their reasons.
-    #[command(before_help = "Examples:\n  eve walls | less")]
-    Walls,
+    #[command(before_help = "Examples:\n  eve walls | less\n  eve walls -o yaml")]
+    Walls {
+        #[command(flatten)]
+        printed: Printed,
+    },
     /// Print completions for a shell. They ask the node for the names of its vaults.
     #[command(
         before_help = "Examples:\n  source <(eve completions bash)\n  eve completions fish > ~/.config/fish/completions/eve.fish"
@@ -241,13 +252,23 @@ pub(super) enum Cmd {
 #[derive(Debug, Subcommand)]
 pub(super) enum BusCmd {
     /// Print which agent may publish, hear and call what on the bus.
-    #[command(before_help = "Examples:\n  eve bus table")]
-    Table,
+    #[command(before_help = "Examples:\n  eve bus table\n  eve bus table -o json")]
+    Table {
+        #[command(flatten)]
+        printed: Printed,
+    },
     /// Show what is published, secrets redacted, and who asks whom what, each with its time (UTC), until Ctrl-C.
-    #[command(before_help = "Examples:\n  eve bus tail\n  eve bus tail --json | jq -r .topic")]
+    ///
+    /// What is secret is never shown, and of keys and signatures only how long they are. `json` and `yaml` have a value of `at`, `topic` and
+    /// `value` for each; `name` has the topic alone.
+    #[command(
+        before_help = "Examples:\n  eve bus tail\n  eve bus tail -o json | jq -r .topic\n  eve bus tail -o yaml"
+    )]
     Tail {
-        /// As JSON lines: `at`, `topic` and `text`.
-        #[arg(long)]
+        #[command(flatten)]
+        printed: Printed,
+        /// As `-o json`, which it was called before.
+        #[arg(long, hide = true)]
         json: bool,
     },
 }
@@ -255,11 +276,12 @@ pub(super) enum BusCmd {
 #[derive(Debug, Subcommand)]
 pub(super) enum VaultCmd {
     /// List every vault and its state.
-    #[command(before_help = "Examples:\n  eve vault list\n  eve vault list --all -o json")]
+    #[command(
+        before_help = "Examples:\n  eve vault list\n  eve vault list -o wide         # and what each was asked to be, its storage limit and its UUID\n  eve vault list --all -o yaml"
+    )]
     List {
-        /// How to print.
-        #[arg(long, short, value_enum, default_value = "table")]
-        output: Output,
+        #[command(flatten)]
+        printed: Printed,
         /// Show removed vaults too.
         #[arg(long)]
         all: bool,

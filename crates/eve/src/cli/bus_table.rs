@@ -1,23 +1,36 @@
 //! `eve bus table`: the bus as the code has it, a row for each topic and call.
 
+use cli::{Forms, NOTHING, aligned};
+use serde_json::json;
+
 use crate::bus::{Agent, CallId, TopicId};
 
 /// The two tables.
-pub(super) fn text() -> String {
+pub(super) fn forms() -> serde_json::Result<Forms> {
     let topics = TopicId::ALL.map(|topic| {
-        let (by, to) = (topic.publisher().name(), names(topic.hearers()));
-        [format!("{topic:?}"), by.to_owned(), to, size(topic.most()), topic.about().to_owned()]
+        json!({ "topic": topic, "published_by": topic.publisher().name(), "heard_by": names(topic.hearers()),
+            "most_bytes": topic.most(), "about": topic.about() })
     });
     let calls = CallId::ALL.map(|call| {
         let (question, answer) = call.most();
+        json!({ "call": call, "asked_by": names(call.askers()), "answered_by": call.answerer().name(),
+            "most_bytes_asked": question, "most_bytes_answered": answer, "about": call.about() })
+    });
+    let ids = TopicId::ALL.iter().map(|id| format!("topic/{id:?}"));
+    let ids = ids.chain(CallId::ALL.iter().map(|id| format!("call/{id:?}"))).collect();
+    Forms::of(&json!({ "topics": topics, "calls": calls }), text(), ids)
+}
+
+fn text() -> String {
+    let topics = TopicId::ALL.map(|topic| {
+        let (by, to) = (topic.publisher().name().to_owned(), listed(topic.hearers()));
+        vec![format!("{topic:?}"), by, to, size(topic.most()), topic.about().to_owned()]
+    });
+    let calls = CallId::ALL.map(|call| {
+        let (question, answer) = call.most();
+        let (by, of) = (listed(call.askers()), call.answerer().name().to_owned());
         let most = format!("{} > {}", size(question), size(answer));
-        [
-            format!("{call:?}"),
-            names(call.askers()),
-            call.answerer().name().to_owned(),
-            most,
-            call.about().to_owned(),
-        ]
+        vec![format!("{call:?}"), by, of, most, call.about().to_owned()]
     });
     let topics = table(["TOPIC", "PUBLISHED BY", "HEARD BY", "AT MOST", "WHAT IT IS"], &topics);
     let calls = table(["CALL", "ASKED BY", "ANSWERED BY", "AT MOST", "WHAT IS ASKED"], &calls);
@@ -26,26 +39,21 @@ pub(super) fn text() -> String {
     )
 }
 
-fn names(agents: &[Agent]) -> String {
-    let names: Vec<_> = agents.iter().map(|agent| agent.name()).collect();
-    if names.is_empty() { "-".to_owned() } else { names.join(" ") }
+fn names(agents: &[Agent]) -> Vec<&'static str> {
+    agents.iter().map(|agent| agent.name()).collect()
+}
+
+fn listed(agents: &[Agent]) -> String {
+    if agents.is_empty() { NOTHING.to_owned() } else { names(agents).join(" ") }
 }
 
 fn size(bytes: usize) -> String {
     if bytes >= 1 << 20 { format!("{} MiB", bytes >> 20) } else { format!("{} KiB", bytes >> 10) }
 }
 
-fn table(heads: [&str; 5], rows: &[[String; 5]]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].len());
-        cells.chain([heads[column].len()]).max().unwrap_or_default()
-    };
-    let [a, b, c, d] = [0, 1, 2, 3].map(width);
-    let heads = heads.map(str::to_owned);
-    let line = |[one, two, three, four, five]: &[String; 5]| {
-        format!("{one:<a$}  {two:<b$}  {three:<c$}  {four:<d$}  {five}\n")
-    };
-    std::iter::once(&heads).chain(rows).map(line).collect()
+fn table(heads: [&str; 5], rows: &[Vec<String>]) -> String {
+    let heads = heads.map(str::to_owned).to_vec();
+    aligned(&[heads].into_iter().chain(rows.iter().cloned()).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -4,20 +4,18 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::bail;
+use cli::{Forms, Output};
 use nix::fcntl::{Flock, FlockArg};
-use vault::text::{plain, plain_lines};
+use vault::text::plain;
 
-use super::args::{Output, Root};
-use super::out;
+use super::args::Root;
 use crate::check::{Finding, Level, look};
 use crate::paths;
 
 pub(super) fn show(root: &Root, output: Output) -> anyhow::Result<()> {
     let found = look(&root.root, runs(&root.root));
-    match output {
-        Output::Json => out::say(&(plain_lines(&serde_json::to_string_pretty(&found)?) + "\n"))?,
-        Output::Table => out::say(&found.iter().map(lines).collect::<String>())?,
-    }
+    let names = found.iter().map(|found| format!("finding/{}", code(found))).collect();
+    Forms::of(&found, found.iter().map(lines).collect(), names)?.print(output)?;
     match found.iter().filter(|found| found.level == Level::Fault).count() {
         0 => Ok(()),
         1 => bail!("this machine can't be a node yet: one fault, told above"),
@@ -38,7 +36,12 @@ fn lines(found: &Finding) -> String {
         Level::Warning => "WARNING",
         Level::Fault => "FAULT",
     };
-    let code = serde_json::to_value(found.code).unwrap_or_default();
-    let first = format!("{level:<9}{:<20} {}\n", code.as_str().unwrap_or_default(), plain(&found.found));
+    let first = format!("{level:<9}{:<20} {}\n", code(found), plain(&found.found));
     if found.advice.is_empty() { first } else { format!("{first}{:30}-> {}\n", "", plain(&found.advice)) }
+}
+
+/// As scripts and docs/checks.md know it.
+fn code(found: &Finding) -> String {
+    let code = serde_json::to_value(found.code).unwrap_or_default();
+    code.as_str().unwrap_or_default().to_owned()
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use cli::say;
 use wire::Certificate;
 
 use super::args::Root;
-use super::out;
 use crate::bus::messages::AcceptController;
 use crate::paths;
 
@@ -28,5 +28,5 @@ pub(super) fn accept(root: &Root, fingerprint: Option<&str>) -> anyhow::Result<(
         );
     }
     root.bus().call(&AcceptController { root: digest }, PATIENCE)?;
-    out::say("accepted: its next list of vaults is taken as at a first contact\n")
+    say("accepted: its next list of vaults is taken as at a first contact\n")
 }

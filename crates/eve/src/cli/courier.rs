@@ -13,7 +13,6 @@ use vault::text::path_shown;
 use wire::courier::{CourierAnswer, MAX_ANSWER_FILE};
 
 use super::args::Root;
-use super::out;
 use crate::bus::Bus;
 use crate::bus::messages::{
     Bytes, CarriedAnswer, CourierRefusal, ExportEvidence, ImportAnswer, Imported, Vaults,
@@ -44,7 +43,7 @@ pub(super) fn import(disk: &Disk, root: &Root, path: &Path) -> anyhow::Result<()
         Some(section) => in_force(&bus, section, told.known)?,
         None => without_section(&told),
     };
-    out::say(&words)
+    cli::say(&words)
 }
 
 fn answer(file: &[u8]) -> anyhow::Result<CarriedAnswer> {
@@ -119,10 +118,10 @@ pub(super) fn export(disk: &Disk, root: &Root, path: &Path, force: bool) -> anyh
     let made = root.bus().call(&ExportEvidence { answer, device_cert }, PATIENCE);
     let Bytes(file) = made.map_err(late)?;
     if path == Path::new("-") {
-        return out::write(&file).map(drop);
+        return cli::write(&file).map(drop);
     }
     write(disk, path, &file, force)?;
-    out::say(&format!(
+    cli::say(&format!(
         "evidence of this start of the node is in {}: bring it to the controller, for `evc import`, before the node restarts; a challenge is good for one file: of several written for the same one, the first that is brought counts\n",
         path.display()
     ))

@@ -61,7 +61,7 @@ every! {
         OrderError::NotKept { .. } => OrderError::NotKept { why: "no space".into() },
         OrderError::UnderWay { .. } => OrderError::UnderWay { progress: "3 of 9 files".into() },
         OrderError::NotDone { .. } => {
-            OrderError::NotDone { name: named(), wanted: Ordered::Open, why: "waits for a key".into() }
+            OrderError::NotDone { name: named(), wanted: Ordered::Open, why: "waits for a key".into(), advice: "see `eve vault list`".into() }
         },
         OrderError::Ending => OrderError::Ending,
     }

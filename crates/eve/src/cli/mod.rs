@@ -1,6 +1,6 @@
 //! The command line: `eve run`, `status`, `bus tail`, `vault …`.
 
-#![deny(clippy::print_stdout, reason = "it panics where a reader went away: `out::say`")]
+#![deny(clippy::print_stdout, reason = "it panics where a reader went away: `cli::say`")]
 
 mod args;
 mod bus_table;
@@ -13,7 +13,6 @@ mod form;
 pub(crate) mod freed;
 #[cfg(test)]
 mod help;
-mod out;
 #[cfg(test)]
 mod parts;
 mod recovery;
@@ -23,7 +22,6 @@ mod tail;
 mod vaults;
 mod wait;
 mod walls;
-mod wrong;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,7 +29,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
-use clap_complete::env::Shells;
+use cli::Output;
 use disk::Disk;
 use vault::text::OneLine;
 
@@ -54,17 +52,19 @@ pub(crate) fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     // A shell asks what may stand next: that is answered here, and nothing else is done.
     CompleteEnv::with_factory(Cli::command).complete();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return wrong::tell(error, std::env::args_os()),
+    let typed = match Cli::try_parse() {
+        Ok(typed) => typed,
+        Err(error) => {
+            return cli::tell(&cli::quoted::<Cli>(error, &std::env::args_os().collect::<Vec<_>>()));
+        }
     };
-    log(cli.log_format);
+    log(typed.log_format);
     // All that this program writes goes through this one.
     let disk = Disk::linux();
-    if let Cmd::Agent { name, supervisor, poll_interval: poll, unlisted_calls: unlisted } = cli.command {
-        return live(name, (&disk, &cli.reach.root().root), supervisor, Options { poll, unlisted });
+    if let Cmd::Agent { name, supervisor, poll_interval: poll, unlisted_calls: unlisted } = typed.command {
+        return live(name, (&disk, &typed.reach.root().root), supervisor, Options { poll, unlisted });
     }
-    match act(cli, &disk) {
+    match act(typed, &disk) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("eve: {}", vault::text::plain_lines(&format!("{error:#}")));
@@ -73,50 +73,35 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn act(cli: Cli, disk: &Disk) -> anyhow::Result<()> {
-    let root = cli.reach.root();
-    match cli.command {
+fn act(typed: Cli, disk: &Disk) -> anyhow::Result<()> {
+    let root = typed.reach.root();
+    match typed.command {
         Cmd::Run { poll_interval: poll, unlisted_calls: unlisted } => {
-            run(&root, Options { poll, unlisted }, cli.log_format)
+            run(&root, Options { poll, unlisted }, typed.log_format)
         }
         Cmd::Agent { .. } => bail!("an agent is started by `eve run` alone"),
-        Cmd::Status { output, wait, time } => {
+        Cmd::Status { printed, wait, time } => {
             if wait {
                 wait::until_ready(&root, time.timeout)?;
             }
-            status::show(&root, output)
+            status::show(&root, printed.output)
         }
-        Cmd::Check { output } => check::show(&root, output),
+        Cmd::Check { printed } => check::show(&root, printed.output),
         Cmd::Wait { time } => wait::until_ready(&root, time.timeout),
-        Cmd::Bus(BusCmd::Tail { json }) => tail::follow(&root, json),
+        Cmd::Bus(BusCmd::Tail { printed, json }) => {
+            tail::follow(&root, if json { Output::Json } else { printed.output })
+        }
         Cmd::Controller(ControllerCmd::Accept { fingerprint }) => {
             controller::accept(&root, fingerprint.as_deref())
         }
         Cmd::Import { file } => courier::import(disk, &root, &file),
         Cmd::ExportEvidence { file, force } => courier::export(disk, &root, &file, force),
-        Cmd::Walls => out::say(&walls::text()),
-        Cmd::Bus(BusCmd::Table) => out::say(&bus_table::text()),
+        Cmd::Walls { printed } => walls::forms()?.print(printed.output),
+        Cmd::Bus(BusCmd::Table { printed }) => bus_table::forms()?.print(printed.output),
         Cmd::Vault(command) => vaults::act(&root, command),
-        Cmd::Completions { shell } => {
-            let (mut script, shells) = (Vec::new(), Shells::builtins());
-            let completer = shells.completer(&shell.to_string());
-            let completer = completer.with_context(|| format!("no completions for {shell}"))?;
-            completer.write_registration("COMPLETE", "eve", "eve", "eve", &mut script)?;
-            out::write(&script).map(drop)
-        }
-        Cmd::Man { dir } => man(dir.as_deref()),
+        Cmd::Completions { shell } => cli::completions("eve", shell),
+        Cmd::Man { dir } => cli::man(Cli::command(), dir.as_deref()),
     }
-}
-
-fn man(dir: Option<&Path>) -> anyhow::Result<()> {
-    let Some(dir) = dir else {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(Cli::command()).render(&mut page).context("can't make the page")?;
-        return out::write(&page).map(drop);
-    };
-    std::fs::create_dir_all(dir)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), dir))
-        .with_context(|| format!("can't write into {}", dir.display()))
 }
 
 fn run(root: &Root, options: Options, format: LogFormat) -> anyhow::Result<()> {

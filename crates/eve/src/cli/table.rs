@@ -1,27 +1,41 @@
 //! Vaults as a table for people.
 
-use std::fmt::Write;
 use std::path::Path;
 
+use cli::{NOTHING, aged, aligned, cell};
 use vault::lease::SinceBoot;
 use vault::report::{State, VaultReport};
+use vault::section::Operation;
 use vault::text::plain;
 
 use crate::agents::vaultmgr::paths::Paths;
 use crate::bus::messages::VaultStatus;
 
+/// How much of each vault is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Columns {
+    Few,
+    /// And what it was asked to be, its storage limit and its UUID.
+    All,
+}
+
 /// The table, with a heading; says so when there are none. What is so of each vault stands above it once: what differs is not lost in it.
 /// With the directory of each, where a node's root is given.
-pub(super) fn vaults(vaults: &[VaultReport], root: Option<&Path>) -> String {
+pub(super) fn vaults(vaults: &[VaultReport], root: Option<&Path>, columns: Columns) -> String {
     if vaults.is_empty() {
         return "no vaults\n".to_owned();
     }
-    with_common(vaults, &of_all(vaults), root)
+    with_common(vaults, &of_all(vaults), root, columns)
+}
+
+/// As a loop of a shell takes it.
+pub(super) fn name(vault: &VaultReport) -> String {
+    format!("vault/{}", vault.name)
 }
 
 /// All that `eve vault list` shows of a status: the table, and under it what is so of the node, which the vaults may wait for.
-pub(super) fn with_notes(status: &VaultStatus, now: SinceBoot, root: &Path) -> String {
-    let mut text = vaults(&with_leases(status, now), Some(root));
+pub(super) fn with_notes(status: &VaultStatus, now: SinceBoot, root: &Path, columns: Columns) -> String {
+    let mut text = vaults(&with_leases(status, now), Some(root), columns);
     if !status.notes.is_empty() {
         text.push('\n');
     }
@@ -31,28 +45,27 @@ pub(super) fn with_notes(status: &VaultStatus, now: SinceBoot, root: &Path) -> S
 
 /// A line on the node, as `eve status` has them too.
 pub(super) fn fact(name: &str, words: &str) -> String {
-    format!("{name:<12} {}\n", plain(words))
+    format!("{name:<12} {}\n", plain(&aged(words)))
 }
 
 /// One of several: what all of them say stands above it too.
 pub(super) fn one(vault: &VaultReport, among: &[VaultReport]) -> String {
-    with_common(std::slice::from_ref(vault), &of_all(among), None)
+    with_common(std::slice::from_ref(vault), &of_all(among), None, Columns::Few)
 }
 
-fn with_common(vaults: &[VaultReport], common: &[String], root: Option<&Path>) -> String {
-    let mut text = String::new();
-    if !common.is_empty() {
-        _ = writeln!(text, "each vault   {}\n", plain(&common.join("; ")));
+fn with_common(vaults: &[VaultReport], common: &[String], root: Option<&Path>, columns: Columns) -> String {
+    let path = root.map_or(&[][..], |_| &["PATH"]);
+    let more: &[&str] = if columns == Columns::All { &["ASKED TO", "STORAGE", "ID"] } else { &[] };
+    let heading: Vec<_> =
+        ["VAULT", "STATE", "EPOCH"].iter().chain(path).chain(more).chain(&["DETAIL"]).collect();
+    let heading = heading.into_iter().map(ToString::to_string).collect();
+    let rows = vaults.iter().map(|vault| cells(vault, common, root, columns));
+    let table = aligned(&[heading].into_iter().chain(rows).collect::<Vec<_>>());
+    if common.is_empty() {
+        table
+    } else {
+        format!("each vault   {}\n\n{table}", plain(&aged(&common.join("; "))))
     }
-    let paths: Vec<String> =
-        vaults.iter().map(|vault| root.map_or_else(String::new, |root| path(root, vault))).collect();
-    let width = paths.iter().map(String::len).max().unwrap_or(0) + 2 * usize::from(root.is_some());
-    let heading = if root.is_some() { "PATH" } else { "" };
-    _ = writeln!(text, "{:<20} {:<15} {:>5}  {heading:<width$}DETAIL", "VAULT", "STATE", "EPOCH");
-    for (vault, path) in vaults.iter().zip(paths) {
-        _ = writeln!(text, "{}", line(vault, &format!("{path:<width$}"), common).trim_end());
-    }
-    text
 }
 
 /// The directory of a vault.
@@ -97,19 +110,27 @@ pub(super) fn present(vaults: Vec<VaultReport>) -> Vec<VaultReport> {
     vaults.into_iter().filter(|vault| vault.state != State::Removed).collect()
 }
 
-fn line(vault: &VaultReport, path: &str, common: &[String]) -> String {
-    let epoch = vault.epoch.map_or("-".to_owned(), |epoch| epoch.0.to_string());
+/// A cell for each heading.
+fn cells(vault: &VaultReport, common: &[String], root: Option<&Path>, columns: Columns) -> Vec<String> {
+    let or_nothing = |shown: Option<String>| shown.unwrap_or_else(|| NOTHING.to_owned());
+    let epoch = or_nothing(vault.epoch.map(|epoch| epoch.0.to_string()));
+    let path = root.map(|root| path(root, vault));
+    let more = (columns == Columns::All).then(|| {
+        let wanted = cell(&serde_json::to_value(vault.wanted).unwrap_or_default());
+        [wanted, or_nothing(vault.storage.map(|storage| storage.to_string())), vault.id.to_string()]
+    });
     let own = vault.detail.iter().filter(|said| !common.contains(said)).cloned();
     let opened = vault.opened.as_ref().map(|opened| format!("opened by {opened}"));
-    let detail: Vec<_> = failure(vault).into_iter().chain(opened).chain(own).collect();
-    format!(
-        "{:<20} {:<15} {epoch:>5}  {}{}",
-        vault.name.as_str(),
-        vault.state.to_string(),
-        plain(path),
-        plain(&detail.join("; "))
-    )
+    let ordered =
+        (vault.state == State::Locked && vault.wanted == Operation::Lock).then(|| LOCKED.to_owned());
+    let detail: Vec<_> = failure(vault).into_iter().chain(ordered).chain(opened).chain(own).collect();
+    let first = [vault.name.to_string(), vault.state.to_string(), epoch].into_iter().chain(path);
+    let all = first.chain(more.into_iter().flatten()).chain([detail.join("; ")]);
+    all.map(|cell| plain(&aged(&cell)).into_owned()).collect()
 }
+
+/// Of a vault that is locked and waits for nothing.
+const LOCKED: &str = "as it was ordered to be";
 
 /// How the last operation failed, unless the details say so.
 fn failure(vault: &VaultReport) -> Option<String> {
@@ -120,10 +141,8 @@ fn failure(vault: &VaultReport) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
-    use vault::section::Operation;
-
     use super::*;
+    use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
 
     fn vault(id: VaultId, name: &str, own: &[&str]) -> VaultReport {
         VaultReport {
@@ -163,17 +182,24 @@ mod tests {
         let said = ["the TPM's NV is full: free an index", "a second one\nbroken"].map(str::to_owned);
         let waits = vault(IMAGE_VAULT, "image", &["waits for the TPM"]);
         let status = VaultStatus { vaults: vec![waits], notes: said.to_vec(), ..VaultStatus::default() };
-        let text = with_notes(&status, SinceBoot::default(), Path::new("/n"));
+        let text = with_notes(&status, SinceBoot::default(), Path::new("/n"), Columns::Few);
         let (table, under) = text.split_once("\n\n").expect("the notes stand apart");
         assert!(table.ends_with("not escrowed; waits for the TPM"), "{text}");
         let notes: Vec<_> = under.lines().collect();
         assert_eq!(notes.len(), 2, "{text}");
         assert_eq!(notes[0], "note         the TPM's NV is full: free an index");
-        let bare =
-            with_notes(&VaultStatus { notes: Vec::new(), ..status }, SinceBoot::default(), Path::new("/n"));
+        let bare = with_notes(
+            &VaultStatus { notes: Vec::new(), ..status },
+            SinceBoot::default(),
+            Path::new("/n"),
+            Columns::Few,
+        );
         assert_eq!(bare, table.to_owned() + "\n");
         let none = VaultStatus { notes: said.to_vec(), ..VaultStatus::default() };
-        assert!(with_notes(&none, SinceBoot::default(), Path::new("/n")).starts_with("no vaults\n\nnote "));
+        assert!(
+            with_notes(&none, SinceBoot::default(), Path::new("/n"), Columns::Few)
+                .starts_with("no vaults\n\nnote ")
+        );
     }
 
     /// Seen-by-users 2: what is so of all stands once, so that what is not is seen; and where each vault lies.
@@ -181,12 +207,14 @@ mod tests {
     fn what_differs_is_not_lost_in_what_all_say() {
         let (config, image) =
             (vault(CONFIG_VAULT, "config", &[]), vault(IMAGE_VAULT, "image", &["withheld"]));
-        let text = vaults(&[config.clone(), image], Some(Path::new("/n")));
+        let text = vaults(&[config.clone(), image], Some(Path::new("/n")), Columns::Few);
         assert_eq!(text.matches("not escrowed").count(), 1, "{text}");
         let line = text.lines().find(|line| line.starts_with("image")).expect("its line");
         assert!(line.contains("/n/persist/img") && line.ends_with("withheld"), "{text}");
         assert!(
-            vaults(std::slice::from_ref(&config), None).lines().any(|line| line.ends_with("not escrowed")),
+            vaults(std::slice::from_ref(&config), None, Columns::Few)
+                .lines()
+                .any(|line| line.ends_with("not escrowed")),
             "one alone"
         );
         let ordered = one(&config, &[config.clone(), vault(IMAGE_VAULT, "image", &["withheld"])]);

@@ -4,14 +4,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use cli::{Forms, Output, say};
 use serde_json::Value;
 use vault::ids::{Name, VaultId};
 use vault::report::{State, VaultReport};
 use vault::section::Operation;
 use vault::text::plain_lines;
 
-use super::args::{Output, Root, VaultCmd};
-use super::{out, recovery, table};
+use super::args::{Root, VaultCmd};
+use super::table::Columns;
+use super::{recovery, table};
 use crate::agents::vaultmgr::hands::crypt::since_boot;
 use crate::bus::messages::{Hope, LockVault, Recover, Recreate, UnlockVault, VaultStatus, Vaults};
 use crate::bus::{BusError, BusRecoveryKey, Call, CallError};
@@ -23,10 +25,10 @@ const QUESTION: Duration = Duration::from_secs(5);
 
 pub(super) fn act(root: &Root, command: VaultCmd) -> anyhow::Result<()> {
     match command {
-        VaultCmd::List { output, all } => list(root, output, all),
+        VaultCmd::List { printed, all } => list(root, printed.output, all),
         VaultCmd::Path { vault } => {
             let vault = named(&all(root)?, &vault)?;
-            out::say(&(plain_lines(&table::path(&root.root, &vault)) + "\n"))
+            say(&(plain_lines(&table::path(&root.root, &vault)) + "\n"))
         }
         VaultCmd::Lock { vault } => {
             order(root, &vault, State::Locked, |vault| ask(root, &LockVault { id: vault.id }, PATIENCE))
@@ -48,7 +50,7 @@ pub(super) fn act(root: &Root, command: VaultCmd) -> anyhow::Result<()> {
             };
             let after = given(root, &vault, State::Unlocked, |vault| recreate(root, vault, confirm, hope))?;
             match stays_locked(&after) {
-                Some(words) => out::say(&(words + "\n")),
+                Some(words) => say(&(words + "\n")),
                 None => reached(State::Unlocked, &after),
             }
         }
@@ -75,7 +77,7 @@ fn given(
     // A lock needs no disk: what is held of one that went, or vaultmgr's answer, says what comes of it.
     let all = if wanted == State::Locked { ask(root, &Vaults, QUESTION)?.vaults } else { all(root)? };
     let after = give(named(&all, vault)?)?;
-    out::say(&table::one(&after, &table::present(all)))?;
+    say(&table::one(&after, &table::present(all)))?;
     Ok(after)
 }
 
@@ -122,10 +124,14 @@ fn list(root: &Root, output: Output, all: bool) -> anyhow::Result<()> {
     if !all {
         status.vaults = table::present(status.vaults);
     }
-    out::say(&match output {
-        Output::Json => plain_lines(&serde_json::to_string_pretty(&with_paths(&status, &root.root)?)?) + "\n",
-        Output::Table => table::with_notes(&status, since_boot(), &root.root),
-    })
+    forms(&status, &root.root)?.print(output)
+}
+
+fn forms(status: &VaultStatus, root: &Path) -> anyhow::Result<Forms> {
+    let text = |columns| table::with_notes(status, since_boot(), root, columns);
+    let names = status.vaults.iter().map(table::name).collect();
+    let forms = Forms::of(&with_paths(status, root)?, text(Columns::Few), names)?;
+    Ok(forms.with_wide(text(Columns::All)))
 }
 
 /// Each vault with its directory; and the lives of the controller's database in hexadecimal, as `evc` shows them.
@@ -134,7 +140,7 @@ fn with_paths(status: &VaultStatus, root: &Path) -> anyhow::Result<Value> {
     for (vault, report) in told["vaults"].as_array_mut().into_iter().flatten().zip(&status.vaults) {
         vault["path"] = table::path(root, report).into();
     }
-    for place in ["/accepted/incarnation", "/head/version/incarnation"] {
+    for place in ["/accepted/incarnation", "/head/version/incarnation", "/root"] {
         if let Some(bytes) = told.pointer_mut(place) {
             *bytes = in_hex(bytes);
         }
@@ -202,7 +208,7 @@ fn confirmed(vault: &Name, typed: &str) -> Result<(), NotConfirmed> {
 }
 
 fn asked(name: &Name) -> anyhow::Result<String> {
-    out::say(&format!(
+    say(&format!(
         "Vault {name} will be made anew, EMPTY. What was in it can't come back.\nType its name:\n"
     ))?;
     let mut line = String::new();

@@ -9,6 +9,7 @@
 mod answer;
 mod hear;
 mod ordered;
+mod recorded;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};

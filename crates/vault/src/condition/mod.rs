@@ -7,6 +7,7 @@
 
 mod claim;
 mod disk;
+mod keys;
 mod node;
 mod others;
 mod recovery;
@@ -19,12 +20,11 @@ use serde::{Deserialize, Serialize};
 
 pub use claim::KeyClaim;
 pub use disk::{DiskThere, PlaceSeen, RootsTold};
+pub use keys::{Keys, OpenedBy, ShareKey};
 pub use node::{Escrow, Node, Past, Upcoming};
 pub use others::Others;
 pub use recovery::{Recovery, RecoveryHint};
-pub use seen::{
-    Dir, Hint, Key, Keys, MetaCopy, MetaPlace, OpenedBy, Seen, ShareKey, Staged, TableSeen, TpmSeen,
-};
+pub use seen::{Dir, Hint, Key, MetaCopy, MetaPlace, Seen, Staged, TableSeen, TpmSeen};
 pub use tried::{Ended, Tried};
 
 use crate::ids::VaultId;

@@ -299,6 +299,27 @@ pub enum Wait {
 }
 
 impl Wait {
+    /// What to do, or what it comes by, where its own words do not say so.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Contact => {
+                Some("it is made by itself once the controller answers: `eve status` says how that goes")
+            }
+            Self::ControllerKey => {
+                Some("it opens by itself once the controller answers: `eve status` says how that goes")
+            }
+            Self::Withheld(_) => Some(
+                "it opens by itself once its key comes: `evc describe vault` at the controller says what that takes",
+            ),
+            Self::Tpm => Some("it opens by itself once the TPM answers: `eve status` says how it is"),
+            Self::Pcrs => Some(
+                "it opens by itself in the boot that it is sealed to, and where a bundle is in escrow in this one once it is approved (`evc reference approve`)",
+            ),
+            _ => None,
+        }
+    }
+
     /// What is known of this boot, and of the one that the TPM's root is bound to, says more.
     #[must_use]
     pub fn is_for_pcrs(&self) -> bool {

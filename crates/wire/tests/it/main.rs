@@ -14,6 +14,7 @@ mod escrow;
 mod evidence;
 mod extension;
 mod fields;
+mod form;
 mod golden_envelopes;
 mod keys;
 mod longest;

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
+use cli::Output;
 
 pub(super) use courier::{Exported, Imported};
 pub(super) use devices::{DeviceAct, LabelWhat, Onboard, ReferenceAct, TokenAct};
@@ -74,7 +75,7 @@ pub(in crate::cli) struct Args {
         value_enum,
         default_value = "table",
         hide_possible_values = true,
-        value_name = "table|wide|name|json|yaml",
+        value_name = Output::ALL,
         help_heading = GLOBALS
     )]
     pub(in crate::cli) output: Output,
@@ -144,21 +145,6 @@ fn path(said: Option<&PathBuf>, variable: &str) -> Option<PathBuf> {
 
 fn set(variable: &str) -> Option<OsString> {
     std::env::var_os(variable).filter(|value| !value.is_empty())
-}
-
-/// How to print.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum Output {
-    /// For people.
-    Table,
-    /// For people, with all that a row has.
-    Wide,
-    /// `KIND/NAME` of each row.
-    Name,
-    /// For programs.
-    Json,
-    /// What `evc apply -f` takes, of policies and vaults; of all else the same as `json`, as YAML.
-    Yaml,
 }
 
 #[derive(Debug, Subcommand)]

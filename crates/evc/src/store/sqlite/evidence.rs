@@ -7,14 +7,14 @@ use super::read::{
     Columns, FromRow, Word as _, blob, bytes32, device, int, number, packed, plain, project, unpacked, word,
 };
 use super::transaction::SqliteTx;
-use crate::store::once::Once;
+use crate::repeats::OnceForContent;
 use crate::store::{
     EvidenceRows, OrDamaged, PastSession, ReferenceRow, ReferenceState, RowKind, StandingRow, Stored,
     UnixSeconds, readable,
 };
 
 /// Evidence that did not read.
-static TOLD: Once = Once::new();
+static TOLD: OnceForContent = OnceForContent::new();
 
 impl FromRow for StandingRow {
     const COLUMNS: &'static str = "device, session, at, renew, record";
@@ -109,7 +109,7 @@ impl EvidenceRows for SqliteTx {
         match self.one("FROM standings WHERE device = ?", (blob(device.0),)).await? {
             Some(OrDamaged::Damaged(row)) => {
                 // With every poll it is met again, until other evidence comes.
-                if TOLD.is_new(&[device.0.as_bytes(), &row.content.to_be_bytes()]) {
+                if TOLD.told(&[device.0.as_bytes(), &row.content.to_be_bytes()]) {
                     tracing::error!(%device, what = %row, "the evidence that is kept of this device does not read: it is asked for another");
                 }
                 Ok(None)

@@ -112,7 +112,7 @@ impl Hardware {
             self.tell();
             return Err(error);
         }
-        let times = std::mem::take(&mut self.told).times();
+        let times = self.told.end();
         tracing::info!(times, "the TPM answers again, after as many failures");
         self.failing = None;
         Ok(())

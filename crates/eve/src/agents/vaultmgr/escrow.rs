@@ -2,7 +2,7 @@
 //! the root that is bound to PCRs taken back from it. zedagent carries bytes, and no more. Nothing goes out before the share table says that
 //! something may have; and nothing counts that is not from the controller whose root is pinned, to this session.
 
-mod drill;
+pub(super) mod drill;
 mod files;
 mod hope;
 mod rescue;

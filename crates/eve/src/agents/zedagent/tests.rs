@@ -1,7 +1,8 @@
 //! What zedagent keeps and passes on of the controller's answers, signed with the golden keys.
 
+use super::config::is_word;
 use super::courier::Says;
-use super::pace::{INFO_EVERY, INFO_WINDOW};
+use super::pace::{INFO_EVERY, INFO_WINDOW, Poll};
 use super::*;
 use crate::bus::messages::CarriedAnswer;
 use crate::paths;

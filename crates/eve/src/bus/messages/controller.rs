@@ -1,5 +1,7 @@
 //! The line to the controller: who the device is there, and what the controller says.
 
+use std::time::{Duration, SystemTime};
+
 use serde::{Deserialize, Serialize};
 use vault::escrow::BundleId;
 use vault::ids::{DeviceId, Generation};
@@ -130,6 +132,13 @@ pub struct ControllerStatus {
 const REMOVED: &str = "the controller removed this device: no key of its comes any more. Copy what you need out of vaults that are open now, before `eve vault lock` or a boot; after that a vault that needs the controller's key opens nowhere, unless its operator gives the keys back as long as they are kept there (`evc onboard add --give-back`)";
 
 impl ControllerStatus {
+    /// When it last answered: RFC 3339.
+    #[must_use]
+    pub fn last_answer(&self) -> Option<String> {
+        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.last_answer_unix_s?))?;
+        Some(humantime::format_rfc3339_seconds(at).to_string())
+    }
+
     /// What needs care though the controller answers.
     #[must_use]
     pub fn note(&self) -> Option<String> {

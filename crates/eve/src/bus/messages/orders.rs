@@ -30,7 +30,7 @@ pub enum OrderError {
     Unknown(VaultId),
     /// The controller's lock.
     #[error(
-        "the controller wants vault {0} locked: change its policy there, or, where this device is marked as lost, say `evc device found`"
+        "the controller wants vault {0} locked, by the last that this node heard: change its policy there, or, where this device is marked as lost, say `evc device found`; this node hears of it at its next contact"
     )]
     LockedByController(Name),
     /// It never could be: zedagent lives in it.
@@ -99,13 +99,15 @@ pub enum OrderError {
     #[error("it is under way and goes on by itself: {progress}; see `eve vault list`")]
     UnderWay { progress: String },
     /// It was tried.
-    #[error("vault {name} is not {wanted}: {why}; see `eve vault list`")]
+    #[error("vault {name} is not {wanted}: {why}; {advice}")]
     NotDone {
         name: Name,
         /// What it was to be.
         wanted: Ordered,
         /// What its status says.
         why: String,
+        /// What to do, by what it waits for.
+        advice: String,
     },
     /// Its life is over: ask the next one.
     #[error("vaultmgr is ending; give the order again")]

@@ -4,18 +4,18 @@ mod process;
 mod text;
 
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::bail;
+use cli::{Forms, Output};
 use serde::{Serialize, Serializer};
 use vault::report::VaultReport;
-use vault::text::plain_lines;
 
 use self::process::{Walls, landlock_note, memory_note, walls};
 use self::text::{attestation_words, controller_words, text};
-use super::args::{Output, Root};
+use super::args::Root;
 use super::wait::{Readiness, under_way};
-use super::{freed, out, table};
+use super::{freed, table};
 use crate::agents::nim;
 use crate::agents::vaultmgr::hands::crypt::since_boot;
 use crate::agents::vaultmgr::hands::swaps;
@@ -77,9 +77,7 @@ fn with_time<S: Serializer>(controller: &Option<ControllerStatus>, out: S) -> Re
     let mut said = serde_json::to_value(controller).map_err(serde::ser::Error::custom)?;
     if let (Some(fields), Some(controller)) = (said.as_object_mut(), controller) {
         fields.remove("last_answer_unix_s");
-        let at = controller.last_answer_unix_s.map(|s| SystemTime::UNIX_EPOCH + Duration::from_secs(s));
-        let at = at.map(|at| humantime::format_rfc3339_seconds(at).to_string());
-        fields.insert("last_answer".to_owned(), at.into());
+        fields.insert("last_answer".to_owned(), controller.last_answer().into());
     }
     said.serialize(out)
 }
@@ -99,11 +97,16 @@ pub(super) fn show(root: &Root, output: Output) -> anyhow::Result<()> {
     status.notes.extend(crate::check::notes(root));
     status.notes.extend(nim::note(root));
     status.notes.extend(freed::note().map(str::to_owned));
-    match output {
-        Output::Json => out::say(&(plain_lines(&serde_json::to_string_pretty(&status)?) + "\n"))?,
-        Output::Table => out::say(&text(&status))?,
-    }
+    let forms = Forms::of(&status, text(&status, None), names(&status))?;
+    forms.with_wide(text(&status, Some(root))).print(output)?;
     sound(&status)
+}
+
+/// The device, its agents and its vaults, as far as they are known.
+fn names(status: &Status) -> Vec<String> {
+    let device = status.device.iter().map(|device| format!("device/{device}"));
+    let agents = status.agents.iter().map(|line| format!("agent/{}", line.agent));
+    device.chain(agents).chain(status.vaults.iter().flatten().map(table::name)).collect()
 }
 
 /// For a script: whether all is there, and is this node's.

@@ -1,11 +1,14 @@
 //! The status in words, a line for each thing.
 
+use std::path::Path;
+
 use super::process::Walls;
 use super::{AgentStatus, Status};
 use crate::bus::messages::{ControllerStatus, Onboarding, TpmHealth};
-use crate::cli::table::{self, fact as line};
+use crate::cli::table::{self, Columns, fact as line};
 
-pub(super) fn text(status: &Status) -> String {
+/// With the directory of each vault, where a node's root is given.
+pub(super) fn text(status: &Status, root: Option<&Path>) -> String {
     let controller = status.controller.as_ref();
     let mut text = line("device", &device_words(status.device.as_deref(), &status.onboarding))
         + &line("tpm", &status.tpm);
@@ -22,7 +25,9 @@ pub(super) fn text(status: &Status) -> String {
     text.extend(status.notes.iter().map(|note| line("note", note)));
     text.push('\n');
     match &status.vaults {
-        Some(vaults) => text + &table::vaults(vaults, None),
+        Some(vaults) => {
+            text + &table::vaults(vaults, root, if root.is_some() { Columns::All } else { Columns::Few })
+        }
         None => text + "vaults unknown: vaultmgr does not answer\n",
     }
 }
@@ -36,10 +41,10 @@ pub(super) fn device_words(device: Option<&str>, onboarding: &Onboarding) -> Str
 }
 
 pub(super) fn controller_words(controller: Option<&ControllerStatus>, tpm_fails: bool) -> String {
-    let Some(ControllerStatus { server, proxy, reachable, not_asked, words, refused, .. }) = controller
-    else {
+    let Some(status) = controller else {
         return "unknown: zedagent does not answer".to_owned();
     };
+    let ControllerStatus { server, proxy, reachable, not_asked, words, refused, .. } = status;
     let way = proxy.as_ref().map(|proxy| format!(" by the proxy {proxy}")).unwrap_or_default();
     match words.as_str() {
         _ if tpm_fails => format!("{server} is not asked: this node's TPM does not sign"),
@@ -47,8 +52,13 @@ pub(super) fn controller_words(controller: Option<&ControllerStatus>, tpm_fails:
         "" => format!("{server} not contacted yet"),
         words if *not_asked => format!("{server} not asked: {words}"),
         words if *refused => format!("{server} answers{way}, and refuses: {words}"),
-        words => format!("{server} does not answer{way}: {words}"),
+        words => format!("{server} does not answer{way}{}: {words}", last_answer(status)),
     }
+}
+
+/// When it last did, where it did.
+fn last_answer(status: &ControllerStatus) -> String {
+    status.last_answer().map(|at| format!(", last at {at}")).unwrap_or_default()
 }
 
 pub(super) fn attestation_words(controller: Option<&ControllerStatus>) -> &str {

@@ -132,7 +132,21 @@ impl<C: Crypt> Manager<C> {
     /// of it before the disk is back, and whoever ordered need not wait.
     pub(crate) fn opened(&self, id: VaultId) -> Result<VaultReport, OrderError> {
         self.unless_disk_went()?;
-        self.unless_asked(done(self.report(id), Ordered::Open, |state| state == State::Unlocked))
+        let answer = done(self.report(id), Ordered::Open, |state| state == State::Unlocked);
+        self.unless_asked(answer.map_err(|error| self.advised(id, error)))
+    }
+
+    /// With what to do about that which the vault waits for.
+    fn advised(&self, id: VaultId, error: OrderError) -> OrderError {
+        let (_, Next::Wait(wait)) = self.ask(id) else { return error };
+        match (error, wait.advice()) {
+            (OrderError::NotDone { name, wanted, why, .. }, Some(advice))
+                if wait.is_for_pcrs() || why == wait.to_string() =>
+            {
+                OrderError::NotDone { name, wanted, why, advice: advice.to_owned() }
+            }
+            (error, _) => error,
+        }
     }
 
     pub(super) fn unless_disk_went(&self) -> Result<(), OrderError> {
@@ -297,6 +311,7 @@ impl<C: Crypt> Manager<C> {
                 name: self.belief.desired().name(id),
                 wanted: Ordered::MadeAnew,
                 why: crate::agents::vaultmgr::chain(error),
+                advice: LIST.to_owned(),
             }),
             // What stood there before is not what was to be made.
             (None, None) => done(self.report(id), Ordered::MadeAnew, |state| {
@@ -335,6 +350,10 @@ fn done(report: VaultReport, wanted: Ordered, is: impl Fn(State) -> bool) -> Res
         return Ok(report);
     }
     let error = report.last.and_then(|last| last.error);
-    let why = error.or(report.detail.into_iter().next()).unwrap_or_else(|| "see `eve vault list`".to_owned());
-    Err(OrderError::NotDone { name: report.name, wanted, why })
+    let why = error.or(report.detail.into_iter().next());
+    let why = why.unwrap_or_else(|| format!("it is {}", report.state));
+    Err(OrderError::NotDone { name: report.name, wanted, why, advice: LIST.to_owned() })
 }
+
+/// What to do where no more is known.
+const LIST: &str = "see `eve vault list`";

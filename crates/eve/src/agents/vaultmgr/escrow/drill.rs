@@ -25,7 +25,7 @@ pub(crate) enum DrillError {
     Unfit(#[source] Unfit),
     /// It may be the good one.
     #[error(
-        "which is damaged, the bundle that the controller holds or this node's disk, shows when the vault is opened (`eve vault unlock`), and is mended then; no other bundle is sent until then"
+        "which is damaged, the bundle that the controller holds or this node's disk, shows when the vault opens, and is mended by itself then; no other bundle is sent until then"
     )]
     Untold(#[source] Unfit),
 }

@@ -8,6 +8,7 @@ use vault::escrow::restore::is_away;
 use vault::escrow::worth::{FilesSeen, Worth, stays_shut, vouched, worth};
 use vault::escrow::{Bundle, BundleId, VaultFiles, fitting};
 use vault::ids::{DeviceKey, VaultId};
+use vault::plan::Next;
 
 use crate::agents::vaultmgr::generation::upcoming::Files;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
@@ -23,9 +24,14 @@ pub(super) enum LeftOut {
     TooLong(usize),
     /// What lies there may be damaged, and no key has told.
     #[error(
-        "no other bundle of this node goes into escrow before this vault was opened: no key has opened its key files as they lie on the disk since the boot, and those in escrow may be the good ones; open the vault (`eve vault unlock`), which tells, and mends what is damaged"
+        "no other bundle of this node goes into escrow before this vault was opened: no key has opened its key files as they lie on the disk since the boot, and those in escrow may be the good ones; open the vault, which tells, and mends what is damaged (`eve vault unlock` where it was locked by an order)"
     )]
     Untold,
+    /// The same of one that waits for something: no order opens it now.
+    #[error(
+        "no other bundle of this node goes into escrow before this vault was opened: no key has opened its key files as they lie on the disk since the boot, and those in escrow may be the good ones; that is told, and what is damaged is mended, by itself once it opens"
+    )]
+    UntoldWaits,
     /// The same of one that is open: by a key that an earlier life of vaultmgr gave to the kernel, or by its recovery key.
     #[error(
         "no other bundle of this node goes into escrow before this vault was opened by its custody: it is open, and no key has opened its key files as they lie on the disk since vaultmgr started, so those in escrow may be the good ones; that is told by itself once its share or the controller's key is at hand"
@@ -57,12 +63,17 @@ impl<C: Crypt> Manager<C> {
     pub(in crate::agents::vaultmgr) fn left_out_of_escrow(&self, id: VaultId) -> Option<String> {
         let left_out = *self.escrow.left_out.get(&id)?;
         let open = self.known(id).seen.key == Key::Present;
-        Some(if open && left_out == LeftOut::Untold { LeftOut::UntoldOpen } else { left_out }.to_string())
+        let left_out = match left_out {
+            LeftOut::Untold if open => LeftOut::UntoldOpen,
+            LeftOut::Untold if matches!(self.ask(id).1, Next::Wait(_)) => LeftOut::UntoldWaits,
+            other => other,
+        };
+        Some(left_out.to_string())
     }
 
     /// Whether the others wait for it.
     pub(in crate::agents::vaultmgr) fn holds_escrow_up(&self, id: VaultId) -> bool {
-        self.escrow.left_out.get(&id).is_some_and(|why| matches!(why, LeftOut::Untold | LeftOut::UntoldOpen))
+        self.escrow.left_out.get(&id).is_some_and(|why| matches!(why, LeftOut::Untold))
     }
 
     fn stays_shut(&self, id: VaultId) -> bool {

@@ -5,13 +5,16 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use form::{every, wrong_line};
+use vault::escrow::drill::Unfit;
 use vault::escrow::restore::OtherTable;
+use vault::ids::IMAGE_VAULT;
 use vault::plan::StepKind;
 use vault::shares::{AddError, NextError, OpenError, TableError};
 
 use crate::agents::vaultmgr::belief::record::RecordError;
 use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::escrow::RescueError;
+use crate::agents::vaultmgr::escrow::drill::DrillError;
 use crate::agents::vaultmgr::generation::roots::TpmmgrError;
 use crate::agents::vaultmgr::generation::shares::SharesError;
 use crate::agents::vaultmgr::hands::crypt::CryptError;
@@ -20,6 +23,7 @@ use crate::agents::vaultmgr::hands::tree::{Left, NOT_WIPED, Trouble};
 use crate::agents::vaultmgr::vault::execute::StepError;
 use crate::agents::vaultmgr::vault::jobs::JobLeft;
 use crate::bus::BusError;
+use crate::bus::messages::TpmRefusal;
 
 every! {
     steps: StepError {
@@ -70,6 +74,15 @@ every! {
         RescueError::OtherController => RescueError::OtherController,
         RescueError::NoRoot => RescueError::NoRoot,
     }
+    drills: DrillError {
+        DrillError::NotOpened(_) => DrillError::NotOpened(RescueError::Another),
+        DrillError::Unfit(_) => DrillError::Unfit(Unfit::NoShare(IMAGE_VAULT)),
+        DrillError::Untold(_) => DrillError::Untold(Unfit::Untold(IMAGE_VAULT)),
+    }
+    tpmmgrs: TpmmgrError {
+        TpmmgrError::Bus(_) => TpmmgrError::Bus(BusError::NotReady),
+        TpmmgrError::Refused(_) => TpmmgrError::Refused(TpmRefusal::NotShown),
+    }
     moves: MoveError {
         MoveError::One(_) => MoveError::One(trouble()),
         MoveError::Whole(_) => MoveError::Whole(denied()),
@@ -99,7 +112,7 @@ fn trouble() -> Trouble {
 }
 
 /// Where it is.
-const PLACES: [&str; 6] = ["persist", "TPM", "vault", "record", "plain files", "sh (7)"];
+const PLACES: [&str; 7] = ["persist", "TPM", "tpmmgr", "vault", "record", "plain files", "sh (7)"];
 
 #[test]
 fn every_step_that_fails_says_what_is_and_what_to_do() {
@@ -111,7 +124,9 @@ fn every_step_that_fails_says_what_is_and_what_to_do() {
     let rescues = rescues.iter().map(|error| chain(error));
     let records = records();
     let records = records.iter().map(|error| chain(error));
-    let all = all.map(|error| chain(&error)).chain(rescues).chain(records);
+    let (drills, tpmmgrs) = (drills(), tpmmgrs());
+    let others = drills.iter().map(|error| chain(error)).chain(tpmmgrs.iter().map(|error| chain(error)));
+    let all = all.map(|error| chain(&error)).chain(rescues).chain(records).chain(others);
     let wrong: Vec<String> = all.flat_map(|words| wrong_line(&eve, &PLACES, &words)).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

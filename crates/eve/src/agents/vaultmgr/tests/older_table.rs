@@ -60,16 +60,23 @@ fn a_bundle_of_before_a_vault_ends_no_generation() {
     }
 }
 
+/// A node with a vault that was made, and has data, since its share table was as it is returned; and that vault's line.
+fn made_since_a_table() -> (Node, Controller, Line, [Vec<u8>; 2]) {
+    let line = Line::of(Custody::Tpm);
+    let other = Line { id: OTHER, ..line.clone() };
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    node.hear(&mut controller, std::slice::from_ref(&other));
+    let older = tables(&node);
+    with_data(&mut node, &mut controller, &[line.clone(), other]);
+    (node, controller, line, older)
+}
+
 /// An older table is put back by hand, and another vault is deleted: the generation waits, the bundle that has the line stays the one in escrow, and
 /// once it is given back the vault opens, and what was deleted is dead.
 #[test]
 fn an_older_table_supersedes_no_bundle_and_ends_no_generation() {
-    let line = Line::of(Custody::Tpm);
-    let other = Line { id: OTHER, ..line.clone() };
-    let (mut node, mut controller, mut keeper) = (Node::new(true), Controller::new(), Keeper::default());
-    node.hear(&mut controller, std::slice::from_ref(&other));
-    let older = tables(&node);
-    with_data(&mut node, &mut controller, &[line.clone(), other]);
+    let (mut node, mut controller, line, older) = made_since_a_table();
+    let mut keeper = Keeper::default();
     keeper.settles(&mut node);
     let (newer, came) = (keeper.held.clone(), keeper.came);
     put_back(&mut node, &older);
@@ -93,12 +100,8 @@ fn an_older_table_supersedes_no_bundle_and_ends_no_generation() {
 /// Without any bundle the same waits, and the newer table, put back, opens all. A bundle that is made meanwhile takes no other's place.
 #[test]
 fn an_older_table_without_a_bundle_waits_for_the_newer_one() {
-    let line = Line::of(Custody::Tpm);
-    let other = Line { id: OTHER, ..line.clone() };
-    let (mut node, mut controller, mut keeper) = (Node::new(true), Controller::new(), Keeper::default());
-    node.hear(&mut controller, std::slice::from_ref(&other));
-    let older = tables(&node);
-    with_data(&mut node, &mut controller, &[line.clone(), other]);
+    let (mut node, mut controller, line, older) = made_since_a_table();
+    let mut keeper = Keeper::default();
     let newer = tables(&node);
     put_back(&mut node, &older);
     node.hear(&mut controller, std::slice::from_ref(&line));

@@ -3,15 +3,13 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::Parser;
 use clap::error::Error;
 use vault::text::{plain, plain_lines};
 
-use super::args::Cli;
-
-/// Says it; the exit code is clap's: 2, or 0 where help was asked for.
-pub(super) fn tell(error: Error, line: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let error = quoted(error, line);
+/// Says it in clap's words; the exit code is clap's: 2, or 0 where help was asked for.
+#[must_use]
+pub fn tell(error: &Error) -> ExitCode {
     if error.use_stderr() {
         eprint!("{}", plain_lines(&error.render().to_string()));
     } else {
@@ -23,8 +21,9 @@ pub(super) fn tell(error: Error, line: impl IntoIterator<Item = OsString>) -> Ex
 
 /// The same error, of the line as it may be shown: clap quotes what was typed as it came, and what acts in it would act on the terminal.
 /// What is left is without clap's colours, and is made plain when it is printed.
-fn quoted(error: Error, line: impl IntoIterator<Item = OsString>) -> Error {
-    let shown = line.into_iter().map(|word| plain(&word.to_string_lossy()).into_owned());
-    let again = Cli::try_parse_from(shown).err();
+#[must_use]
+pub fn quoted<P: Parser>(error: Error, line: &[OsString]) -> Error {
+    let shown = line.iter().map(|word| plain(&word.to_string_lossy()).into_owned());
+    let again = P::try_parse_from(shown).err();
     again.filter(|again| again.kind() == error.kind()).unwrap_or(error)
 }

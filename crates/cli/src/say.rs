@@ -8,12 +8,15 @@ use anyhow::Context;
 ///
 /// # Errors
 /// It can't be written, and not since nobody reads any more.
-pub(super) fn say(text: &str) -> anyhow::Result<()> {
+pub fn say(text: &str) -> anyhow::Result<()> {
     write(text.as_bytes()).map(drop)
 }
 
 /// The same, and says whether somebody reads on.
-pub(super) fn write(text: &[u8]) -> anyhow::Result<bool> {
+///
+/// # Errors
+/// As [`say`].
+pub fn write(text: &[u8]) -> anyhow::Result<bool> {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),

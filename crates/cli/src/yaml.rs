@@ -4,7 +4,8 @@ use serde_json::Value;
 use vault::text::plain;
 
 /// As one document.
-pub(super) fn yaml(value: &Value) -> String {
+#[must_use]
+pub fn yaml(value: &Value) -> String {
     block(value, 0)
 }
 

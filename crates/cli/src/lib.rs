@@ -1,0 +1,20 @@
+//! What `evc` and `eve` share of their command lines, so that who knows one knows the other: the forms of an answer (`-o`), tables, manual
+//! pages, completions, and how a line that was typed wrongly is quoted. It knows no command, and asks nobody anything.
+
+#![deny(clippy::print_stdout, reason = "it panics where a reader went away: `say`")]
+
+mod age;
+mod forms;
+mod pages;
+mod say;
+mod table;
+mod typed;
+mod yaml;
+
+pub use age::{age, aged};
+pub use forms::{Forms, Output};
+pub use pages::{completions, man};
+pub use say::{say, write};
+pub use table::{NOTHING, aligned, cell};
+pub use typed::{quoted, tell};
+pub use yaml::yaml;

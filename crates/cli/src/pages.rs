@@ -1,0 +1,36 @@
+//! Manual pages, and what a shell completes by.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::Command;
+use clap_complete::env::Shells;
+
+use crate::write;
+
+/// Prints the manual page, or writes those of all commands into a folder, which is made where it is not there.
+///
+/// # Errors
+/// They can't be written.
+pub fn man(command: Command, dir: Option<&Path>) -> anyhow::Result<()> {
+    let Some(dir) = dir else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command).render(&mut page).context("can't make the page")?;
+        return write(&page).map(drop);
+    };
+    std::fs::create_dir_all(dir)
+        .and_then(|()| clap_mangen::generate_to(command, dir))
+        .with_context(|| format!("can't write into {}", dir.display()))
+}
+
+/// Prints a script by which the shell asks the program of this name.
+///
+/// # Errors
+/// It can't be written, or nothing is known of that shell.
+pub fn completions(program: &str, shell: clap_complete::Shell) -> anyhow::Result<()> {
+    let (mut script, shells) = (Vec::new(), Shells::builtins());
+    let completer = shells.completer(&shell.to_string());
+    let completer = completer.with_context(|| format!("no completions for {shell}"))?;
+    completer.write_registration("COMPLETE", program, program, program, &mut script)?;
+    write(&script).map(drop)
+}
