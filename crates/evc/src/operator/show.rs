@@ -29,7 +29,9 @@ use crate::store::{
     Appraised, DeviceRow, OrDamaged, Page, PolicyRow, StoreError, Strange, Tx, UnixSeconds, VaultRow,
     VaultStanding,
 };
+use crate::words::evidence::of_fared;
 use crate::words::notes::of_who_was_ahead;
+use crate::words::withheld::withheld;
 
 impl Controller {
     /// Itself, at a glance. Nothing of it is secret.
@@ -376,8 +378,10 @@ fn key_words(view: &View, held: &ListedVault, opened_at: Option<Epoch>, now: Uni
             None => released(&session, opened_at),
         },
         Ruling::Withhold(why) => match refused_since(view) {
-            Some(refused) => format!("withheld: evidence refused: {refused}; before that: {}", why.explain()),
-            None => format!("withheld: {}", why.explain()),
+            Some(refused) => {
+                format!("withheld: evidence refused: {refused}; before that: {}", withheld(&why))
+            }
+            None => format!("withheld: {}", withheld(&why)),
         },
     }
 }
@@ -397,5 +401,5 @@ fn released(session: &SessionKey, opened_at: Option<Epoch>) -> String {
 fn refused_since(view: &View) -> Option<String> {
     let fared = view.device.verdict.get()?;
     let since = view.stands().is_none_or(|stands| stands.row.at <= fared.at);
-    (since && fared.outcome == Appraised::Refused).then(|| fared.words.join("; "))
+    (since && fared.outcome == Appraised::Refused).then(|| of_fared(fared).join("; "))
 }

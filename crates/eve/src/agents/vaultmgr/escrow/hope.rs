@@ -56,7 +56,7 @@ impl<C: Crypt> Manager<C> {
 
 #[cfg(test)]
 mod tests {
-    use vault::decide::Withheld;
+    use vault::decide::{Unmet, Withheld};
     use vault::policy::Check;
 
     use super::*;
@@ -68,7 +68,7 @@ mod tests {
             (Withheld::NoEvidence.coarse(), "has not decided yet"),
             (Withheld::MustQuote.coarse(), "has not decided yet"),
             (Withheld::FromTheFuture.coarse(), "has not decided yet"),
-            (Withheld::Failed { check: Check::Pcrs, why: String::new() }.coarse(), "is not given back"),
+            (Withheld::Failed { check: Check::Pcrs, why: Unmet::NoTpm }.coarse(), "is not given back"),
             (Withheld::DeviceLost.coarse(), "is not given back"),
             (Cause::NoBundle, "is not given back"),
             // Of a controller that has words alone, and of one whose cause came later.
