@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
+use vault::ordered::Ordered;
 use vault::plan::{Next, Step, StepKind};
 use vault::report::State;
 use vault::section::Custody;
@@ -339,7 +340,7 @@ fn an_order_to_make_anew_outlasts_the_deletion_and_not_the_making() {
     hold(&mut node, &[]);
     ticks(&mut node, "made anew", |node| node.state(BERLIN) == State::Unlocked);
     assert_eq!(
-        node.manager().made_anew(BERLIN).map(|report| report.state),
+        node.manager().has_become(BERLIN, Ordered::MadeAnew, Duration::ZERO).map(|report| report.state),
         Ok(State::Unlocked)
     );
     assert_eq!(node.get(BERLIN, "file"), None);
