@@ -7,6 +7,7 @@ use crate::key::{AkPublic, KeyError};
 use crate::measured::Unmeasured;
 use crate::quote::{Quote, QuoteError};
 use crate::references::{Difference, describe, references};
+use serde::{Deserialize, Serialize};
 
 /// All that an appraisal is made from.
 pub struct Input<'a> {
@@ -33,7 +34,8 @@ pub struct Input<'a> {
 }
 
 /// Why there is no appraisal.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
 pub enum NotAppraised {
     /// The pinned key can't make quotes.
     #[error(transparent)]
@@ -49,8 +51,9 @@ pub enum NotAppraised {
     Before(#[source] QuoteError),
 }
 
-/// What came of one check.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What came of one check. Kept to be shown it decides nothing: an [`Appraisal`] is made anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It holds.
     Passed,
@@ -61,7 +64,8 @@ pub enum Verdict {
 }
 
 /// Why a check was not made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
 pub enum Unchecked {
     /// It is the first quote of this device.
     #[error("nothing to compare with")]
@@ -75,7 +79,8 @@ pub enum Unchecked {
 }
 
 /// What a check found.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
 pub enum Finding {
     /// The TPM's counters went back, or its clock within one boot.
     #[error(transparent)]

@@ -34,8 +34,9 @@ impl fmt::Display for PcrBank {
     }
 }
 
-/// What a PCR holds.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// What a PCR holds. Kept as text: its digits in hexadecimal, of which there are as many as its bank's hash has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum PcrDigest {
     /// In the SHA-256 bank.
     Sha256([u8; 32]),
@@ -84,9 +85,26 @@ impl From<[u8; 48]> for PcrDigest {
     }
 }
 
+impl From<PcrDigest> for String {
+    fn from(digest: PcrDigest) -> Self {
+        digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl TryFrom<String> for PcrDigest {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let is_hex = text.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let byte = |at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+        let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
+        let bank = if text.len() == 96 { PcrBank::Sha384 } else { PcrBank::Sha256 };
+        let digest = bytes.filter(|_| is_hex).and_then(|bytes| Self::in_bank(bank, &bytes));
+        digest.ok_or("no PCR value of 64 or 96 hexadecimal digits")
+    }
+}
+
 impl fmt::Debug for PcrDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.bank())?;
-        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{}:{}", self.bank(), String::from(*self))
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// The device's signature does not cover this nonce, session and claims.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("the device key did not sign this nonce, session and claims")]
 pub struct BadDeviceSignature;
 

@@ -1,6 +1,7 @@
 //! The checks of one quote by itself, a function each, beside those of its form (`quote`), of the quote before (`continuity`) and of
 //! the reference values (`references`). Each says what it does not establish; only [`crate::appraise`] puts them together.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
@@ -15,7 +16,8 @@ use crate::quote::Quote;
 pub type PcrValues = BTreeMap<u8, PcrDigest>;
 
 /// Why a quote is worth nothing here.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
 pub enum CheckError {
     /// Not signed by the pinned attestation key.
     #[error("the attestation key did not sign this quote")]

@@ -2,9 +2,11 @@
 //! and whether the TPM's firmware is still the same. The first is an accusation where it fails, the others are findings.
 
 use crate::quote::Quote;
+use serde::{Deserialize, Serialize};
 
 /// How a quote cannot come after the one before it. No power cut does any of these, to no kind of TPM.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
 pub enum Discontinuity {
     /// The TPM was reset less often than before: another TPM's state, an old quote, or a cleared TPM.
     #[error("the TPM's reset count fell from {was} to {is}")]
@@ -33,7 +35,7 @@ pub enum Discontinuity {
 }
 
 /// The clock stands lower than before, in a later boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error(
     "the TPM was reset or resumed and its clock fell from {was} ms to {is} ms, as after a power cut: how long it ran since then is not established"
 )]
@@ -45,7 +47,7 @@ pub struct ClockFell {
 }
 
 /// The TPM runs other firmware than before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("the TPM's firmware was {was:#x} and is {is:#x}")]
 pub struct OtherFirmware {
     /// Before.

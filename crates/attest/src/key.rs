@@ -1,10 +1,12 @@
 //! The attestation key's public area, and the attributes without which a quote by it proves nothing.
 
+use serde::{Deserialize, Serialize};
 use tpm2_protocol::TpmUnmarshal as _;
 use tpm2_protocol::data::{TpmAlgId, TpmEccCurve, TpmaObject, TpmtPublic, TpmuPublicId, TpmuPublicParms};
 
 /// Why a public area is no attestation key's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
 pub enum KeyError {
     /// Not a TPM2B_PUBLIC, or followed by more bytes.
     #[error("the attestation key is no TPM2B_PUBLIC")]

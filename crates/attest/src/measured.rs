@@ -3,6 +3,7 @@
 use crate::bank::PcrDigest;
 use crate::checks::PcrValues;
 use crate::references::list;
+use serde::{Deserialize, Serialize};
 
 /// What firmware measures itself into, and the code that it starts: a boot that leaves one of them untouched was not measured.
 const BOOT: [u8; 2] = [0, 4];
@@ -21,7 +22,8 @@ pub fn at_reset(pcr: u8, value: &[u8]) -> bool {
 }
 
 /// What shows that nothing measured a boot.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
 pub enum Unmeasured {
     /// These PCRs stand at their reset value.
     #[error("PCR {} at the reset value", list(.0))]

@@ -1,5 +1,6 @@
 //! A quote as the TPM signed it: TPMS_ATTEST of type TPM_ST_ATTEST_QUOTE, read whole or not at all.
 
+use serde::{Deserialize, Serialize};
 use tpm2_protocol::TpmUnmarshal as _;
 use tpm2_protocol::data::{TpmAlgId, TpmsAttest, TpmuAttest};
 
@@ -11,7 +12,8 @@ const GENERATED: &[u8; 4] = b"\xffTCG";
 const ATTEST_QUOTE: [u8; 2] = 0x8018_u16.to_be_bytes();
 
 /// Why bytes are no quote.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
 pub enum QuoteError {
     /// It does not begin with TPM_GENERATED_VALUE: a restricted key does not sign such bytes for outsiders.
     #[error("the structure was not made by a TPM: its magic is wrong")]

@@ -1,12 +1,14 @@
 //! Reference values: PCR values that an operator approved, against those that were quoted.
 
+use serde::{Deserialize, Serialize};
+
 use crate::appraisal::{Finding, Unchecked, Verdict};
 use crate::bank::PcrDigest;
 use crate::checks::PcrValues;
 use crate::measured::unmeasured;
 
 /// One PCR that differs from a reference value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// Its number.
     pub pcr: u8,

@@ -10,7 +10,7 @@ use engines::{Asked, Fault, Faults, Faulty, Memory};
 use evc::clock::now;
 use evc::device::config::Look;
 use evc::device::poll::Polled;
-use evc::store::Noted;
+use evc::store::{Alarm, Noted};
 use vault::report::State;
 use vault::section::{Operation, Presence};
 use wire::attest::AttestRequest;
@@ -62,7 +62,8 @@ fn an_alarm_holds_for_the_very_next_poll() {
     let mut device = with_vault(&evc);
     let id = device.id;
     for _ in 0..3 {
-        let alarm = || evc.meddle(|tx| tx.set_alarm(id, Some("two")));
+        let two = Alarm::Told("two".into());
+        let alarm = || evc.meddle(|tx| tx.set_alarm(id, Some(&two)));
         assert_eq!(raced(&evc, &mut device, alarm), 200, "set");
         let settle = || drop(evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", ""));
         assert_eq!(raced(&evc, &mut device, settle), 200, "settled, and new evidence is wanted");

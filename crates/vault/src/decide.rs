@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use attest::SessionKey;
+use attest::{Finding, SessionKey};
 
 use crate::cause::Cause;
 use crate::ids::{DeviceId, Epoch, VaultId};
@@ -19,7 +19,7 @@ mod lacking;
 mod span;
 
 pub use escrow::{BundleNeeded, EscrowGranted, escrow};
-pub use evidence::{Asking, Bar, Standing, StandingAt, TpmPin};
+pub use evidence::{Asking, Bar, Standing, StandingAt, TpmPin, Unmet};
 pub use lacking::lacking;
 pub use span::changes_at;
 
@@ -123,7 +123,7 @@ impl Granted {
     }
 }
 
-/// Why a key is withheld.
+/// Why a key is withheld. For the operator words are made of it where they are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Withheld {
     /// This session has given no evidence.
@@ -142,7 +142,7 @@ pub enum Withheld {
     /// The TPM's counters fell since the quote before, or its clock within one boot.
     WentBack {
         /// Which, and from what to what.
-        why: String,
+        why: Finding,
     },
     /// The custody asks for a TPM, and the node has none.
     NoTpm,
@@ -150,8 +150,8 @@ pub enum Withheld {
     Failed {
         /// Which one.
         check: Check,
-        /// What it said.
-        why: String,
+        /// Why not.
+        why: Unmet,
     },
     /// The operator wants it locked.
     LockedByOperator,
@@ -168,52 +168,6 @@ pub enum Withheld {
 }
 
 impl Withheld {
-    /// For the operator: what is wrong and what to do.
-    #[must_use]
-    pub fn explain(&self) -> String {
-        match self {
-            Self::NoEvidence => {
-                "this session has given no evidence yet; it is challenged at each poll".into()
-            }
-            Self::OtherSession => {
-                "the evidence is of an earlier session; the new one is challenged at each poll".into()
-            }
-            Self::MustQuote => {
-                "the node has to answer with a quote of its TPM and did not; see that its TPM works".into()
-            }
-            Self::TooOld { age_s } => {
-                let age = humantime::format_duration(Duration::from_secs(*age_s));
-                format!(
-                    "the evidence is {age} old and was not renewed; see that the node reaches the controller"
-                )
-            }
-            Self::FromTheFuture => {
-                "the evidence is newer than the controller's clock; set the controller's clock right".into()
-            }
-            Self::WentBack { why } => {
-                format!(
-                    "{why}; this is not the TPM, or not the quote, that is due: see what happened to the node"
-                )
-            }
-            Self::NoTpm => {
-                "the custody asks for a TPM and the node has none; use `custody: controller`".into()
-            }
-            Self::Failed { check: Check::Pcrs, why } => format!("pcrs: {why}"),
-            Self::LockedByOperator => "the policy says `operation: lock`".into(),
-            Self::BeingRemoved => "the vault is being removed; apply it again to keep it".into(),
-            Self::Retained => "the vault was removed, and is retained; apply it again to use it".into(),
-            Self::DeviceLost => {
-                "the device is marked as lost; `evc device found` takes the mark off, if it is in good hands again".into()
-            }
-            Self::DeviceDoubled => {
-                "the device may be two: see `evc describe device`, take the copy away, then `evc device settle` with `--confirm`".into()
-            }
-            Self::KeyUnopened => {
-                "the controller's key of the newest epoch is absent or does not open: stop evc, and put back the newest good copy of evc.db with the `kek` that belongs to it".into()
-            }
-        }
-    }
-
     /// For the node: which kind, no detail that would help who tampers with it.
     #[must_use]
     pub fn coarse(&self) -> Cause {

@@ -10,6 +10,8 @@
 //!   gone, or somebody else's. Which [`generations`] of the TPM's roots there are comes before it.
 //! * [`plan`](mod@plan): the next step for each vault, and for the node.
 //!
+//! Beside them stands [`ordered`]: when an order of root's is taken, what it gives up, and what has become of it.
+//!
 //! The controller's side: [`policy`] (what the operator writes), [`decide`](mod@decide) (may a key go out), [`life`] (what may become
 //! of a vault), [`rotation`] (its epochs), [`draft`] (what a section says of all of them), [`ledger`] (the chain of sections to one device), [`doubled`]
 //! (whether a device may be two), [`foresee`](mod@foresee) (what an update will do), [`labels`] (of which devices a rule gives a vault),
@@ -39,6 +41,7 @@ pub mod lease;
 pub mod ledger;
 pub mod life;
 pub mod opened;
+pub mod ordered;
 pub mod plan;
 pub mod policy;
 pub mod recovery;

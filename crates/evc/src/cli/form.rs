@@ -13,6 +13,7 @@ use vault::life::{
 use vault::policy::BadFile;
 
 use crate::custody::{CustodyError, KekFault, SealedRow, Unmade};
+use crate::fleet::evidence::BadEvidence;
 use crate::http::ListenError;
 use crate::service::{
     AtStake, BadRequest, Barred, Body, Fault, Form, InTheWay, Irrevocable, LifeRefusal, Message, NoToken,
@@ -128,7 +129,7 @@ every! {
         InTheWay::SameReference { .. } => InTheWay::SameReference { id: 7 },
         InTheWay::CourierOver { .. } => InTheWay::CourierOver { device: name() },
         InTheWay::CourierRefused { .. } => {
-            InTheWay::CourierRefused { device: name(), why: "the quote does not verify".into() }
+            InTheWay::CourierRefused { device: name(), why: BadEvidence::NoAttestationKey }
         },
         InTheWay::VaultTwice { .. } => InTheWay::VaultTwice { vault: name(), device: name(), line: 7 },
         InTheWay::NotConfirmed { .. } => InTheWay::NotConfirmed { name: name(), act: Irrevocable::Recreate },

@@ -23,6 +23,7 @@ use crate::fleet::section::{draft_without, orders_of_lost};
 use crate::fleet::view::View;
 use crate::service::{Controller, Fault, Refusal};
 use crate::store::{AsOf, DeviceRow, Tx, UnixSeconds};
+use crate::words::evidence::demand;
 
 /// What a lost device is ordered to lock in place of a section, and the place of that.
 #[derive(Default)]
@@ -171,7 +172,7 @@ impl Controller {
         let challenge = self.challenge(device, draft.challenge, now)?;
         let orders: Vec<Order> = draft.orders.iter().copied().map(Order::Lock).collect();
         let as_of = (!orders.is_empty()).then(|| self.place(device.section_version));
-        let lacks = draft.lacks.unwrap_or_default().to_owned();
+        let lacks = draft.lacks.map(demand).unwrap_or_default().to_owned();
         let held_bundle = held;
         let plain = said_beside(device, session)?;
         let word = Control { challenge, orders, as_of, lacks, ..plain };

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ::attest::{AkPublic, SessionKey};
+use ::attest::{AkPublic, SessionKey, Verdict};
 use vault::decide::{BundleNeeded, TpmPin};
 use vault::ids::DeviceId;
 use wire::attest::{
@@ -18,10 +18,10 @@ use crate::fleet::section::draft;
 use crate::fleet::view::View;
 use crate::service::{Barred, Controller, Fault, Message, Refusal};
 use crate::store::{
-    AsOf, CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope, StandingRow, Tx,
-    UnixSeconds,
+    Alarm, AlarmCause, AsOf, CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope,
+    StandingRow, Tx, UnixSeconds,
 };
-use crate::words::evidence::{coarse, in_full};
+use crate::words::evidence::{coarse, in_full, of_alarm, of_references};
 
 impl Controller {
     /// Answers a post to `/attest`.
@@ -81,8 +81,7 @@ impl Controller {
             self.recall.keep(after, view);
         }
         if let Some((alarm, shown_at)) = alarm {
-            let (source, session, name) = self.of_whom(id, session, came);
-            tracing::warn!(device = %id, name, source, session, alarm, "nothing is released to this device until an operator settles it");
+            self.warn_of(&alarm, id, session, came);
             self.store.write(Scope::Device(id), |tx| tx.saw_device(id, shown_at)).await?;
             self.acted().await;
         }
@@ -101,6 +100,13 @@ impl Controller {
         (source, hex::encode(&session.0[..4]), self.names.of(device))
     }
 
+    /// In the log.
+    pub(super) fn warn_of(&self, alarm: &Alarm, id: DeviceId, session: SessionKey, came: Came) {
+        let (source, session, name) = self.of_whom(id, session, came);
+        let alarm = of_alarm(alarm, &name.clone().unwrap_or_else(|| id.to_string()));
+        tracing::warn!(device = %id, name, source, session, alarm, "nothing is released to this device until an operator settles it");
+    }
+
     /// In the log. What is refused over and over is told now and then, with how often it was.
     pub(super) fn told(&self, device: DeviceId, session: SessionKey, came: Came, judged: &Judged) {
         let (source, session, name) = self.of_whom(device, session, came);
@@ -114,7 +120,7 @@ impl Controller {
                 if let Some(reference) = learned {
                     tracing::info!(%device, name, reference, "reference value learned, waits for approval");
                 }
-                if let Some(why) = unmet {
+                if let Some(why) = unmet.as_ref().map(of_references) {
                     tracing::warn!(%device, name, source, session, why, "evidence taken that satisfies no policy: its vaults' keys are withheld");
                 }
             }
@@ -162,7 +168,9 @@ impl Controller {
             Err(why) => {
                 tx.answered(id, &Fared::of(Err(&why), session, came), shown_at).await?;
                 let alarm = match why {
-                    BadEvidence::WentBack(_) => alarm(tx, device, &in_full(&why), now).await?,
+                    BadEvidence::WentBack(ref why) => {
+                        alarm(tx, device, AlarmCause::WentBack(why.clone()), now).await?
+                    }
                     _ => None,
                 };
                 let alarm = alarm.map(|alarm| (alarm, shown_at));
@@ -204,7 +212,7 @@ impl Controller {
         device: &DeviceRow,
         (session, shown): (SessionKey, &Shown),
         (came, shown_at): (Came, UnixSeconds),
-    ) -> Result<(Fared, Option<String>), Refusal> {
+    ) -> Result<(Fared, Option<Verdict>), Refusal> {
         let fared = Fared::of(Ok(shown), session, came);
         let unmet = fared.strange.is_some() && {
             let row = there(tx, device.id).await?;
@@ -215,11 +223,10 @@ impl Controller {
         let fared = Fared { unmet, ..fared };
         tx.answered(device.id, &fared, shown_at).await?;
         let told = |before: &Fared| {
-            (before.unmet, &before.session, before.strange, before.words.first())
-                == (true, &fared.session, fared.strange, fared.words.first())
+            (before.unmet, &before.session, before.references()) == (true, &fared.session, fared.references())
         };
         let is_new = unmet && !device.verdict.get().is_some_and(told);
-        let unmet = fared.words.first().filter(|_| is_new).cloned();
+        let unmet = fared.references().filter(|_| is_new).cloned();
         Ok((fared, unmet))
     }
 
@@ -236,7 +243,7 @@ impl Controller {
 pub(super) struct Outcome {
     pub(super) judged: Judged,
     /// One that was given, and when the device was there.
-    pub(super) alarm: Option<(String, UnixSeconds)>,
+    pub(super) alarm: Option<(Alarm, UnixSeconds)>,
     /// The device as it is once this is kept, where nothing but what is told here was written of it.
     view: Option<Box<View>>,
 }
@@ -253,12 +260,12 @@ pub(super) enum Judged {
     Stale,
     /// It is worth nothing.
     Bad(BadEvidence),
-    /// It stands; the number of the reference value that was learned from it, and why it satisfies no policy, where that is new.
-    Good { learned: Option<i64>, unmet: Option<String> },
+    /// It stands; the number of the reference value that was learned from it, and of which PCRs it is, where it satisfies no policy and that is new.
+    Good { learned: Option<i64>, unmet: Option<Verdict> },
 }
 
 /// What the device is told, once it is kept.
-pub(super) fn answered(judged: Judged) -> QuoteAnswer {
+fn answered(judged: Judged) -> QuoteAnswer {
     match judged {
         Judged::Stale => refused(&BadEvidence::Nonce),
         Judged::Bad(why) => refused(&why),

@@ -8,6 +8,7 @@ use super::answer::Locks;
 use crate::fleet::parts::Parts;
 use crate::service::Controller;
 use crate::store::DeviceRow;
+use crate::words::evidence::demand;
 
 impl Controller {
     /// Covers what a device would act on, the session, and the section that was sent last: a new session is answered in full, and so is a
@@ -55,5 +56,5 @@ fn add_drawn(parts: &mut Parts, version: u64, drawn: Option<(&Draft, &Ledger)>) 
     parts.add_if_any(numbered.map(|digest| &digest[..]));
     let last = ledger.and_then(|ledger| ledger.sent.last());
     parts.add_if_any(last.map(|sent| &sent.digest.0[..]));
-    parts.add_if_any(draft.and_then(|draft| draft.lacks).map(str::as_bytes));
+    parts.add_if_any(draft.and_then(|draft| draft.lacks).map(|check| demand(check).as_bytes()));
 }

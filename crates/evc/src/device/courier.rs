@@ -6,19 +6,19 @@ use std::sync::Mutex;
 
 use ::attest::SessionKey;
 use vault::ids::DeviceId;
-use wire::attest::{AttestRequest, AttestResponse, EvidenceAnswer, Quote, QuoteAnswer, QuoteCode};
+use wire::attest::{AttestRequest, Quote};
 use wire::config::{ConfigRequest, ConfigResponse, VaultAsk};
 use wire::courier::{CourierAnswer, CourierEvidence};
 use wire::envelope::{DeviceEnvelope, seal_from_controller};
 use wire::info::{DeviceInfo, Info};
 
-use super::attest::{Judged, Outcome, answered, pin_all, there};
+use super::attest::{Judged, Outcome, pin_all, there};
 use super::config::Look;
 use super::info::of_device;
 use super::sender::find;
-use crate::fleet::evidence::Came;
+use crate::fleet::evidence::{BadEvidence, Came};
 use crate::service::{BadRequest, Controller, Fault, InTheWay, Refusal};
-use crate::store::{DeviceRow, Scope, Tx, UnixSeconds};
+use crate::store::{Alarm, DeviceRow, Scope, Tx, UnixSeconds};
 
 /// How long a courier's challenge may be good for, and how long it is where nothing is said, in seconds.
 pub const COURIER_LIFE_S: (u32, u32, u32) = (60, 90 * 86_400, 7 * 86_400);
@@ -167,12 +167,11 @@ impl Controller {
             });
         };
         if let Some(alarm) = alarm {
-            let (source, session, name) = self.of_whom(id, session, came);
-            tracing::warn!(device = %id, name, source, session, alarm, "nothing is released to this device until an operator settles it");
+            self.warn_of(&alarm, id, session, came);
             self.acted().await;
         }
         self.told(id, session, came, &judged);
-        accepted(&device, AttestResponse::Quote(answered(judged)))?;
+        accepted(&device, judged)?;
         self.carried_answer(id, poll, COURIER_LIFE_S.2, came.at).await
     }
 
@@ -184,7 +183,7 @@ impl Controller {
         id: DeviceId,
         Taken { keys, quote, report }: &Taken,
         came: Came,
-    ) -> Result<Option<(Judged, Option<String>)>, Refusal> {
+    ) -> Result<Option<(Judged, Option<Alarm>)>, Refusal> {
         let device = there(tx, id).await?;
         let binding = quote.binding.as_ref().ok_or(BadRequest::CourierMixed)?;
         if self.shown_at(&binding.nonce, &device, came).is_none() {
@@ -230,17 +229,14 @@ struct Taken {
     report: Option<DeviceInfo>,
 }
 
-/// What the handler said of the evidence.
-fn accepted(device: &DeviceRow, answer: AttestResponse) -> Result<(), Refusal> {
-    let name = || device.name.clone();
-    match answer {
-        AttestResponse::Quote(QuoteAnswer { code: QuoteCode::Success, .. }) => Ok(()),
-        AttestResponse::Quote(QuoteAnswer { code: QuoteCode::NonceMismatch, .. }) => {
-            Err(InTheWay::CourierOver { device: name() }.into())
+/// What the handler is told of the evidence.
+fn accepted(device: &DeviceRow, judged: Judged) -> Result<(), Refusal> {
+    let device = || device.name.clone();
+    match judged {
+        Judged::Good { .. } => Ok(()),
+        Judged::Stale | Judged::Bad(BadEvidence::Nonce) => {
+            Err(InTheWay::CourierOver { device: device() }.into())
         }
-        AttestResponse::Quote(QuoteAnswer { verdict: Some(EvidenceAnswer::Refused(why)), .. }) => {
-            Err(InTheWay::CourierRefused { device: name(), why }.into())
-        }
-        _ => Err(BadRequest::CourierMixed.into()),
+        Judged::Bad(why) => Err(InTheWay::CourierRefused { device: device(), why }.into()),
     }
 }

@@ -5,11 +5,7 @@ use vault::doubled::{FLOOD_WITHIN_S, Past, REMEMBERED, Sign, ended_by_boot, sign
 
 use crate::fleet::evidence::Shown;
 use crate::service::Refusal;
-use crate::store::{DeviceRow, PastSession, StandingRow, Tx, UnixSeconds};
-use crate::words::evidence::{flood, turns};
-
-/// An alarm that was given, in words; none where one stands already: the first is nearest to what happened.
-pub(crate) type Alarm = Option<String>;
+use crate::store::{Alarm, AlarmCause, DeviceRow, PastSession, StandingRow, Tx, UnixSeconds};
 
 /// Good evidence came of a session: where another one stood until now, that one is over. A sign that there are two gives the alarm.
 pub(crate) async fn follow(
@@ -18,7 +14,7 @@ pub(crate) async fn follow(
     stood: Option<&StandingRow>,
     (session, shown): ([u8; 32], &Shown),
     now: UnixSeconds,
-) -> Result<Alarm, Refusal> {
+) -> Result<Option<Alarm>, Refusal> {
     let Some(stood) = stood.filter(|stood| stood.session != session) else { return Ok(None) };
     let (before, booted) = (stood.session, booted(stood, shown));
     let past = tx.past_session(device.id, &session).await?;
@@ -30,8 +26,11 @@ pub(crate) async fn follow(
     let count = tx.sessions_since(device.id, now.saturating_sub(FLOOD_WITHIN_S)).await?;
     match sign(known(past), count) {
         None => Ok(None),
-        Some(Sign::Turns) => alarm(tx, device, &turns(&session, &before), now).await,
-        Some(Sign::Flood(count)) => alarm(tx, device, &flood(count), now).await,
+        Some(Sign::Turns) => {
+            let turns = AlarmCause::Turns { again: first(session), other: first(before) };
+            alarm(tx, device, turns, now).await
+        }
+        Some(Sign::Flood(count)) => alarm(tx, device, AlarmCause::Flood(count), now).await,
     }
 }
 
@@ -48,21 +47,23 @@ fn booted(stood: &StandingRow, shown: &Shown) -> bool {
     ended_by_boot(Quote::read(&stood.record.attest_data).ok().as_ref(), Some(appraisal.quote()))
 }
 
-/// Gives the alarm.
+/// Gives the alarm; none where one stands already: the first is nearest to what happened.
 pub(crate) async fn alarm(
     tx: &mut dyn Tx,
     device: &DeviceRow,
-    what: &str,
+    cause: AlarmCause,
     now: UnixSeconds,
-) -> Result<Alarm, Refusal> {
+) -> Result<Option<Alarm>, Refusal> {
     if device.alarm.is_some() {
         return Ok(None);
     }
-    let words = format!(
-        "{0}: {what}; a copy of it may be running: take that away, then `evc device settle {1} --confirm {1}`",
-        crate::clock::text(now),
-        device.name
-    );
-    tx.set_alarm(device.id, Some(&words)).await?;
-    Ok(Some(words))
+    let alarm = Alarm::Gave { at: now, cause };
+    tx.set_alarm(device.id, Some(&alarm)).await?;
+    Ok(Some(alarm))
+}
+
+/// By which a session is known to people.
+fn first(session: [u8; 32]) -> [u8; 4] {
+    let [a, b, c, d, ..] = session;
+    [a, b, c, d]
 }

@@ -3,14 +3,14 @@
 
 use std::net::IpAddr;
 
-use ::attest::{
-    Appraisal, BadDeviceSignature, DeviceSession, Finding, PcrBank, PcrDigest, PcrValues, SessionKey, Verdict,
-};
+use ::attest::{Appraisal, DeviceSession, PcrBank, PcrDigest, PcrValues, SessionKey, Verdict};
 use vault::decide::Standing;
 use vault::decide::TpmPin;
 use wire::attest::{PcrAlgorithm, PcrValue, Quote};
 
 use crate::store::{CertRow, DeviceRow, Pcrs, Record, ReferenceRow, ReferenceState, UnixSeconds};
+
+pub use crate::store::{BadEvidence, BadQuote, BadSignature};
 
 /// `ZCertType` of the attestation key's certificate.
 pub(crate) const ATTESTATION_CERT: i32 = 11;
@@ -29,45 +29,6 @@ pub enum Shown {
     Quoted(Box<Appraisal>),
     /// The device key signed.
     DeviceSigned(DeviceSession),
-}
-
-/// Why evidence is worth nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BadEvidence {
-    /// It is bound to no session.
-    Unbound,
-    /// Its nonce is not one of this device's, was used, or is out of date.
-    Nonce,
-    /// The node has a TPM, and sent no quote of it.
-    Unquoted,
-    /// No attestation key is pinned that could have made the quote.
-    NoAttestationKey,
-    /// The device's signature is not good.
-    Signature(BadSignature),
-    /// The quote is not good.
-    Quote(BadQuote),
-    /// The TPM's counters or clock are behind what they were: this is a copy of it, or it was put back.
-    WentBack(Finding),
-}
-
-/// How a device's signature is not good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BadSignature {
-    /// It has not 64 bytes.
-    Length,
-    /// The device's certificate, as stored, does not read.
-    Certificate,
-    /// It does not verify.
-    Unverified(BadDeviceSignature),
-}
-
-/// How a quote is not good.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BadQuote {
-    /// A PCR's value is not as long as its bank's hash.
-    PcrValue,
-    /// It is not the one that was asked for.
-    Appraised(::attest::NotAppraised),
 }
 
 impl Record {

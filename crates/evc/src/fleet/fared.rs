@@ -3,22 +3,43 @@
 use ::attest::{SessionKey, Unchecked, Verdict};
 
 use super::evidence::{BadEvidence, Came, Shown};
-use crate::store::{Appraised, Fared, Strange};
-use crate::words::evidence::{in_full, not_checked};
+use crate::store::{Appraised, Fared, OfEvidence, Strange};
 
 impl Fared {
     pub(crate) fn of(fared: Result<&Shown, &BadEvidence>, session: SessionKey, came: Came) -> Self {
-        let (outcome, words) = match fared {
-            Ok(Shown::Quoted(appraisal)) => (Appraised::Quoted, not_checked(appraisal)),
-            Ok(Shown::DeviceSigned(_)) => {
-                (Appraised::DeviceSigned, vec!["no TPM: nothing is measured".to_owned()])
-            }
-            Err(why) => (Appraised::Refused, vec![in_full(why)]),
+        let (outcome, found) = match fared {
+            Ok(Shown::Quoted(appraisal)) => (
+                Appraised::Quoted,
+                OfEvidence::Checked {
+                    references: appraisal.references().clone(),
+                    firmware: appraisal.firmware().clone(),
+                    clock: appraisal.clock().clone(),
+                },
+            ),
+            Ok(Shown::DeviceSigned(_)) => (Appraised::DeviceSigned, OfEvidence::NoTpm),
+            Err(why) => (Appraised::Refused, OfEvidence::Bad(why.clone())),
         };
         let (pcrs, strange) = (fared.ok().and_then(quoted), fared.ok().and_then(strange));
-        let went_back = matches!(fared, Err(BadEvidence::WentBack(_)));
-        let session = Some(hex::encode(&session.0[..4]));
-        Self { at: came.at, from: came.from, session, pcrs, outcome, words, strange, unmet: false, went_back }
+        Self {
+            at: came.at,
+            from: came.from,
+            session: Some(hex::encode(&session.0[..4])),
+            pcrs,
+            outcome,
+            found: Some(found),
+            words: Vec::new(),
+            strange,
+            unmet: false,
+            went_back: matches!(fared, Err(BadEvidence::WentBack(_))),
+        }
+    }
+
+    /// What was found of its PCRs; none where they were not held against any.
+    pub(crate) fn references(&self) -> Option<&Verdict> {
+        match self.found.as_ref()? {
+            OfEvidence::Checked { references, .. } => Some(references),
+            OfEvidence::NoTpm | OfEvidence::Bad(_) => None,
+        }
     }
 }
 

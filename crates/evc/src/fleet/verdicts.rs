@@ -106,7 +106,7 @@ mod tests {
     use vault::ids::Project;
 
     use super::*;
-    use crate::store::NodeWord;
+    use crate::store::{Alarm, NodeWord};
 
     struct Judged {
         record: Record,
@@ -250,7 +250,7 @@ mod tests {
     fn what_no_verdict_looks_at_does_not_count() {
         let changes: &[Change] = &[
             ("its name", &|it| it.device.name = "edge-2".parse().expect("a name")),
-            ("an alarm", &|it| it.device.alarm = Some("two".into())),
+            ("an alarm", &|it| it.device.alarm = Some(Alarm::Told("two".into()))),
             ("a reference that waits", &|it| drop(it.references.pop())),
             ("a certificate signed anew", &|it| it.certs[0].pem = vec![9]),
         ];

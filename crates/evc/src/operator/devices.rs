@@ -18,7 +18,8 @@ use crate::fleet::placed::held_against;
 use crate::fleet::reported::is_held_to;
 use crate::fleet::view::policy_of;
 use crate::service::{Irrevocable, Refusal, device_by_id, find_device, in_life};
-use crate::store::{CertRow, Scope, StoreError, Tx, UnixSeconds, VaultRow};
+use crate::store::{Alarm, CertRow, Scope, StoreError, Tx, UnixSeconds, VaultRow};
+use crate::words::evidence::of_alarm;
 use crate::words::notes::{Moved, of_found_elsewhere, of_moved};
 use crate::words::older_advice;
 
@@ -91,7 +92,7 @@ impl Operator {
         let settled = self.store.write(Scope::Device(id), |tx| Box::pin(settle(tx, &self.project, id, how)));
         let Settled { name, lost, alarm, older, anew } = settled.await?;
         let done = format!("device `{name}` is one: {}", self.released_to(lost, false, None));
-        let was = alarm.map(|alarm| format!("it was: {alarm}"));
+        let was = alarm.map(|alarm| format!("it was: {}", of_alarm(&alarm, &name)));
         let newest = older.map(|older| {
             format!("it was: {older}; if it tells that again, this database is not the newest: bring that one back")
         });
@@ -219,7 +220,7 @@ struct Settled {
     name: Name,
     /// It is marked as lost, and stays so.
     lost: bool,
-    alarm: Option<String>,
+    alarm: Option<Alarm>,
     /// That it was further on than this database.
     older: Option<Older>,
     /// Its evidence begins a new history.

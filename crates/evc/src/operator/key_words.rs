@@ -12,7 +12,9 @@ use crate::fleet::reported::is_held_to;
 use crate::fleet::section::subject;
 use crate::fleet::view::{ListedVault, View};
 use crate::store::{Appraised, Strange, UnixSeconds};
+use crate::words::evidence::of_fared;
 use crate::words::notes::of_who_was_ahead;
+use crate::words::withheld::withheld;
 
 /// What of the evidence that stands keeps a key back; none where it keeps none.
 pub(super) fn withheld_for(view: &View, now: UnixSeconds) -> Option<Strange> {
@@ -64,8 +66,10 @@ pub(super) fn key_words(
             None => released(&session, opened_at),
         },
         Ruling::Withhold(why) => match refused_since(view) {
-            Some(refused) => format!("withheld: evidence refused: {refused}; before that: {}", why.explain()),
-            None => format!("withheld: {}", why.explain()),
+            Some(refused) => {
+                format!("withheld: evidence refused: {refused}; before that: {}", withheld(&why))
+            }
+            None => format!("withheld: {}", withheld(&why)),
         },
     }
 }
@@ -85,5 +89,5 @@ fn released(session: &SessionKey, opened_at: Option<Epoch>) -> String {
 fn refused_since(view: &View) -> Option<String> {
     let fared = view.device.verdict.get()?;
     let since = view.stands().is_none_or(|stands| stands.row.at <= fared.at);
-    (since && fared.outcome == Appraised::Refused).then(|| fared.words.join("; "))
+    (since && fared.outcome == Appraised::Refused).then(|| of_fared(fared).join("; "))
 }

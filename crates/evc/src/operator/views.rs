@@ -22,6 +22,7 @@ use crate::store::{
 };
 use crate::words::condition::{DISK_AWAY, of_condition};
 use crate::words::escrow::{NOT_ESCROWED, NOT_SEALED_YET};
+use crate::words::evidence::{of_alarm, of_fared};
 use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_orphan};
 
 /// What it is, and beside that it is lost what else keeps its list from it.
@@ -48,6 +49,7 @@ impl DeviceView {
     pub(super) fn of(row: DeviceRow, drill_every_s: u64, now: UnixSeconds) -> Self {
         let of_older = row.older.map(of_mark);
         let of_other = reported::is_held_to(&row).map(|other| of_held_to(&row.name, other));
+        let alarm = row.alarm.as_ref().map(|alarm| of_alarm(alarm, &row.name));
         let (seen, escrow) = (row.proved_at.or(row.last_seen), held(&row, drill_every_s, now));
         let (condition_kind, since) = condition(&row, now);
         Self {
@@ -69,7 +71,7 @@ impl DeviceView {
                 .filter(|heard| seen.is_some_and(|seen| *heard > seen))
                 .map(crate::clock::text),
             // Each of them: what takes one off may take another off with it.
-            alarm: joined([of_older, of_other, row.alarm]),
+            alarm: joined([of_older, of_other, alarm]),
             section_version: row.section_version,
             escrow,
             report: row.report.take().map(Into::into),
@@ -112,7 +114,9 @@ impl DeviceView {
 }
 
 impl From<Fared> for Attestation {
-    fn from(Fared { at, from, session, pcrs, outcome, words, .. }: Fared) -> Self {
+    fn from(fared: Fared) -> Self {
+        let words = of_fared(&fared);
+        let Fared { at, from, session, pcrs, outcome, .. } = fared;
         Self { at: crate::clock::text(at), from, session, pcrs, outcome, words }
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use vault::ids::{DeviceId, Name, Project, VaultId};
 use vault::labels::Labels;
 
-use super::{Page, StoreError, Stored, UnixSeconds, VaultRow};
+use super::{Alarm, Page, StoreError, Stored, UnixSeconds, VaultRow};
 
 /// A row of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,7 +201,7 @@ pub struct DeviceRemains {
     /// An operator said that it is lost. A mark that does not read counts, as of 1970.
     pub lost_at: Option<UnixSeconds>,
     /// What was seen of it that one device does not do. A mark that does not read counts.
-    pub alarm: Option<String>,
+    pub alarm: Option<Alarm>,
     /// It has a bundle in escrow, or may have one.
     pub has_bundle: bool,
     /// The device whose lists its node held to, by the node's last word.

@@ -14,6 +14,7 @@ use vault::report::VaultReport;
 use wire::info::{AttestationState, TpmPresence};
 
 use super::UnixSeconds;
+use super::found::OfEvidence;
 
 /// What a device showed as evidence. It is no verdict: each decision judges it anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,7 +118,11 @@ pub struct Fared {
     pub pcrs: Option<String>,
     /// What came of it.
     pub outcome: Appraised,
-    /// What was not checked, or why it was refused; and what to do.
+    /// What was found; none where a build of before kept it, in `words`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<OfEvidence>,
+    /// The same in sentences, of a build of before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<String>,
     /// Of a quote whose PCRs are of no reference value: how.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ mod damaged;
 mod deleted;
 mod engine;
 mod error;
+mod found;
 mod kept;
 mod key_rows;
 mod notes;
@@ -35,6 +36,7 @@ pub use damaged::{
 pub use deleted::{Deleted, DeletedRow, KeptBundle, OfDeleted, WentOut};
 pub use engine::{Engine, Open, Scope};
 pub use error::{Cause, StoreError, Stored};
+pub use found::{Alarm, AlarmCause, BadEvidence, BadQuote, BadSignature, OfEvidence};
 pub(crate) use kept::understood;
 pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record, Repeated, Strange};
 pub use key_rows::{EpochRow, KeyRow, ReleaseRow, TokenRow};
@@ -156,7 +158,7 @@ pub trait Devices {
     /// An operator's word that it is lost, since then; or that it is not.
     async fn set_lost(&mut self, id: DeviceId, at: Option<UnixSeconds>) -> Stored<()>;
     /// What was seen of it that one device does not do; or nothing.
-    async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&str>) -> Stored<()>;
+    async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&Alarm>) -> Stored<()>;
     /// The place of its newest report: the session, and the number in it.
     async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()>;
     /// The place of the newest bundle that it sent: the session, and the number in it.

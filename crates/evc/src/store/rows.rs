@@ -13,6 +13,7 @@ use vault::report::VaultReport;
 use super::HeldBundle;
 use super::UnixSeconds;
 use super::damaged::VaultRemains;
+use super::found::Alarm;
 use super::kept::{DeviceReport, Fared, Pcrs, Record};
 use super::told::NodeWord;
 
@@ -104,7 +105,7 @@ pub struct DeviceRow {
     /// An operator said that it is lost: nothing is released to it.
     pub lost_at: Option<UnixSeconds>,
     /// What was seen of it that one device does not do, until an operator settles it.
-    pub alarm: Option<String>,
+    pub alarm: Option<Alarm>,
     /// The newest report: its session, and its number in it.
     pub reported: Option<([u8; 32], u64)>,
     /// The newest bundle that it sent: its session, and its number in it.
@@ -144,7 +145,7 @@ pub struct RemovedRow {
     /// An operator had said that it is lost, and it is when it comes again.
     pub lost_at: Option<UnixSeconds>,
     /// What was seen of it that one device does not do, and nobody had settled.
-    pub alarm: Option<String>,
+    pub alarm: Option<Alarm>,
 }
 
 /// A certificate that a device uploaded.

@@ -59,6 +59,7 @@ impl<T: DeserializeOwned + Eq> Eq for NodeWord<T> {}
 #[cfg(test)]
 mod tests {
     use super::NodeWord;
+    use crate::store::{Appraised, BadEvidence, Fared, OfEvidence};
 
     /// A column in words of another version, or damaged, hinders no answer that does not depend on it, and is nothing where it is shown.
     #[test]
@@ -71,5 +72,18 @@ mod tests {
         let told = NodeWord::<u64>::kept(Some("7".into()));
         assert_eq!((told.get(), &told), (Some(&7), &7.into()));
         assert_eq!(told.take(), Some(7));
+    }
+
+    /// How evidence fared reads in the words of an earlier build, which had sentences, and in those of now, which are causes: an operator sees the
+    /// last evidence of each device also right after an update.
+    #[test]
+    fn how_evidence_fared_reads_as_an_earlier_build_kept_it() {
+        let read = |column: &str| NodeWord::<Fared>::kept(Some(column.to_owned())).take().expect("reads");
+        let before = read(r#"{"at":7,"outcome":"quoted","words":["reference values: passed"]}"#);
+        assert_eq!((before.outcome, before.found), (Appraised::Quoted, None));
+        assert_eq!(before.words, ["reference values: passed"]);
+        let now =
+            read(r#"{"at":7,"outcome":"refused","found":{"bad":"nonce"},"unmet":false,"went_back":true}"#);
+        assert_eq!((now.found, now.words.len()), (Some(OfEvidence::Bad(BadEvidence::Nonce)), 0));
     }
 }

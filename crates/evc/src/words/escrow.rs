@@ -5,6 +5,7 @@ use vault::escrow::BundleId;
 use vault::foresee::{Bolt, Doubt, Forecast, Ground};
 use vault::ids::{Generation, Name};
 
+use super::withheld::withheld;
 use crate::api::{self, Done};
 use crate::store::UnixSeconds;
 
@@ -81,9 +82,9 @@ pub(crate) fn of_giving_back(granted: &Result<EscrowGranted, Withheld>, device: 
         }
         Err(why @ Withheld::Failed { .. }) => format!(
             "withheld: {}; if this boot is good, `evc reference learn {device}` and `evc reference approve`",
-            why.explain()
+            withheld(why)
         ),
-        Err(why) => format!("withheld: {}", why.explain()),
+        Err(why) => format!("withheld: {}", withheld(why)),
     }
 }
 

@@ -5,7 +5,9 @@ use vault::life::Unfit;
 use vault::report::State;
 
 use super::Words;
+use super::evidence::coarse;
 use super::notes::at_stake;
+use crate::fleet::evidence::BadEvidence;
 use crate::fleet::fared::numbers;
 use crate::service::{AtStake, InTheWay, Irrevocable};
 use crate::store::{UnixSeconds, VaultStanding};
@@ -211,9 +213,9 @@ fn courier_over(device: &Name) -> Words {
     )
 }
 
-fn courier_refused(device: &Name, why: &str) -> Words {
+fn courier_refused(device: &Name, why: &BadEvidence) -> Words {
     Words::new(
-        format!("the evidence of device `{device}` in this file is refused: {why}"),
+        format!("the evidence of device `{device}` in this file is refused: {}", coarse(why)),
         format!(
             "see `evc describe device {device}`; then carry a new file of `evc export {device} FILE` to the node"
         ),

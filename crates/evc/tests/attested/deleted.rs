@@ -159,7 +159,8 @@ fn th2_a_lost_device_that_was_deleted_is_lost_when_it_comes_again() {
         }
         evc.act("POST", "/devices/edge-1/lost", "");
         let id = device.id;
-        evc.meddle(|tx| tx.set_alarm(id, Some("two of one key")));
+        let two = evc::store::Alarm::Told("two of one key".into());
+        evc.meddle(|tx| tx.set_alarm(id, Some(&two)));
         let done = evc.act("DELETE", &format!("/devices/edge-1{force}"), "").to_string();
         assert!(
             done.contains("evc device found edge-1") && done.contains("evc device settle edge-1"),

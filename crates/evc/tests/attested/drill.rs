@@ -133,6 +133,7 @@ fn refused_evidence_is_not_asked_for_again_with_each_poll() {
         session: None,
         pcrs: None,
         outcome: Appraised::Refused,
+        found: None,
         words: Vec::new(),
         strange: None,
         unmet: false,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use evc::api::Code;
-use evc::store::Scope;
+use evc::store::{Alarm, Scope};
 use serde_json::json;
 use vault::cause::Cause;
 use vault::escrow::{Bundle, BundleId};
@@ -355,9 +355,11 @@ fn a_device_that_is_lost_or_may_be_two_puts_nothing_in_escrow() {
     let (device, _) = with_tpm(&evc);
     assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, BYTES)), StoreKeysCode::Success);
     let good = evc.act("GET", "/devices/edge-1/escrow", "");
-    let alarm = |alarm: Option<&'static str>| {
+    let alarm = |alarm: Alarm| {
         let set = evc.wait(
-            evc.app.store.write(Scope::Device(device.id), |tx| Box::pin(tx.set_alarm(device.id, alarm))),
+            evc.app
+                .store
+                .write(Scope::Device(device.id), |tx| Box::pin(tx.set_alarm(device.id, Some(&alarm)))),
         );
         set.expect("written");
     };
@@ -374,7 +376,7 @@ fn a_device_that_is_lost_or_may_be_two_puts_nothing_in_escrow() {
     evc.act("POST", "/devices/edge-1/lost", "");
     refused("lost");
     evc.act("DELETE", "/devices/edge-1/lost", "");
-    alarm(Some("it may be two"));
+    alarm(Alarm::Told("it may be two".into()));
     refused("an alarm");
     evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", "");
     assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, b"its own")), StoreKeysCode::Success);

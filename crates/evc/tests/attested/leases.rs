@@ -1,6 +1,6 @@
 //! Leases of what the TPM alone opens: a word of the controller's, on the policy's demands.
 
-use evc::store::Scope;
+use evc::store::{Alarm, Scope};
 use vault::lease::{LeaseNonce, is_leased};
 
 use super::*;
@@ -24,10 +24,9 @@ fn a_device_that_may_be_two_gets_no_lease_of_a_vault_that_its_tpm_opens() {
     device.lease = Some(LeaseNonce([1; 16]));
     let told = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
     assert_eq!(leased(&told, 1), (true, true), "one device");
-    let alarm = evc
-        .app
-        .store
-        .write(Scope::Device(device.id), |tx| Box::pin(tx.set_alarm(device.id, Some("may be two"))));
+    let two = Alarm::Told("may be two".into());
+    let alarm =
+        evc.app.store.write(Scope::Device(device.id), |tx| Box::pin(tx.set_alarm(device.id, Some(&two))));
     evc.wait(alarm).expect("written");
     device.lease = Some(LeaseNonce([2; 16]));
     let told = section(&device.poll(&evc).expect("an answer")).expect("a section");

@@ -207,7 +207,7 @@ steps! { Devices {
     keep_ending(now: UnixSeconds) -> ();
     end_section(id: DeviceId) -> ();
     set_lost(id: DeviceId, at: Option<UnixSeconds>) -> ();
-    set_alarm(id: DeviceId, alarm: Option<&str>) -> ();
+    set_alarm(id: DeviceId, alarm: Option<&Alarm>) -> ();
     put_report_place(id: DeviceId, session: &[u8; 32], number: u64) -> ();
     put_upload_place(id: DeviceId, session: &[u8; 32], number: u64) -> ();
     drop_device(id: DeviceId, removed: &RemovedRow) -> ();

@@ -558,8 +558,8 @@ impl Devices for MemoryTx {
     async fn set_lost(&mut self, id: DeviceId, at: Option<UnixSeconds>) -> Stored<()> {
         self.change_device(id, |row| row.lost_at = at)
     }
-    async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&str>) -> Stored<()> {
-        self.change_device(id, |row| row.alarm = alarm.map(str::to_owned))
+    async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&Alarm>) -> Stored<()> {
+        self.change_device(id, |row| row.alarm = alarm.cloned())
     }
     async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()> {
         self.change_device(id, |row| row.reported = Some((*session, number)))

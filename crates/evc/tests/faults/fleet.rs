@@ -1,7 +1,7 @@
 //! Devices of every kind, for whom everything can be asked.
 
 use evc::clock::now;
-use evc::store::{ReferenceRow, ReferenceState};
+use evc::store::{Alarm, ReferenceRow, ReferenceState};
 use serde_json::json;
 use vault::escrow::drill::{DrillAnswer, Proof};
 use vault::ids::{Generation, Project, VaultId};
@@ -114,7 +114,8 @@ fn away(evc: &Evc) -> Device {
     evc.apply(&vault("far", "away"));
     assert_eq!(upload(evc, &away, sealed(evc, &away, 1, BYTES)), StoreKeysCode::Success);
     evc.act("POST", "/devices/away/lost", "");
-    evc.meddle(|tx| tx.set_alarm(away.id, Some("two of one key")));
+    let two = Alarm::Told("two of one key".into());
+    evc.meddle(|tx| tx.set_alarm(away.id, Some(&two)));
     away
 }
 

@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use ::attest::SessionKey;
+use ::attest::{
+    BadDeviceSignature, ClockFell, Difference, Discontinuity, Finding, NotAppraised, QuoteError, SessionKey,
+    Unchecked, Unmeasured, Verdict,
+};
+use evc::fleet::evidence::{BadEvidence, BadQuote, BadSignature};
 use evc::store::*;
 use uuid::Uuid;
 use vault::decide::TpmPin;
@@ -94,6 +98,12 @@ fn report() -> DeviceReport {
     }
 }
 
+/// The first quote fell behind the one before.
+fn alarm() -> Alarm {
+    let fell = Discontinuity::Resets { was: 9, is: 7 };
+    Alarm::Gave { at: NOW, cause: AlarmCause::WentBack(fell.into()) }
+}
+
 fn fared() -> Fared {
     Fared {
         at: NOW,
@@ -101,11 +111,30 @@ fn fared() -> Fared {
         session: Some("aabb".into()),
         pcrs: Some("0, 1".into()),
         outcome: Appraised::Refused,
+        found: Some(OfEvidence::NoTpm),
         words: vec!["a".into()],
         strange: None,
         went_back: false,
         unmet: false,
     }
+}
+
+/// What may be found of evidence, with values of both banks.
+fn findings() -> [OfEvidence; 3] {
+    let differences = vec![
+        Difference { pcr: 4, was: None, is: Some([7; 48].into()) },
+        Difference { pcr: 7, was: Some([0xa5; 32].into()), is: None },
+    ];
+    let unmeasured = Unchecked::NotMeasured(Unmeasured::Untouched(vec![0, 4]));
+    let differ = OfEvidence::Checked {
+        references: Verdict::Failed(Finding::Pcrs { pcrs: "4, 7".into(), differences }),
+        firmware: Verdict::NotChecked(unmeasured),
+        clock: Verdict::Failed(ClockFell { was: 9, is: 7 }.into()),
+    };
+    let unread = NotAppraised::Quote(QuoteError::TrailingBytes { count: 3 });
+    let bad = OfEvidence::Bad(BadEvidence::Quote(BadQuote::Appraised(unread)));
+    let unsigned = BadSignature::Unverified(BadDeviceSignature);
+    [differ, bad, OfEvidence::Bad(BadEvidence::Signature(unsigned))]
 }
 
 /// What a device showed can't be made outside of where it is taken in: it is read.
@@ -287,8 +316,13 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
     (row.verdict, row.last_seen, row.answered) = (good.into(), Some(NOW + 2), 1);
     row.proved_at = Some(NOW + 2);
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row));
+    for found in findings() {
+        let fared = Fared { found: Some(found), words: Vec::new(), ..fared() };
+        tx.answered(row.id, &fared, NOW + 3).await?;
+        assert_eq!(tx.device(row.id).await?.and_then(|row| row.verdict.take()), Some(fared));
+    }
     tx.answered(row.id, &fared(), NOW + 3).await?;
-    (row.verdict, row.last_seen, row.answered) = (fared().into(), Some(NOW + 3), 2);
+    (row.verdict, row.last_seen, row.answered) = (fared().into(), Some(NOW + 3), 5);
     assert_eq!(tx.device(row.id).await?.as_ref(), Some(&row), "what is worth nothing proves nothing");
     tx.put_section(row.id, 7, &[9; 32]).await?;
     (row.section_version, row.section_digest) = (7, Some([9; 32]));
@@ -1151,7 +1185,7 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
         serial: Some("S".into()),
         removed_at: NOW,
         lost_at: Some(NOW),
-        alarm: Some("two".into()),
+        alarm: Some(alarm()),
     };
     tx.drop_device(gone.id, &removed).await?;
     let of = tx.of_deleted(gone.id).await?;
@@ -1196,19 +1230,27 @@ async fn what_is_marked_on_a_device_stays(tx: &mut dyn Tx) -> Stored<()> {
     let row = device(83);
     tx.add_device(&row).await?;
     tx.set_lost(row.id, Some(NOW)).await?;
-    tx.set_alarm(row.id, Some("two")).await?;
+    tx.set_alarm(row.id, Some(&alarm())).await?;
     tx.proved_device(row.id, NOW + 1).await?;
     tx.put_report_place(row.id, &[5; 32], 6).await?;
     tx.put_upload_place(row.id, &[6; 32], 7).await?;
     let marked = DeviceRow {
         lost_at: Some(NOW),
-        alarm: Some("two".into()),
+        alarm: Some(alarm()),
         proved_at: Some(NOW + 1),
         reported: Some(([5; 32], 6)),
         uploaded: Some(([6; 32], 7)),
         ..row.clone()
     };
     assert_eq!(tx.device(row.id).await?, Some(marked.clone()));
+    let told = Alarm::Told("of a build of before, in words".into());
+    let turns = AlarmCause::Turns { again: [1, 2, 3, 4], other: [5, 6, 7, 8] };
+    for alarm in
+        [told, Alarm::Gave { at: NOW, cause: turns }, Alarm::Gave { at: 0, cause: AlarmCause::Flood(17) }]
+    {
+        tx.set_alarm(row.id, Some(&alarm)).await?;
+        assert_eq!(tx.device(row.id).await?.and_then(|row| row.alarm), Some(alarm));
+    }
     tx.set_lost(row.id, None).await?;
     tx.set_alarm(row.id, None).await?;
     assert_eq!(tx.device(row.id).await?, Some(DeviceRow { lost_at: None, alarm: None, ..marked }));

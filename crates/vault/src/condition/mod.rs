@@ -145,7 +145,9 @@ pub enum Site {
     Empty,
     /// Plain files, to be moved in.
     Plain,
-    /// Nothing, or an empty directory; and at the staging path what a cut left.
+    /// Whatever stands there: a copy of plain files that was cut short is in the way of another.
+    Half,
+    /// Nothing, or an empty directory; and beside it what an exchange left.
     Leftover,
 }
 
@@ -203,6 +205,7 @@ impl Site {
         match (seen.dir, seen.staged) {
             (Dir::Absent, Staged::Nothing) => Self::Bare,
             (Dir::Empty, Staged::Nothing) => Self::Empty,
+            (_, Staged::Copy) => Self::Half,
             (Dir::Absent | Dir::Empty, _) => Self::Leftover,
             _ => Self::Plain,
         }

@@ -33,10 +33,20 @@ pub enum Staged {
     /// Nothing.
     #[default]
     Nothing,
-    /// A directory under a policy: an unfinished copy.
+    /// A directory under a policy, or an empty one that gets it next: an unfinished copy.
     Copy,
     /// Plain files: the originals, after the exchange.
     Plain,
+    /// Nothing any more, and originals that the vault has, put aside, wait to be wiped.
+    Going,
+}
+
+impl Staged {
+    /// Whether it is what the exchange left, to be looked at once more and wiped.
+    #[must_use]
+    pub fn is_originals(self) -> bool {
+        matches!(self, Self::Plain | Self::Going)
+    }
 }
 
 /// The kernel's word on the vault's key (`FS_IOC_GET_ENCRYPTION_KEY_STATUS`).

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use attest::{Appraisal, DeviceSession, SessionKey, Unchecked, Verdict};
+use attest::{Appraisal, DeviceSession, Finding, SessionKey, Unchecked, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::{RENEWAL_GRACE, RETRY_AFTER, Withheld};
@@ -65,6 +65,17 @@ pub enum Bar {
     Doubled,
 }
 
+/// Why a check that a policy demands did not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unmet {
+    /// A node without a TPM has no measured state.
+    NoTpm,
+    /// It was made, and found this.
+    Found(Finding),
+    /// It was not made.
+    Unchecked(Unchecked),
+}
+
 impl StandingAt<'_> {
     /// No evidence.
     pub const NONE: Self = Self { standing: Standing::None, at: 0, renew: false };
@@ -107,7 +118,7 @@ impl StandingAt<'_> {
     /// Whether a check that a policy demands passed. A check that was not made did not pass.
     pub(super) fn passed(&self, check: Check) -> Result<(), Withheld> {
         let Standing::Quoted(appraisal) = &self.standing else {
-            return Err(Withheld::Failed { check, why: "a node without a TPM has no measured state".into() });
+            return Err(Withheld::Failed { check, why: Unmet::NoTpm });
         };
         match check {
             Check::Pcrs => verdict(appraisal.references(), check),
@@ -119,26 +130,14 @@ impl StandingAt<'_> {
 fn continuous(appraisal: &Appraisal) -> Result<(), Withheld> {
     match appraisal.continuity() {
         Verdict::Passed | Verdict::NotChecked(_) => Ok(()),
-        Verdict::Failed(why) => Err(Withheld::WentBack { why: why.to_string() }),
+        Verdict::Failed(why) => Err(Withheld::WentBack { why: why.clone() }),
     }
 }
 
 fn verdict(verdict: &Verdict, check: Check) -> Result<(), Withheld> {
     match verdict {
         Verdict::Passed => Ok(()),
-        Verdict::Failed(why) => Err(Withheld::Failed { check, why: why.to_string() }),
-        Verdict::NotChecked(why) => Err(Withheld::Failed { check, why: lacking(why) }),
-    }
-}
-
-/// What to do about a check that was not made.
-fn lacking(why: &Unchecked) -> String {
-    match why {
-        Unchecked::NotMeasured(_) => format!(
-            "{why}, so any software would show the same; see that the node's firmware measures its boot into the TPM's SHA-256 or SHA-384 bank, or do without `require: [pcrs]`"
-        ),
-        Unchecked::First | Unchecked::NoneApproved => {
-            "no reference value is approved for this device; see `evc reference list`".to_owned()
-        }
+        Verdict::Failed(why) => Err(Withheld::Failed { check, why: Unmet::Found(why.clone()) }),
+        Verdict::NotChecked(why) => Err(Withheld::Failed { check, why: Unmet::Unchecked(why.clone()) }),
     }
 }

@@ -148,7 +148,7 @@ fn evidence_that_is_not_plainly_good_withholds() {
         let why = withheld(&decision).unwrap_or_else(|| panic!("{what}: {decision:?}"));
         assert!(format!("{why:?}").starts_with(expected), "{what}: {why:?}");
         assert!(!decision.met(), "{what}");
-        assert!(!why.explain().is_empty() && !why.coarse().to_string().is_empty());
+        assert!(!why.coarse().to_string().is_empty());
     }
 }
 
@@ -326,8 +326,8 @@ fn a_node_is_told_which_demand_its_evidence_does_not_meet() {
         ("no vault", &[][..], Standing::Quoted(&failed), NOW, None),
         ("no evidence", &[&strict], Standing::None, NOW, None),
         ("met", &[&strict], Standing::Quoted(&quoted), NOW, None),
-        ("differs", &[&strict], Standing::Quoted(&failed), NOW, Some("PCRs")),
-        ("not measured", &[&strict], Standing::Quoted(&unmeasured), NOW, Some("PCRs")),
+        ("differs", &[&strict], Standing::Quoted(&failed), NOW, Some(Check::Pcrs)),
+        ("not measured", &[&strict], Standing::Quoted(&unmeasured), NOW, Some(Check::Pcrs)),
         ("too old", &[&strict], Standing::Quoted(&failed), NOW + 901, None),
         ("one met", &[&strict, &plain], Standing::Quoted(&failed), NOW, None),
     ] {

@@ -19,6 +19,7 @@ use crate::defaults;
 use crate::ids::{DeviceId, IMAGE_VAULT, Name, VaultId};
 use crate::lease::LeaseNonce;
 use crate::ledger::Ledger;
+use crate::policy::Check;
 use crate::report::VaultReport;
 use crate::section::{Entry, MAX_ORDERS, MAX_VAULTS, Operation, Presence, Release};
 
@@ -100,8 +101,8 @@ pub struct Draft {
     pub removed: Vec<VaultId>,
     /// Vaults that are to be locked although the section is withheld, or is none to the node.
     pub orders: Vec<VaultId>,
-    /// Which demand the session's evidence does not meet, coarsely, while it satisfies no policy.
-    pub lacks: Option<&'static str>,
+    /// Which demand the session's evidence does not meet, while it satisfies no policy.
+    pub lacks: Option<Check>,
     /// Of the entries, the decisions and what is removed, or of the orders: what takes a number. None when neither goes out.
     pub digest: Option<DraftDigest>,
     /// The node's question, where a lease is to be renewed by it.

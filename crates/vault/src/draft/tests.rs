@@ -11,7 +11,7 @@ use crate::decide::{RENEWAL_GRACE, Standing};
 use crate::ids::{CONFIG_VAULT, Epoch, SectionDigest};
 use crate::lease::Lease;
 use crate::ledger::Sent;
-use crate::policy::{Attest, Check, Door, VaultPolicy};
+use crate::policy::{Attest, Door, VaultPolicy};
 use crate::rotation::Epochs;
 use crate::section::{Custody, MAX_ORDERS};
 
@@ -175,7 +175,7 @@ fn what_a_withheld_section_would_lock_is_ordered() {
         vec![listed(&open, 1), listed(&shut, 2), removing]
     };
     let withheld = drafted(&facts(&bad, three()));
-    assert_eq!((withheld.challenge, withheld.lacks), (ChallengeWay::InPlace, Some("PCRs")));
+    assert_eq!((withheld.challenge, withheld.lacks), (ChallengeWay::InPlace, Some(Check::Pcrs)));
     assert_eq!(withheld.orders, [vault(2), vault(3)]);
     assert!(withheld.digest.is_some() && withheld.lease.is_none(), "orders take a number");
     let nothing = drafted(&facts(&bad, vec![listed(&open, 1)]));

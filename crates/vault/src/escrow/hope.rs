@@ -165,7 +165,7 @@ impl Hopes<'_> {
 mod tests {
     use super::*;
     use crate::condition::{Dir, Key, Past, Seen, TableSeen, TpmSeen};
-    use crate::decide::Withheld;
+    use crate::decide::{Unmet, Withheld};
     use crate::ids::IMAGE_VAULT;
     use crate::policy::Check;
     use crate::section::{BySeal, Encryption};
@@ -197,7 +197,7 @@ mod tests {
             (Withheld::NoEvidence.coarse(), None),
             (Withheld::MustQuote.coarse(), None),
             (Withheld::FromTheFuture.coarse(), None),
-            (Withheld::Failed { check: Check::Pcrs, why: String::new() }.coarse(), Some(Back::Withheld)),
+            (Withheld::Failed { check: Check::Pcrs, why: Unmet::NoTpm }.coarse(), Some(Back::Withheld)),
             (Withheld::DeviceLost.coarse(), Some(Back::Withheld)),
             (Cause::NoBundle, Some(Back::NoneHeld)),
             (Cause::Other { code: 99, words: "of a later controller".to_owned() }, None),

@@ -71,12 +71,6 @@ pub fn can_help(known: &Known) -> bool {
     known.unseen || seen.is_vault() && seen.mark().is_none_or(|mark| mark == Mark::Made)
 }
 
-/// Whether the key files of a vault are gone whose key is at hand still: they are written anew as that key opened them, before any bundle is asked for.
-#[must_use]
-pub fn is_known_by_heart(known: &Known) -> bool {
-    !known.unseen && known.seen.is_vault() && !known.seen.has_metadata() && known.keys.held.is_some()
-}
-
 /// Whether a vault was made and its directory is away: nothing opens it to tell whether its key files are good, and a bundle may help once the directory
 /// is put back.
 #[must_use]

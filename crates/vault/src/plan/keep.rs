@@ -199,7 +199,7 @@ fn changed(view: &View<'_>, want: &Want) -> Option<Act> {
 }
 
 fn unlocked(view: &View<'_>, want: &Want) -> Next {
-    let rest = [StepKind::RepairCopy, StepKind::DropStaged, StepKind::MarkMade];
+    let rest = [StepKind::RepairCopy, StepKind::DropCopy, StepKind::DropStaged, StepKind::MarkMade];
     let failed = rest.into_iter().chain(recovery::KINDS).filter(|kind| view.setbacks.contains(*kind));
     let notes = failed.map(|kind| Note::Waits(view.setbacks.wait(kind))).chain(refit::notes(view, want));
     let notes = notes.chain(space::note(view, want)).collect();
@@ -237,9 +237,10 @@ fn locked(view: &View<'_>, want: &Want) -> Next {
 
 /// What a crash or damage left behind. Its failure stops nothing else.
 fn leftover_step(view: &View<'_>) -> Option<Act> {
-    let staged = view.seen.staged != Staged::Nothing;
+    let open = view.seen.key == Key::Present;
     let steps = [
-        (staged, Act { op: Op::Create, step: Step::DropStaged }),
+        (view.seen.staged == Staged::Copy, Act { op: Op::Create, step: Step::DropCopy }),
+        (view.seen.staged.is_originals(), Act { op: Op::Create, step: Step::DropStaged { open } }),
         (
             one_is_gone(view) || one_is_lame(view) || second_lags(view),
             Act { op: Op::Unlock, step: repair(view) },

@@ -9,9 +9,9 @@
 use super::keep::{no_key, target, unwrap, why_closed};
 use super::note::Note;
 use super::space;
-use super::step::{Act, Op, Step, Wait};
+use super::step::{Act, Op, Step, StepKind, Wait};
 use super::{Next, View};
-use crate::condition::{ShareKey, Site, Stage, State, TpmSeen, shares_are_readable};
+use crate::condition::{Dir, ShareKey, Site, Stage, State, TpmSeen, shares_are_readable};
 use crate::section::Seal;
 use crate::shares::Mark;
 use crate::wanted::{Authority, Want};
@@ -57,9 +57,16 @@ fn step(view: &View<'_>, want: &Want, stage: Stage) -> Result<Step, Wait> {
         Stage::Opened => Ok(Step::AddKey),
         Stage::Keyed(Site::Bare) => Ok(Step::MakeDir),
         Stage::Keyed(Site::Empty) => Ok(space::of_empty(view, want).unwrap_or(Step::SetPolicy(encryption))),
-        Stage::Keyed(Site::Leftover) => Ok(Step::DropStaged),
+        // It is the copy that is being made, or its making failed and is tried again soon.
+        Stage::Keyed(Site::Half) if is_being_moved(view) => Ok(Step::MoveIn(encryption)),
+        Stage::Keyed(Site::Half) => Ok(Step::DropCopy),
+        Stage::Keyed(Site::Leftover) => Ok(Step::DropStaged { open: true }),
         Stage::Keyed(Site::Plain) => Ok(Step::MoveIn(encryption)),
     }
+}
+
+fn is_being_moved(view: &View<'_>) -> bool {
+    view.seen.dir == Dir::Plain && view.setbacks.contains(StepKind::MoveIn)
 }
 
 fn make_share(view: &View<'_>, seal: Seal) -> Result<Step, Wait> {

@@ -90,7 +90,16 @@ impl<'a> View<'a> {
 /// What to do next for one vault. Pure and cheap.
 #[must_use]
 pub fn next(view: &View<'_>) -> Next {
-    held_back(view, wished(view))
+    held_back(view, by_heart(view).map_or_else(|| wished(view), Next::Do))
+}
+
+/// Key files that are gone while the key is at hand are written anew before that key is given up, whatever is wanted of the vault but its end.
+/// Where they can't be, all else goes on.
+fn by_heart(view: &View<'_>) -> Option<Act> {
+    let act = Act { op: Op::Unlock, step: Step::WriteByHeart };
+    let gone = view.seen.is_vault() && !view.seen.has_metadata() && view.keys.held.is_some();
+    let stays = *view.wish != Wish::Delete && !view.setbacks.contains(act.step.kind());
+    (gone && stays).then_some(act)
 }
 
 /// Open, by its recovery key.

@@ -9,6 +9,10 @@ use crate::ids::VaultId;
 use crate::wanted::{Desired, Wish};
 
 /// One step for the node. Each is safe to repeat.
+///
+/// That a bundle goes into escrow is none of these: it is nothing that vaultmgr does, and sees done when it looks again, but a wish that it tells as
+/// long as it has it. zedagent posts the bundle when there is a line, and the controller's word alone says that it holds it. What has to wait for
+/// that word waits by [`Hold`] and [`crate::condition::Upcoming`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeStep {
     /// Begin an empty share table in place of the lost one, with these vaults entered as lost: they were made once, as far as

@@ -36,7 +36,9 @@ impl Step {
             | Self::Bound(_)
             | Self::Count
             | Self::MoveIn(_)
-            | Self::DropStaged
+            | Self::DropCopy
+            | Self::DropStaged { .. }
+            | Self::WriteByHeart
             | Self::Lock
             | Self::ForgetMetadata
             | Self::DeleteDir

@@ -36,6 +36,8 @@ pub enum Step {
         /// The twin.
         from: MetaPlace,
     },
+    /// Write both copies of the metadata, which are gone, as the key at hand opened them.
+    WriteByHeart,
     /// Try the candidates on the metadata and keep the protector's own key in locked memory. Changes nothing outside.
     Unwrap,
     /// Wrap the protector's own key anew in both copies, scrub the old wraps.
@@ -52,8 +54,13 @@ pub enum Step {
     Count,
     /// Copy plain files into a new directory under the policy, compare, and exchange the two at once.
     MoveIn(Encryption),
-    /// Wipe and remove what the exchange left.
-    DropStaged,
+    /// Remove a copy of plain files that was cut short: they stand where they stood.
+    DropCopy,
+    /// Look at the plain files that the exchange left once more, then wipe and remove them.
+    DropStaged {
+        /// The vault can be read, to hold them against.
+        open: bool,
+    },
     /// Mark the share as made.
     MarkMade,
     /// Remove the key from the kernel, for all users.
@@ -101,6 +108,7 @@ kinds! {
     MakeShare Step::MakeShare { .. } => "making its TPM share",
     MakeMetadata Step::MakeMetadata { .. } => "making its metadata",
     RepairCopy Step::RepairCopy { .. } => "repairing a copy of its metadata",
+    WriteByHeart Step::WriteByHeart => "writing its key files anew",
     Unwrap Step::Unwrap => "unwrapping its protector",
     Rewrap Step::Rewrap(_) => "changing its key",
     AddKey Step::AddKey => "giving its key to the kernel",
@@ -109,7 +117,8 @@ kinds! {
     Bound Step::Bound(_) => "setting its storage limit",
     Count Step::Count => "counting its files to its storage limit",
     MoveIn Step::MoveIn(_) => "moving plain files in",
-    DropStaged Step::DropStaged => "removing the plain files that were moved in",
+    DropCopy Step::DropCopy => "removing a copy of plain files that was cut short",
+    DropStaged Step::DropStaged { .. } => "removing the plain files that were moved in",
     MarkMade Step::MarkMade => "marking it as made",
     Lock Step::Lock => "locking it",
     ForgetMetadata Step::ForgetMetadata => "wiping its metadata",

@@ -289,7 +289,7 @@ impl Controller {
         if draft.challenge == ChallengeWay::InPlace {
             let orders = !draft.orders.is_empty() && guard != Some(Guard::Orders);
             let orders = orders.then(|| self.orders(word.session, &draft));
-            let beside = Beside { orders, lacks: draft.lacks.map(str::to_owned) };
+            let beside = Beside { orders, lacks: draft.lacks.map(|check| format!("{check:?}")) };
             return self.reply(word.session, draft.digest, (Said::NoSection, beside), has);
         }
         let said = draft.digest;

@@ -8,6 +8,7 @@ use vault::report::State;
 use wire::cert::CertificateError;
 use wire::courier::CourierError;
 
+use crate::fleet::evidence::BadEvidence;
 use crate::store::{DeviceRow, UnixSeconds, VaultStanding};
 
 use super::Refusal;
@@ -284,8 +285,8 @@ pub enum InTheWay {
     CourierRefused {
         /// The device.
         device: Name,
-        /// Why, coarsely.
-        why: String,
+        /// Why.
+        why: BadEvidence,
     },
     /// A file names one vault twice: its device by its name, and by its identity.
     VaultTwice {

@@ -5,10 +5,12 @@ use vault::ids::DeviceId;
 use vault::ledger::Mark;
 
 use super::read::{
-    Columns, FromRow, bytes32, chain, device, from_json, generation, name, number, plain, project, uuid, word,
+    Columns, FromRow, alarm, bytes32, chain, device, from_json, generation, name, number, plain, project,
+    uuid, word,
 };
 use crate::store::{
-    CertRow, DeviceRemains, DeviceReport, DeviceRow, HeldBundle, OnboardRow, RemovedRow, RowKind, Stored,
+    Alarm, CertRow, DeviceRemains, DeviceReport, DeviceRow, HeldBundle, OnboardRow, RemovedRow, RowKind,
+    Stored,
 };
 
 impl FromRow for OnboardRow {
@@ -61,7 +63,7 @@ impl FromRow for DeviceRow {
             report: row.told()?,
             verdict: row.told()?,
             lost_at: row.read_some(number)?,
-            alarm: row.read_some(plain)?,
+            alarm: row.read_some(alarm)?,
             reported: place(row)?,
             uploaded: place(row)?,
             held: held(row)?,
@@ -88,7 +90,9 @@ impl FromRow for DeviceRemains {
             key: row.read(bytes32).ok(),
             serial: row.read(plain).ok(),
             lost_at: row.read_some(number).unwrap_or(Some(0)),
-            alarm: row.read_some(plain).unwrap_or_else(|_| Some("an alarm that does not read".into())),
+            alarm: row
+                .read_some(alarm)
+                .unwrap_or_else(|_| Some(Alarm::Told("an alarm that does not read".into()))),
             node_of: row.told::<DeviceReport>()?.take().and_then(|report| report.accepted_for),
             has_bundle: row.read(plain)?,
         })
@@ -144,7 +148,7 @@ impl FromRow for RemovedRow {
             serial: row.read_some(plain)?,
             removed_at: row.read(number)?,
             lost_at: row.read_some(number)?,
-            alarm: row.read_some(plain)?,
+            alarm: row.read_some(alarm)?,
         })
     }
 }

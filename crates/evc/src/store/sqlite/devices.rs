@@ -9,11 +9,11 @@ use vault::ledger::{Ledger, Mark, Older};
 use vault::life::Phase;
 
 use super::device_rows::MarkText;
-use super::read::{Word as _, blob, int, json, packed_chain};
+use super::read::{Word as _, alarm_text, blob, int, json, packed_chain};
 use super::transaction::SqliteTx;
 use crate::store::{
-    CertRow, DeviceRemains, DeviceReport, DeviceRow, Devices, Fared, OnboardRow, OrDamaged, Page, RemovedRow,
-    SENT_BEFORE, Stored, UnixSeconds, VaultStanding,
+    Alarm, CertRow, DeviceRemains, DeviceReport, DeviceRow, Devices, Fared, OnboardRow, OrDamaged, Page,
+    RemovedRow, SENT_BEFORE, Stored, UnixSeconds, VaultStanding,
 };
 
 impl SqliteTx {
@@ -306,7 +306,8 @@ impl Devices for SqliteTx {
         self.change("UPDATE devices SET lost_at = ? WHERE id = ?", (at.map(int), blob(id.0))).await
     }
 
-    async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&str>) -> Stored<()> {
+    async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&Alarm>) -> Stored<()> {
+        let alarm = alarm.map(alarm_text);
         self.change("UPDATE devices SET alarm = ? WHERE id = ?", (alarm, blob(id.0))).await
     }
 
@@ -323,7 +324,7 @@ impl Devices for SqliteTx {
     async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()> {
         let put = "INSERT OR REPLACE INTO removed_devices (cert_digest, key, name, serial, removed_at, lost_at, alarm) VALUES (?, ?, ?, ?, ?, ?, ?)";
         let (name, at) = (removed.name.as_str(), int(removed.removed_at));
-        let marks = (removed.lost_at.map(int), &removed.alarm);
+        let marks = (removed.lost_at.map(int), removed.alarm.as_ref().map(alarm_text));
         let values = (removed.cert_digest, removed.key, name, &removed.serial, at, marks.0, marks.1);
         self.run(put, values).await?;
         // Open ones: of its project, and of the onboarding certificate by which it came in. A device may say any serial, also another's.

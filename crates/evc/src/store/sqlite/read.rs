@@ -14,7 +14,7 @@ use vault::ledger::{Ledger, Sent};
 
 use super::connections::failed;
 use crate::store::{
-    DamagedRow, NodeWord, OrDamaged, ReferenceState, RowKind, StoreError, Stored, VaultStanding,
+    Alarm, DamagedRow, NodeWord, OrDamaged, ReferenceState, RowKind, StoreError, Stored, VaultStanding,
 };
 
 /// A type that a row reads back as.
@@ -277,6 +277,21 @@ impl FromRow for There {
 }
 
 /// A value kept as JSON: no map with keys that are not text.
+/// An alarm; what an earlier build wrote, in words, is one too, and so is whatever else stands there.
+pub(super) fn alarm(value: ValueRef<'_>) -> Option<Alarm> {
+    let kept = text(value)?;
+    let gave = serde_json::from_str(kept).map(|(at, cause)| Alarm::Gave { at, cause });
+    Some(gave.unwrap_or_else(|_| Alarm::Told(kept.to_owned())))
+}
+
+/// For its column.
+pub(super) fn alarm_text(alarm: &Alarm) -> String {
+    match alarm {
+        Alarm::Gave { at, cause } => json(&(at, cause)),
+        Alarm::Told(words) => words.clone(),
+    }
+}
+
 pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("no map with keys that are not text")
 }

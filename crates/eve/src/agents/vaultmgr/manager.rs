@@ -211,7 +211,6 @@ impl<C: Crypt> Manager<C> {
     /// Plans, steps and observes one vault until it rests, with a pause after each step: an order to lock another vault waits for no more than one.
     pub(super) fn settle_pausing(&mut self, id: VaultId, mut pause: impl FnMut(&mut Self)) {
         self.look(id);
-        self.write_by_heart(id);
         let mut steps = 0;
         loop {
             match self.ask(id).1 {

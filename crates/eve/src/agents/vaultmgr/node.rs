@@ -151,11 +151,6 @@ impl<C: Crypt> Manager<C> {
         self.hear(Heard::Tpm(self.roots(), None));
     }
 
-    /// Whether a lost table is yet to be begun, or known to be there, when the TPM has answered.
-    pub(super) fn waits_for_table(&self) -> bool {
-        self.desk.is_out() && self.node().table_lost()
-    }
-
     fn tell_hold(&mut self) {
         let words = |hold| format!("erasing, not yet dead: {hold}");
         match self.hold.filter(|hold| !matches!(hold, Hold::Tpm | Hold::Table)) {

@@ -1,9 +1,8 @@
 //! What comes of orders that root on the node gives vaultmgr.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use vault::ids::{Name, VaultId};
+pub use vault::ordered::Ordered;
 
 /// Why an order of root on the node was refused, or not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -119,26 +118,5 @@ fn emptied(name: &Name) -> &'static str {
     match vault::defaults::named(name) {
         Some(_) => "remove the files in it: a default vault is not deleted",
         None => "delete it at the controller",
-    }
-}
-
-/// What a vault was to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ordered {
-    /// Its files can be used.
-    Open,
-    /// They can't.
-    Locked,
-    /// It stands there, empty.
-    MadeAnew,
-}
-
-impl fmt::Display for Ordered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Open => "open",
-            Self::Locked => "locked",
-            Self::MadeAnew => "made anew",
-        })
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use vault::escrow::drill::DrillAnswer;
 use vault::ids::{Generation, Name, SectionVersion, VaultId};
 use vault::lease::SinceBoot;
+pub use vault::ordered::Hope;
 use vault::report::VaultReport;
 use vault::section::Seal;
 use vault::wanted::Head;
@@ -121,18 +122,6 @@ pub struct Recreate {
     pub name: Name,
     /// What becomes of that which a bundle in escrow may bring back.
     pub hope: Hope,
-}
-
-/// Whether what a bundle in escrow may bring back is waited for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Hope {
-    /// It is: a vault that may come back is not made anew.
-    #[default]
-    Kept,
-    /// Root gives it up.
-    GivenUp,
-    /// So it is, and so is what stands there under a key that nobody has here.
-    ShutGivenUp,
 }
 
 /// vaultmgr: the status of every vault.

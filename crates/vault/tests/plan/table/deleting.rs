@@ -100,7 +100,7 @@ fn df5_a_default_vault_that_is_made_anew_takes_plain_files_in() {
         assert_eq!(step(&anew(seen)), Some(expected), "{seen:?}");
     }
     for dir in [Dir::Absent, Dir::Empty, Dir::Plain, Dir::Vault(AES)] {
-        let next = anew(Seen { dir, staged: Staged::Plain, ..bare });
+        let next = ask(IMAGE_VAULT, &order, &Seen { dir, staged: Staged::Plain, ..bare }, &keys(), &NODE);
         let Next::Settled(settled) = next else { panic!("{dir:?}: {next:?}") };
         assert_eq!(settled.notes, [Note::PlainStaged(IMAGE_VAULT)], "{dir:?}");
     }

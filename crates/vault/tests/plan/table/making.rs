@@ -288,8 +288,43 @@ fn df5_the_only_originals_are_not_wiped() {
         };
         let Next::Settled(settled) = with(Staged::Plain) else { panic!("{:?}", with(Staged::Plain)) };
         assert_eq!(settled.notes, [Note::PathTaken], "{dir:?}");
-        assert_eq!(step(&with(Staged::Copy)), Some(Step::DropStaged), "{dir:?}: half a copy goes");
+        assert_eq!(step(&with(Staged::Copy)), Some(Step::DropCopy), "{dir:?}: half a copy goes");
+        let settles = Some(Step::DropStaged { open: true });
+        assert_eq!(step(&with(Staged::Going)), settles, "{dir:?}: what the vault has is wiped");
     }
+}
+
+/// DF-5: what an earlier move left beside a default vault is told apart by the plan. A copy goes before another is made; originals are held against
+/// the vault while it can be read, and against nothing else.
+#[test]
+fn df5_what_a_move_left_is_a_copy_or_originals() {
+    let begun =
+        Seen { shares: share(Mark::Begun), key: Key::Present, dir: Dir::Plain, ..made(Custody::Tpm, 0) };
+    let (open, shut) = (Seen { key: Key::Present, ..made(Custody::Tpm, 0) }, made(Custody::Tpm, 0));
+    let unlock = || Wish::Keep(want(Custody::Tpm));
+    let lock = || Wish::Keep(Want { operation: Operation::Lock, ..want(Custody::Tpm) });
+    for (wish, seen, staged, expected) in [
+        (unlock(), begun, Staged::Nothing, Step::MoveIn(AES)),
+        (unlock(), begun, Staged::Copy, Step::DropCopy),
+        (unlock(), begun, Staged::Going, Step::MoveIn(AES)),
+        (unlock(), open, Staged::Copy, Step::DropCopy),
+        (unlock(), open, Staged::Plain, Step::DropStaged { open: true }),
+        (unlock(), open, Staged::Going, Step::DropStaged { open: true }),
+        (lock(), shut, Staged::Copy, Step::DropCopy),
+        (lock(), shut, Staged::Plain, Step::DropStaged { open: false }),
+    ] {
+        let next = ask(CONFIG_VAULT, &wish, &Seen { staged, ..seen }, &held(TPM), &NODE);
+        assert_eq!(step(&next), Some(expected), "{staged:?}: {seen:?}");
+    }
+    let setbacks = Setbacks::default().with_under_way(Some(StepKind::MoveIn));
+    let (wish, seen, keys) = (unlock(), Seen { staged: Staged::Copy, ..begun }, held(TPM));
+    let moving =
+        next(&View { id: CONFIG_VAULT, wish: &wish, seen: &seen, keys: &keys, node: &NODE, setbacks });
+    assert_eq!(
+        moving,
+        Next::Wait(Wait::UnderWay(StepKind::MoveIn)),
+        "the copy that is being made is not taken away"
+    );
 }
 
 /// seen-by-users 0.17: a long step that is under way is waited for, as making and not as failing; what does not depend on it goes on.

@@ -295,6 +295,8 @@ struct Memory {
     /// By which keys of the controller's.
     held_by: Option<Ring>,
     none_fits: bool,
+    /// The key files, as a key opened them.
+    heart: Option<Meta>,
     /// The content key that the recovery key gave.
     recovered: Option<u32>,
     setbacks: Setbacks,
@@ -315,6 +317,7 @@ impl Memory {
             held: None,
             held_by: None,
             none_fits: false,
+            heart: None,
             recovered: None,
             setbacks: Setbacks::default(),
             belief: Belief::new(session),

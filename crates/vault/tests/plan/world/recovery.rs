@@ -53,6 +53,7 @@ impl World {
             return;
         }
         self.memory.held = Some((content, OpenedBy { first: Some(wrapping), second: Some(wrapping) }));
+        self.memory.heart = self.disk.copies[0];
         (self.memory.held_by, self.memory.none_fits) = (self.memory.keys, false);
     }
 

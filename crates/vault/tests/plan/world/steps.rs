@@ -20,13 +20,16 @@ impl World {
                 self.disk.place = MetaPlace::Vault { content: self.held_content(), data: false }
             }
             (Step::MoveIn(_), 0) => {
+                assert_eq!(self.disk.staged, MetaPlace::Nothing, "copied over what stands beside");
                 self.disk.staged = MetaPlace::Vault { content: self.held_content(), data: true }
             }
             (Step::MoveIn(_), 1) => {
                 std::mem::swap(&mut self.disk.staged, &mut self.disk.place);
                 self.disk.space = Space { project: Project::Own, ..KEPT };
             }
-            (Step::DropStaged, 0) => self.disk.staged = MetaPlace::Nothing,
+            (Step::DropCopy, 0) => self.drop_copy(),
+            (Step::DropStaged { open }, 0) => self.drop_originals(open),
+            (Step::WriteByHeart, 0 | 1) => self.write_by_heart(part),
             (Step::MarkMade, 0) => self.mark_made(),
             (Step::Lock, 0) => self.lock(),
             (Step::ForgetMetadata, 0 | 1) => self.forget(part),
@@ -78,6 +81,30 @@ impl World {
                 .filter(|s| s.mark == Mark::Begun)
                 .for_each(|s| s.mark = Mark::Made);
         });
+    }
+
+    fn drop_copy(&mut self) {
+        assert!(
+            matches!(self.disk.staged, MetaPlace::Vault { .. }),
+            "originals go as a copy: {:?}",
+            self.disk
+        );
+        self.disk.staged = MetaPlace::Nothing;
+    }
+
+    fn drop_originals(&mut self, open: bool) {
+        let at_hand = self.seen().key == Key::Present;
+        assert!(at_hand || !open, "held against what can't be read: {:?}", self.disk);
+        assert!(self.disk.place.holds_ours(), "wiped, and no vault has them: {:?}", self.disk);
+        self.disk.staged = MetaPlace::Nothing;
+    }
+
+    /// As they were when a key opened them.
+    fn write_by_heart(&mut self, part: usize) {
+        let there = self.disk.copies.iter().flatten().filter(|meta| meta.whole).count();
+        assert_eq!(there, part, "written over key files that read: {:?}", self.disk);
+        self.disk.copies[part] = self.memory.heart;
+        self.unopenable &= !self.memory.heart.is_some_and(|meta| self.opens_somehow(&meta));
     }
 
     fn delete_dir(&mut self) {
@@ -160,6 +187,7 @@ impl World {
         self.disk.copies[part] = Some(Meta { content, wrapping, share, key, whole: true, lame: false });
         let held = OpenedBy { first: Some(wrapping), second: Some(wrapping) };
         self.memory.held = (part == 1).then_some((content, held));
+        self.memory.heart = self.disk.copies[part];
         self.memory.held_by = self.memory.keys;
     }
 
@@ -177,6 +205,7 @@ impl World {
         let (content, _) = self.memory.held.expect("re-wraps what it holds");
         self.memory.held = Some((content, OpenedBy { first: Some(wrapping), second: Some(wrapping) }));
         self.memory.held_by = self.memory.keys;
+        self.memory.heart = self.disk.copies[0];
     }
 
     pub(super) fn repair(&mut self, from: CopyPlace) {
@@ -206,6 +235,7 @@ impl World {
         match tried.ended() {
             Ended::Opened(content, held) => {
                 self.memory.held = Some((content, held));
+                self.memory.heart = self.disk.copies[usize::from(held.first.is_none())];
                 self.memory.held_by = self.memory.keys;
             }
             Ended::NoneFits | Ended::Failed { .. } => self.memory.none_fits = true,

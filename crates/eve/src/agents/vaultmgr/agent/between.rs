@@ -6,13 +6,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use vault::ids::VaultId;
+use vault::ordered::{GIVEN_UP, Heard, OrderKind, OrderQueue, Ordered, Pause, Turn, turn};
 use vault::report::VaultReport;
 use vault::shares::RootPin;
 
 use super::{Input, OurManager, Reply};
-use crate::agents::vaultmgr::belief::orders::{GIVEN_UP, Order};
+use crate::agents::vaultmgr::belief::orders::Order;
 use crate::agents::vaultmgr::telling::{Telling, Touched};
-use crate::bus::messages::{OrderError, Ordered, SignedConfig, SignedWord, TpmStatus, VaultStatus};
+use crate::bus::messages::{OrderError, SignedConfig, SignedWord, TpmStatus, VaultStatus};
 
 /// While many vaults are taken, how often it is told how far that is.
 const MEANWHILE: Duration = Duration::from_secs(1);
@@ -24,7 +25,7 @@ pub(super) type Given = (Order, Instant, Reply<VaultReport>);
 #[derive(Default)]
 pub(super) struct Later {
     /// They came between two steps of another one.
-    pub(super) orders: VecDeque<Given>,
+    pub(super) orders: OrderQueue<Given>,
     pub(super) errand: bool,
     pub(super) tpm: Option<TpmStatus>,
     pub(super) config: Option<SignedConfig>,
@@ -35,7 +36,7 @@ pub(super) struct Later {
 impl Later {
     fn keep(&mut self, input: Input) {
         match input {
-            Input::Order(given) => self.orders.push_back(given),
+            Input::Order(given) => self.orders.keep(given.0.kind(), given.0.about(), given),
             Input::Errand => self.errand = true,
             Input::Tpm(status) => self.tpm = Some(status),
             Input::Config(config) => self.config = Some(config),
@@ -45,40 +46,25 @@ impl Later {
         }
     }
 
-    /// What was ordered of a vault before a lock of it does not come after that.
-    fn drop_orders(&mut self, id: VaultId) {
-        let is_over = |(order, ..): &Given| order.about() == id && !is_lock(order);
-        let (over, kept) = self.orders.drain(..).partition(is_over);
-        self.orders = kept;
-        let over: VecDeque<Given> = over;
-        over.into_iter().for_each(|(_, _, reply)| drop(reply.send(Err(OrderError::OutOfDate))));
-    }
-
-    /// A lock goes before all other orders.
-    fn keep_lock(&mut self, lock: Given) {
-        self.drop_orders(lock.0.about());
-        let others = self.orders.iter().position(|(order, ..)| !is_lock(order));
-        self.orders.insert(others.unwrap_or(self.orders.len()), lock);
-    }
-
     fn order(&mut self) -> Option<Input> {
-        self.orders.pop_front().map(Input::Order)
+        self.orders.take().map(Input::Order)
     }
 
     fn take(&mut self) -> Option<Input> {
-        let accept = |(root, reply)| Input::Accept(root, reply);
-        let errand = |later: &mut Self| std::mem::take(&mut later.errand).then_some(Input::Errand);
-        self.order()
-            .or_else(|| errand(self))
-            .or_else(|| self.tpm.take().map(Input::Tpm))
-            .or_else(|| self.accept.pop_front().map(accept))
-            .or_else(|| self.config.take().map(Input::Config))
-            .or_else(|| self.word.take().map(Input::Word))
+        Heard::IN_TURN.into_iter().find_map(|heard| match heard {
+            Heard::Order => self.order(),
+            Heard::Errand => std::mem::take(&mut self.errand).then_some(Input::Errand),
+            Heard::Tpm => self.tpm.take().map(Input::Tpm),
+            Heard::Accept => self.accept.pop_front().map(|(root, reply)| Input::Accept(root, reply)),
+            Heard::Config => self.config.take().map(Input::Config),
+            Heard::Word => self.word.take().map(Input::Word),
+        })
     }
 }
 
-fn is_lock(order: &Order) -> bool {
-    matches!(order, Order::Lock(_))
+/// They are over by a lock that is carried out before them.
+fn refuse(over: Vec<Given>) {
+    over.into_iter().for_each(|(_, _, reply)| drop(reply.send(Err(OrderError::OutOfDate))));
 }
 
 /// An order that goes on by itself.
@@ -132,9 +118,7 @@ impl Between {
         if manager.writes_together() {
             return self.gather(manager);
         }
-        while let Some(input) = self.later.order().or_else(|| self.inputs.try_recv().ok()) {
-            self.meanwhile(manager, input);
-        }
+        self.hear_all(manager);
         manager.take_up_holders(Instant::now());
         self.answer(manager, |waiting| waiting.wanted == Ordered::Locked);
         if self.told.elapsed() >= MEANWHILE {
@@ -145,31 +129,48 @@ impl Between {
         }
     }
 
-    /// What came is kept, and questions are answered, while nothing may be carried out; a lock is the next that is.
-    fn gather(&mut self, manager: &mut OurManager) {
-        while let Ok(input) = self.inputs.try_recv() {
-            match input {
-                Input::Vaults(_) => self.meanwhile(manager, input),
-                Input::Order(given) if is_lock(&given.0) => {
-                    self.later.keep_lock(given);
-                    manager.hurry();
-                }
-                input => self.later.keep(input),
+    /// What waited before what comes.
+    fn hear_all(&mut self, manager: &mut OurManager) {
+        loop {
+            if let Some(input) = self.later.order() {
+                self.meanwhile(manager, input);
+            } else if let Ok(input) = self.inputs.try_recv() {
+                self.comes(manager, input, Pause::Work);
+            } else {
+                return;
             }
         }
     }
 
-    /// Between two steps of an order: another vault's lock waits for no more than one, and any other order until this one is done.
+    /// What came is kept, and questions are answered, while nothing may be carried out.
+    fn gather(&mut self, manager: &mut OurManager) {
+        while let Ok(input) = self.inputs.try_recv() {
+            self.comes(manager, input, Pause::Together);
+        }
+    }
+
+    /// Between two steps of an order.
     fn pause_of_order(&mut self, manager: &mut OurManager) {
         while let Ok(input) = self.inputs.try_recv() {
-            match input {
-                Input::Order((Order::Lock(id), ..)) => {
-                    self.later.drop_orders(id);
-                    self.meanwhile(manager, input);
+            self.comes(manager, input, Pause::Order);
+        }
+    }
+
+    fn comes(&mut self, manager: &mut OurManager, input: Input, pause: Pause) {
+        let Input::Order(given) = input else { return self.meanwhile(manager, input) };
+        let (kind, id) = (given.0.kind(), given.0.about());
+        match turn(pause, kind) {
+            Turn::Now => {
+                if kind == OrderKind::Lock {
+                    refuse(self.later.orders.is_locked(id));
                 }
-                Input::Vaults(_) => self.meanwhile(manager, input),
-                input => self.later.keep(input),
+                self.meanwhile(manager, Input::Order(given));
             }
+            Turn::Next => {
+                refuse(self.later.orders.next_is(kind, id, given));
+                manager.hurry();
+            }
+            Turn::Later => self.later.keep(Input::Order(given)),
         }
     }
 
@@ -211,11 +212,8 @@ impl Between {
 
     /// Those of them. While vaults are being taken only a lock may be judged by what is: the others' turn may not have come.
     fn answer(&mut self, manager: &OurManager, whom: impl Fn(&Waiting) -> bool) {
-        let become_of = |waiting: &Waiting| match waiting.wanted {
-            Ordered::MadeAnew => manager.made_anew(waiting.id),
-            Ordered::Open => manager.opened(waiting.id),
-            Ordered::Locked => manager.locked(waiting.id, waiting.asked.elapsed()),
-        };
+        let become_of =
+            |waiting: &Waiting| manager.has_become(waiting.id, waiting.wanted, waiting.asked.elapsed());
         self.waiting.retain(|waiting| match become_of(waiting) {
             _ if !whom(waiting) => true,
             Err(OrderError::UnderWay { .. }) if waiting.asked.elapsed() < GIVEN_UP => true,
@@ -240,40 +238,21 @@ mod tests {
         ((order, Instant::now(), reply), answer)
     }
 
-    /// TH-3: orders on one vault keep their order: what was ordered before a lock that comes between the steps of another one does not open the vault after it.
+    /// TH-3: whoever ordered what a lock makes out of date is told so, and does not wait; what is kept is taken in turn.
     #[test]
-    fn no_order_of_before_a_lock_is_carried_out_after_it() {
+    fn whoever_ordered_what_a_lock_ends_is_told_so() {
         let other = VaultId(uuid::Uuid::from_u128(0xbe));
         let ((before, refused), (kept, waits)) =
             (given(Order::Unlock(IMAGE_VAULT)), given(Order::Unlock(other)));
         let mut later = Later::default();
+        later.keep(Input::Errand);
         [before, kept].into_iter().for_each(|order| later.keep(Input::Order(order)));
-        later.drop_orders(IMAGE_VAULT);
+        refuse(later.orders.is_locked(IMAGE_VAULT));
         assert!(matches!(refused.try_recv(), Ok(Err(OrderError::OutOfDate))));
         assert!(waits.try_recv().is_err(), "of another vault");
         let next = later.take();
         assert!(matches!(next, Some(Input::Order((Order::Unlock(id), ..))) if id == other));
-        assert!(later.take().is_none());
-    }
-
-    /// TH-3: a lock that came while nothing may be carried out is the first that is, before orders of before it too; one of the same vault that was
-    /// given twice is answered twice.
-    #[test]
-    fn th3_a_lock_that_was_kept_is_the_first_that_is_carried_out() {
-        let other = VaultId(uuid::Uuid::from_u128(0xbe));
-        let ((before, refused), (kept, waits)) =
-            (given(Order::Unlock(IMAGE_VAULT)), given(Order::Unlock(other)));
-        let mut later = Later::default();
-        [before, kept].into_iter().for_each(|order| later.keep(Input::Order(order)));
-        let (first, _first) = given(Order::Lock(IMAGE_VAULT));
-        let (second, twice) = given(Order::Lock(IMAGE_VAULT));
-        [first, second].into_iter().for_each(|lock| later.keep_lock(lock));
-        assert!(matches!(refused.try_recv(), Ok(Err(OrderError::OutOfDate))));
-        assert!(waits.try_recv().is_err() && twice.try_recv().is_err(), "these are carried out");
-        for is_next in [true, true, false] {
-            let next = later.take();
-            assert!(matches!(next, Some(Input::Order((order, ..))) if is_lock(&order) == is_next));
-        }
+        assert!(matches!(later.take(), Some(Input::Errand)));
         assert!(later.take().is_none());
     }
 }

@@ -1,27 +1,26 @@
-//! Orders of root on the node: open, lock, make anew. They only take away from what the controller wants, or mend what is missing.
+//! Orders of root on the node, carried out: open, lock, make anew. Which is taken, what it gives up and what has become of it is said by
+//! [`vault::ordered`]; here is what it is asked with, what is done, and the words.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use vault::condition::Dir;
-use vault::ids::{CONFIG_VAULT, Name, VaultId};
+use vault::ids::{Name, VaultId};
+use vault::ordered::{
+    Awaited, Became, GivesUp, Hope, NotMadeAnew, Now, OrderKind, Ordered, ToMakeAnew, Untaken, taken,
+};
 use vault::plan::Next;
-use vault::report::{State, VaultReport};
+use vault::report::VaultReport;
 use vault::secret::RecoveryKey;
 use vault::wanted::Wish;
 
 use crate::agents::vaultmgr::belief::locks;
+use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::telling::Touched;
 use crate::agents::vaultmgr::vault::seeking::SOUGHT;
-use crate::bus::messages::{Hope, OrderError, Ordered};
-
-/// The longest that an order may have waited: then whoever gave it has given up, or is about to (after 120 s).
-pub(crate) const GIVEN_UP: Duration = Duration::from_secs(110);
-
-/// How long whoever orders a lock waits to be told who holds files of the vault.
-const SOUGHT_FOR: Duration = Duration::from_secs(5);
+use crate::bus::messages::OrderError;
 
 /// How far an order is that waits for the TPM.
 const ASKED: &str = "the TPM is asked, and has not answered yet";
@@ -48,6 +47,16 @@ impl Order {
         let (Self::Unlock(id) | Self::Lock(id) | Self::Recover(id, _) | Self::Recreate(id, ..)) = self;
         *id
     }
+
+    /// What it is for.
+    pub(crate) fn kind(&self) -> OrderKind {
+        match self {
+            Self::Unlock(_) => OrderKind::Unlock,
+            Self::Lock(_) => OrderKind::Lock,
+            Self::Recover(..) => OrderKind::Recover,
+            Self::Recreate(..) => OrderKind::Recreate,
+        }
+    }
 }
 
 impl<C: Crypt> Manager<C> {
@@ -58,13 +67,15 @@ impl<C: Crypt> Manager<C> {
         ago: Duration,
         between: Between<'_, C>,
     ) -> Result<VaultReport, OrderError> {
-        if ago >= GIVEN_UP {
-            return Err(OrderError::OutOfDate);
-        }
+        let went = self.disk_went();
+        taken(order.kind(), order.about(), ago, went.is_some()).map_err(|why| match why {
+            Untaken::DiskAway => OrderError::DiskAway { words: went.unwrap_or_default() },
+            Untaken::OutOfDate => OrderError::OutOfDate,
+            Untaken::ConfigInUse => OrderError::ConfigInUse,
+        })?;
         match order {
             Order::Unlock(id) => self.unlock_pausing(*id, between),
-            Order::Lock(CONFIG_VAULT) => Err(OrderError::ConfigInUse),
-            Order::Lock(id) => self.order_lock(*id).and_then(|report| self.unless_sought(report, ago)),
+            Order::Lock(id) => self.lock_given(*id, ago),
             Order::Recover(id, key) => self.recover_pausing(*id, key, between),
             Order::Recreate(id, name, hope) => self.recreate_pausing((*id, name), *hope, between),
         }
@@ -79,8 +90,7 @@ impl<C: Crypt> Manager<C> {
     ) -> (Result<VaultReport, OrderError>, Touched) {
         let id = order.about();
         let (learned, mut ids) = (self.learned, self.with_same_key(id));
-        let may = if matches!(order, Order::Lock(_)) { Ok(()) } else { self.unless_disk_went() };
-        let done = may.and_then(|()| self.obey(order, ago, between));
+        let done = self.obey(order, ago, between);
         ids.extend(self.with_same_key(id));
         let more = id.is_default() || self.learned != learned || matches!(order, Order::Recreate(..));
         let touched = if more { Touched::All } else { Touched::Some(ids.into_iter().collect()) };
@@ -100,8 +110,8 @@ impl<C: Crypt> Manager<C> {
         self.known_here(id)?;
         let kept = self.release(id)?;
         self.read_missing_root();
-        let opened = self.opened_now(id, between);
-        let report = self.unless_asked(opened)?;
+        self.try_now(id, between);
+        let report = self.has_become(id, Ordered::Open, Duration::ZERO)?;
         kept.map(|()| report)
     }
 
@@ -125,27 +135,73 @@ impl<C: Crypt> Manager<C> {
         Ok(())
     }
 
-    /// What has become of an order to open a vault, which waits for the TPM.
+    /// What has become of what was ordered of a vault so long ago.
     ///
     /// # Errors
-    /// [`OrderError::UnderWay`]: it has not answered. [`OrderError::NotDone`]: the vault came to rest otherwise. [`OrderError::DiskAway`]: nothing comes
+    /// [`OrderError::UnderWay`]: it goes on by itself. [`OrderError::NotDone`]: the vault came to rest otherwise. [`OrderError::DiskAway`]: nothing comes
     /// of it before the disk is back, and whoever ordered need not wait.
-    pub(crate) fn opened(&self, id: VaultId) -> Result<VaultReport, OrderError> {
-        self.unless_disk_went()?;
-        let answer = done(self.report(id), Ordered::Open, |state| state == State::Unlocked);
-        self.unless_asked(answer.map_err(|error| self.advised(id, error)))
+    pub(crate) fn has_become(
+        &self,
+        id: VaultId,
+        wanted: Ordered,
+        ago: Duration,
+    ) -> Result<VaultReport, OrderError> {
+        let report = self.report(id);
+        match self.now(&report).became(wanted, ago) {
+            Became::AsOrdered => Ok(report),
+            Became::UnderWay(awaited) => {
+                Err(OrderError::UnderWay { progress: self.awaited(id, wanted, awaited) })
+            }
+            Became::NotDone => Err(self.advised(id, not_done(report, wanted))),
+            Became::NoTable => Err(OrderError::NotDone {
+                name: report.name,
+                wanted,
+                why: self.node_error.as_ref().map(|error| chain(error)).unwrap_or_default(),
+                advice: LIST.to_owned(),
+            }),
+            Became::DiskAway => Err(OrderError::DiskAway { words: self.disk_went().unwrap_or_default() }),
+        }
     }
 
     /// With what to do about that which the vault waits for.
     fn advised(&self, id: VaultId, error: OrderError) -> OrderError {
         let (_, Next::Wait(wait)) = self.ask(id) else { return error };
         match (error, wait.advice()) {
-            (OrderError::NotDone { name, wanted, why, .. }, Some(advice))
+            (OrderError::NotDone { name, wanted: Ordered::Open, why, .. }, Some(advice))
                 if wait.is_for_pcrs() || why == wait.to_string() =>
             {
-                OrderError::NotDone { name, wanted, why, advice: advice.to_owned() }
+                OrderError::NotDone { name, wanted: Ordered::Open, why, advice: advice.to_owned() }
             }
             (error, _) => error,
+        }
+    }
+
+    fn now(&self, report: &VaultReport) -> Now {
+        let id = report.id;
+        Now {
+            state: report.state,
+            is_open: report.opened.is_some(),
+            works: self.jobs.progress(id).is_some(),
+            seeks: self.jobs.seeks(id),
+            is_plain: id.is_default() && self.known(id).seen.dir == Dir::Plain,
+            under_another: self.is_under_another(id),
+            asks_tpm: self.desk.is_out(),
+            table_lost: self.node().table_lost(),
+            node_failed: self.node_error.is_some(),
+            disk_went: self.disk_went().is_some(),
+        }
+    }
+
+    fn awaited(&self, id: VaultId, wanted: Ordered, awaited: Awaited) -> String {
+        let work = || {
+            let work = self.jobs.progress(id);
+            work.map(|(act, how_far)| format!("{}: {how_far}", act.step.kind())).unwrap_or_default()
+        };
+        match (awaited, wanted) {
+            (Awaited::Work, Ordered::Locked) => format!("plain files are there until then; {}", work()),
+            (Awaited::Work, _) => work(),
+            (Awaited::Tpm, _) => ASKED.to_owned(),
+            (Awaited::Holders, _) => SOUGHT.to_owned(),
         }
     }
 
@@ -153,73 +209,29 @@ impl<C: Crypt> Manager<C> {
         self.disk_went().map_or(Ok(()), |words| Err(OrderError::DiskAway { words }))
     }
 
-    /// What the TPM is asked may open it yet.
-    fn unless_asked(&self, answer: Result<VaultReport, OrderError>) -> Result<VaultReport, OrderError> {
-        match answer {
-            Err(OrderError::NotDone { .. }) if self.desk.is_out() => {
-                Err(OrderError::UnderWay { progress: ASKED.to_owned() })
-            }
-            answer => answer,
-        }
-    }
-
-    /// It is taken as far as it goes, which is to be open.
-    pub(crate) fn opened_now(
-        &mut self,
-        id: VaultId,
-        between: Between<'_, C>,
-    ) -> Result<VaultReport, OrderError> {
-        done(self.try_now(id, between), Ordered::Open, |state| state == State::Unlocked)
-    }
-
-    /// The same of a vault that no list need want open.
+    /// It is taken as far as it goes, which is to be open, whether a list wants that or not.
     pub(crate) fn open_now(
         &mut self,
         id: VaultId,
         between: Between<'_, C>,
     ) -> Result<VaultReport, OrderError> {
         let report = self.try_now(id, between);
-        let is_open = report.opened.is_some();
-        done(report, Ordered::Open, |state| state == State::Unlocked || state == State::Orphan && is_open)
+        match self.now(&report).recovered() {
+            Became::AsOrdered => Ok(report),
+            _ => Err(not_done(report, Ordered::Open)),
+        }
     }
 
     /// A lock is one step: nothing comes between.
-    pub(crate) fn order_lock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
+    pub(crate) fn lock_given(&mut self, id: VaultId, ago: Duration) -> Result<VaultReport, OrderError> {
         self.known_here(id)?;
         self.belief.orders().lock(id);
         let kept = self.keep_locks();
-        // Files that are still open are no failure: it is locked when they are closed.
-        let report = done(self.try_now(id, &mut |_| ()), Ordered::Locked, |state| state != State::Unlocked)?;
-        kept.and_then(|()| self.unless_plain(id, report))
-    }
-
-    /// Plain files in the vault's place are read by whoever may, until they are moved in: then it is locked.
-    fn unless_plain(&self, id: VaultId, report: VaultReport) -> Result<VaultReport, OrderError> {
-        match self.jobs.progress(id) {
-            _ if !id.is_default() || self.known(id).seen.dir != Dir::Plain => Ok(report),
-            Some((act, how_far)) => {
-                let progress = format!("plain files are there until then; {}: {how_far}", act.step.kind());
-                Err(OrderError::UnderWay { progress })
-            }
-            None => done(report, Ordered::Locked, |_| false),
+        self.try_now(id, &mut |_| ());
+        match self.has_become(id, Ordered::Locked, ago) {
+            Err(error @ OrderError::NotDone { .. }) => Err(error),
+            told => kept.and(told),
         }
-    }
-
-    /// What has become of an order to lock a vault whose holders were looked for, that long ago.
-    ///
-    /// # Errors
-    /// [`OrderError::UnderWay`]: they are looked for still, and whoever ordered may wait for it. [`OrderError::NotDone`]: it was opened meanwhile.
-    pub(crate) fn locked(&self, id: VaultId, ago: Duration) -> Result<VaultReport, OrderError> {
-        let report = done(self.report(id), Ordered::Locked, |state| state != State::Unlocked)?;
-        self.unless_sought(self.unless_plain(id, report)?, ago)
-    }
-
-    fn unless_sought(&self, report: VaultReport, ago: Duration) -> Result<VaultReport, OrderError> {
-        let waits = report.state == State::LockIncomplete && ago < SOUGHT_FOR;
-        if waits && self.jobs.seeks(report.id) {
-            return Err(OrderError::UnderWay { progress: SOUGHT.to_owned() });
-        }
-        Ok(report)
     }
 
     /// Takes up what root ordered in an earlier life of this boot.
@@ -249,18 +261,15 @@ impl<C: Crypt> Manager<C> {
         }
         // Nothing is given up that opens by now.
         self.settle_pausing(id, &mut *between);
-        self.unless_it_opens(id, known_as, hope)?;
+        let gives_up = self.to_make_anew(id).gives_up(hope).map_err(|why| not_made_anew(why, known_as))?;
         let before = self.hopeless.clone();
-        match hope {
-            // What stands shut is given up, and nothing else: neither a lost table nor what a bundle may bring back.
-            Hope::ShutGivenUp if self.is_under_another(id) => {
+        match gives_up {
+            GivesUp::Nothing => {}
+            GivesUp::WhatStandsShut => {
                 self.hopeless.give_up(id, false);
                 self.belief.orders().replace(id);
             }
-            Hope::Kept | Hope::ShutGivenUp => {
-                self.unless_anothers(id).and_then(|()| self.unless_in_escrow(id))?;
-            }
-            Hope::GivenUp => self.hopeless.give_up(id, self.node().table_lost()),
+            GivesUp::WhatMayComeBack { table } => self.hopeless.give_up(id, table),
         }
         let answer = self.make_anew(id, between);
         if matches!(answer, Err(OrderError::NotDone { .. })) {
@@ -269,13 +278,13 @@ impl<C: Crypt> Manager<C> {
         answer
     }
 
-    /// # Errors
-    /// What stands there opens, or would by a key that is not here, and is not given up.
-    fn unless_it_opens(&self, id: VaultId, name: Name, hope: Hope) -> Result<(), OrderError> {
-        match (is_there(self.report(id).state), self.is_under_another(id)) {
-            (true, false) => Err(OrderError::NotMissing(name)),
-            (true, true) if hope != Hope::ShutGivenUp => Err(OrderError::UnderAnotherKey(name)),
-            _ => Ok(()),
+    fn to_make_anew(&self, id: VaultId) -> ToMakeAnew {
+        ToMakeAnew {
+            state: self.report(id).state,
+            under_another: self.is_under_another(id),
+            of_another_tpm: self.may_be_anothers(),
+            in_escrow: self.is_in_escrow(id),
+            table_lost: self.node().table_lost(),
         }
     }
 
@@ -289,40 +298,14 @@ impl<C: Crypt> Manager<C> {
         (self.node_setback, self.node_error) = (None, None);
         self.settle_node(&mut *between);
         self.try_now(id, between);
-        let answer = self.made_anew(id);
+        let answer = self.has_become(id, Ordered::MadeAnew, Duration::ZERO);
         self.leave_order(id);
         answer
     }
 
-    /// What has become of an order to make a vault anew.
-    ///
-    /// # Errors
-    /// [`OrderError::UnderWay`]: its files are being deleted, and then it goes on. [`OrderError::NotDone`]: it came to rest otherwise.
-    /// [`OrderError::DiskAway`]: as for [`Self::opened`].
-    pub(crate) fn made_anew(&self, id: VaultId) -> Result<VaultReport, OrderError> {
-        self.unless_disk_went()?;
-        let not_begun = self.node_error.as_ref().filter(|_| self.node().table_lost());
-        match (self.jobs.progress(id), not_begun) {
-            (Some((act, how_far)), _) => {
-                Err(OrderError::UnderWay { progress: format!("{}: {how_far}", act.step.kind()) })
-            }
-            (None, _) if self.waits_for_table() => Err(OrderError::UnderWay { progress: ASKED.to_owned() }),
-            (None, Some(error)) => Err(OrderError::NotDone {
-                name: self.belief.desired().name(id),
-                wanted: Ordered::MadeAnew,
-                why: crate::agents::vaultmgr::chain(error),
-                advice: LIST.to_owned(),
-            }),
-            // What stood there before is not what was to be made.
-            (None, None) => done(self.report(id), Ordered::MadeAnew, |state| {
-                is_there(state) && !self.is_under_another(id)
-            }),
-        }
-    }
-
     /// A vault came to rest, unless a job or the TPM is waited for. An order to make it anew holds no longer: what goes missing later is not made without another.
     pub(crate) fn leave_order(&mut self, id: VaultId) {
-        if self.jobs.progress(id).is_none() && !self.waits_for_table() {
+        if self.now(&self.report(id)).is_at_rest() {
             self.belief.orders().leave(id);
         }
     }
@@ -341,18 +324,20 @@ impl<C: Crypt> Manager<C> {
     }
 }
 
-fn is_there(state: State) -> bool {
-    matches!(state, State::Unlocked | State::Locked | State::LockIncomplete)
+fn not_made_anew(why: NotMadeAnew, name: Name) -> OrderError {
+    match why {
+        NotMadeAnew::NotMissing => OrderError::NotMissing(name),
+        NotMadeAnew::UnderAnotherKey => OrderError::UnderAnotherKey(name),
+        NotMadeAnew::OtherTpm => OrderError::OtherTpm(name),
+        NotMadeAnew::InEscrow => OrderError::InEscrow(name),
+    }
 }
 
-fn done(report: VaultReport, wanted: Ordered, is: impl Fn(State) -> bool) -> Result<VaultReport, OrderError> {
-    if is(report.state) {
-        return Ok(report);
-    }
+fn not_done(report: VaultReport, wanted: Ordered) -> OrderError {
     let error = report.last.and_then(|last| last.error);
     let why = error.or(report.detail.into_iter().next());
     let why = why.unwrap_or_else(|| format!("it is {}", report.state));
-    Err(OrderError::NotDone { name: report.name, wanted, why, advice: LIST.to_owned() })
+    OrderError::NotDone { name: report.name, wanted, why, advice: LIST.to_owned() }
 }
 
 /// What to do where no more is known.

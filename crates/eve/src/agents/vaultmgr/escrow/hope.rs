@@ -8,7 +8,6 @@ use vault::plan::Known;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
-use crate::bus::messages::OrderError;
 
 /// What is said of a bundle that was asked back and did not come.
 pub(super) fn not_given_back(why: &Cause) -> String {
@@ -34,29 +33,21 @@ impl<C: Crypt> Manager<C> {
         self.hopes(&self.node()).is_hoped(id, self.glance(id), known)
     }
 
-    /// # Errors
-    /// [`OrderError::OtherTpm`]: root orders a vault anew while the disk, or a bundle of this TPM's, says that they may not belong together.
-    pub(in crate::agents::vaultmgr) fn unless_anothers(&self, id: VaultId) -> Result<(), OrderError> {
+    /// Whether the disk, or a bundle of this TPM's, says that they may not belong together.
+    pub(in crate::agents::vaultmgr) fn may_be_anothers(&self) -> bool {
         let lost = self.shares.as_ref().filter(|shares| !shares.is_open());
-        if lost.is_some_and(|shares| self.escrow.elsewhere || shares.may_be_anothers(&self.paths)) {
-            return Err(OrderError::OtherTpm(self.belief.desired().name(id)));
-        }
-        Ok(())
+        lost.is_some_and(|shares| self.escrow.elsewhere || shares.may_be_anothers(&self.paths))
     }
 
-    /// # Errors
-    /// [`OrderError::InEscrow`]: root orders a vault anew that may come back by itself.
-    pub(in crate::agents::vaultmgr) fn unless_in_escrow(&self, id: VaultId) -> Result<(), OrderError> {
-        if self.hopes(&self.node()).is_in_escrow(id, self.glance(id), &self.known(id)) {
-            return Err(OrderError::InEscrow(self.belief.desired().name(id)));
-        }
-        Ok(())
+    /// Whether a vault may come back by itself.
+    pub(in crate::agents::vaultmgr) fn is_in_escrow(&self, id: VaultId) -> bool {
+        self.hopes(&self.node()).is_in_escrow(id, self.glance(id), &self.known(id))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use vault::decide::Withheld;
+    use vault::decide::{Unmet, Withheld};
     use vault::policy::Check;
 
     use super::*;
@@ -68,7 +59,7 @@ mod tests {
             (Withheld::NoEvidence.coarse(), "has not decided yet"),
             (Withheld::MustQuote.coarse(), "has not decided yet"),
             (Withheld::FromTheFuture.coarse(), "has not decided yet"),
-            (Withheld::Failed { check: Check::Pcrs, why: String::new() }.coarse(), "is not given back"),
+            (Withheld::Failed { check: Check::Pcrs, why: Unmet::NoTpm }.coarse(), "is not given back"),
             (Withheld::DeviceLost.coarse(), "is not given back"),
             (Cause::NoBundle, "is not given back"),
             // Of a controller that has words alone, and of one whose cause came later.

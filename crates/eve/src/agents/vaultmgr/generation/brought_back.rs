@@ -6,17 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use vault::belief::Heard;
 use vault::condition::Node;
 use vault::escrow::hope::{Back, Hopes};
-use vault::escrow::restore::{DirKey, is_known_by_heart, is_of_another_disk, key_files, lacking, made_since};
+use vault::escrow::restore::{DirKey, is_of_another_disk, key_files, lacking, made_since};
 use vault::escrow::{Bundle, VaultFiles};
 use vault::ids::VaultId;
-use vault::plan::{Act, Known, Op, Step};
+use vault::plan::Known;
 use vault::section::BySeal;
 use vault::shares::Table;
 
 use crate::agents::vaultmgr::generation::errands::Errand;
 use crate::agents::vaultmgr::generation::files::{keep_aside, write};
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
-use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, Found, MetaPlace};
+use crate::agents::vaultmgr::hands::crypt::{Crypt, Found, MetaPlace};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::vault::execute::StepError;
@@ -147,26 +147,6 @@ impl<C: Crypt> Manager<C> {
         }
     }
 
-    /// Both copies of a vault's key files went while its key is at hand: they are written anew as that key opened them. Where they can't be, that is
-    /// told as a step that failed, and tried again as one.
-    pub(crate) fn write_by_heart(&mut self, id: VaultId) {
-        let known = self.known(id);
-        let act = Act { op: Op::Unlock, step: Step::RepairCopy { from: MetaPlace::First } };
-        let waits = known.setbacks.contains(act.step.kind());
-        if waits || self.crypt.is_away() || !is_known_by_heart(&known) {
-            return;
-        }
-        let Some(files) = self.crypt.key_files(id) else { return };
-        match self.crypt.bring_back(id, &files) {
-            Ok(()) => {
-                tracing::warn!(vault = %id, "its key files were gone, and are written anew: its key was at hand");
-                self.slots.entry(id).or_default().done(act.op);
-            }
-            Err(error) => self.fail(id, &act, not_by_heart(&error)),
-        }
-        self.look_again(id);
-    }
-
     /// What the bundle has no line of either it is not asked for again.
     fn bring_back_lines(&mut self, bundle: &Bundle) {
         let lineless = self.lineless();
@@ -294,12 +274,4 @@ impl<C: Crypt> Manager<C> {
             _ => None,
         }
     }
-}
-
-/// The vault is open, and lost with the next boot: whoever can't make it writable saves what is in it.
-fn not_by_heart(error: &CryptError) -> String {
-    format!(
-        "both copies of the vault's key files are gone, and can't be written anew from its key, which is at hand until the next boot or lock: {}; it is tried again by itself; where that can't be mended, copy what is in the vault elsewhere first",
-        crate::agents::vaultmgr::chain(error)
-    )
 }

@@ -1,7 +1,7 @@
 //! Decision 82: the first vault that is sealed to the measured boot comes when the node is in another boot than the one that P was bound to at its
 //! first start, as after any update of firmware or system. P is bound to the boot of now first, once an operator has approved it.
 
-use vault::decide::Withheld;
+use vault::decide::{Unmet, Withheld};
 use vault::ids::{Generation, VaultId};
 use vault::policy::Check;
 use vault::report::State;
@@ -51,7 +51,7 @@ fn a_new_vault_under_seal_pcrs_after_an_update_is_made_once_the_boot_is_approved
     let (mut node, mut controller, mut keeper) = updated(&[], false);
     keeper.settles(&mut node);
     assert_eq!(node.manager().escrow_wish().rescue, None, "nothing needs it");
-    let withheld = Withheld::Failed { check: Check::Pcrs, why: String::new() };
+    let withheld = Withheld::Failed { check: Check::Pcrs, why: Unmet::NoTpm };
     keeper.withholds = Some(withheld.coarse());
     node.hear(&mut controller, &[sealed(Custody::Tpm, Seal::Pcrs)]);
     keeper.settles(&mut node);

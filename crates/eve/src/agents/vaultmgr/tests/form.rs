@@ -32,6 +32,8 @@ every! {
         StepError::Move(_) => StepError::Move(MoveError::Held(vec!["sh (7)".into()])),
         StepError::Tree(_) => StepError::Tree(trouble()),
         StepError::Io { .. } => StepError::Io { what: "making the vault's directory", source: denied() },
+        StepError::ByHeart(_) => StepError::ByHeart(CryptError::new("there is no room on the persist filesystem: see `eve status`")),
+        StepError::SeenOtherwise => StepError::SeenOtherwise,
         StepError::Left(_) => StepError::Left(JobLeft { kind: StepKind::MoveIn, progress: "3 files".into() }),
         StepError::KeyGone => StepError::KeyGone,
         StepError::Busy { .. } => StepError::Busy { holders: Vec::new() },

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
+use vault::ordered::Ordered;
 use vault::plan::{Next, Step, StepKind};
 use vault::report::State;
 use vault::section::Custody;
@@ -146,7 +147,7 @@ fn a_job_that_hangs_in_the_kernel_is_left() {
     let settles = |node: &Node| {
         node.manager.as_ref().and_then(|manager| Some(manager.jobs.progress(IMAGE_VAULT)?.0.step))
     };
-    ticks(&mut node, "moved", |node| settles(node) == Some(Step::DropStaged));
+    ticks(&mut node, "moved", |node| settles(node) == Some(Step::DropStaged { open: true }));
     let report = node.manager().order_lock(IMAGE_VAULT).expect("locks");
     // What it holds open stays open to it; the key is gone.
     assert_eq!(report.state, State::LockIncomplete, "{report:?}");
@@ -205,13 +206,14 @@ fn a_lock_comes_between_the_steps_that_follow_a_long_work() {
     assert!(locked, "before all was done of the vault that was worked on: {ordered:?}");
 }
 
-/// Stops long work of a kind at its so-manieth piece.
+/// Stops a move, and the removal of what one left, at the so-manieth piece.
 #[derive(Debug)]
-struct StopsAt(StepKind, AtomicUsize);
+struct StopsAt(AtomicUsize);
 
 impl BetweenPieces for StopsAt {
     fn pieces(&self, kind: StepKind, work: &Work) {
-        if kind == self.0 && self.1.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err() {
+        let is_move = matches!(kind, StepKind::MoveIn | StepKind::DropCopy);
+        if is_move && self.0.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err() {
             work.stop();
         }
     }
@@ -231,7 +233,7 @@ fn with_leftover() -> Node {
     node.nv.0.borrow_mut().fail = true;
     node.start();
     node.nv.0.borrow_mut().fail = false;
-    let stops = StopsAt(StepKind::MoveIn, AtomicUsize::new(1000));
+    let stops = StopsAt(AtomicUsize::new(1000));
     node.manager().jobs = Jobs::of(Box::new(Threads(Arc::new(stops))));
     node.hear_tpm();
     let late = Instant::now() + Duration::from_secs(120);
@@ -250,7 +252,7 @@ fn th3_a_lock_goes_before_the_removal_of_what_a_move_left() {
     assert!(left > 800, "{left}: {:?}", node.status(IMAGE_VAULT));
     let between = Arc::new(node.work.clone());
     leave_to_threads(&mut node, between);
-    hold(&mut node, &[StepKind::MoveIn]);
+    hold(&mut node, &[StepKind::DropCopy]);
     node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
     ticks(&mut node, "begun", |node| node.manager().jobs.progress(IMAGE_VAULT).is_some());
     let ordered = node.manager().order_lock(BERLIN).map(|report| report.state);
@@ -337,7 +339,10 @@ fn an_order_to_make_anew_outlasts_the_deletion_and_not_the_making() {
     assert!(words.contains("under way") && words.contains("deleting its directory"), "{words}");
     hold(&mut node, &[]);
     ticks(&mut node, "made anew", |node| node.state(BERLIN) == State::Unlocked);
-    assert_eq!(node.manager().made_anew(BERLIN).map(|report| report.state), Ok(State::Unlocked));
+    assert_eq!(
+        node.manager().has_become(BERLIN, Ordered::MadeAnew, Duration::ZERO).map(|report| report.state),
+        Ok(State::Unlocked)
+    );
     assert_eq!(node.get(BERLIN, "file"), None);
     assert!(node.manager().belief.desired().recreate.is_empty(), "one order, one making");
 }

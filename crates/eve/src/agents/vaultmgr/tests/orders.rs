@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
+use vault::ordered::Ordered;
 use vault::report::State;
 use vault::section::{Custody, Operation};
 
@@ -254,7 +255,8 @@ fn while_the_disk_is_away_only_locks_are_carried_out() {
     let refused = [Order::Unlock(BERLIN), recreate]
         .map(|order| node.manager().obey_telling(&order, Duration::ZERO, &mut |_| ()).0);
     let status = node.manager().vault_status();
-    let waiting = [node.manager().opened(BERLIN), node.manager().made_anew(BERLIN)];
+    let waiting = [Ordered::Open, Ordered::MadeAnew]
+        .map(|wanted| node.manager().has_become(BERLIN, wanted, Duration::ZERO));
     let locked = node.manager().obey_telling(&Order::Lock(BERLIN), Duration::ZERO, &mut |_| ()).0;
     node.manager().look_again(BERLIN);
     let looked_at = node.state(BERLIN);

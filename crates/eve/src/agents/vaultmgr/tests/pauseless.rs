@@ -71,6 +71,11 @@ impl<C: Crypt> Manager<C> {
         self.unlock_pausing(id, &mut |_| ())
     }
 
+    /// Nobody waits to be told who holds files of it.
+    pub(crate) fn order_lock(&mut self, id: VaultId) -> Result<VaultReport, OrderError> {
+        self.lock_given(id, vault::ordered::GIVEN_UP)
+    }
+
     pub(crate) fn order_recreate(
         &mut self,
         id: VaultId,

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use vault::ids::VaultId;
+use vault::ordered::Ordered;
 use vault::plan::StepKind;
 use vault::report::State;
 use vault::section::{Custody, Operation};
@@ -123,7 +124,10 @@ fn th3_no_vault_stays_open_while_holders_are_looked_for() {
     let ordered = |node: &mut Node, ago| node.manager().obey(&Order::Lock(LAST), ago, &mut |_| ());
     let waits = ordered(&mut node, Duration::ZERO);
     assert!(matches!(waits, Err(OrderError::UnderWay { .. })), "it may be known soon: {waits:?}");
-    let told = node.manager().locked(LAST, Duration::from_secs(60)).expect("answered all the same");
+    let told = node
+        .manager()
+        .has_become(LAST, Ordered::Locked, Duration::from_secs(60))
+        .expect("answered all the same");
     assert_eq!(told.state, State::LockIncomplete);
     endless.0.store(true, Ordering::SeqCst);
     let own = format!("process {} ", std::process::id());

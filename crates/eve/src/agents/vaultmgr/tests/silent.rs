@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use vault::condition::Key;
 use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
+use vault::ordered::Ordered;
 use vault::plan::Note;
 use vault::report::State;
 use vault::section::{Custody, Operation, Seal};
@@ -151,10 +152,14 @@ fn a_lock_does_not_wait_for_an_unlock_that_asks_the_tpm() {
     drop(node.manager().order_lock(PARIS));
     ticks(&mut node, "locked", |node| is_locked(node, PARIS));
     assert!(
-        node.nv.2.is_holding() && matches!(node.manager().opened(BERLIN), Err(OrderError::UnderWay { .. }))
+        node.nv.2.is_holding()
+            && matches!(
+                node.manager().has_become(BERLIN, Ordered::Open, Duration::ZERO),
+                Err(OrderError::UnderWay { .. })
+            )
     );
     node.nv.2.open();
-    ticks(&mut node, "open", |node| node.manager().opened(BERLIN).is_ok());
+    ticks(&mut node, "open", |node| node.manager().has_become(BERLIN, Ordered::Open, Duration::ZERO).is_ok());
 }
 
 /// VC-6: a controller's first section comes while the TPM takes away what a cut left, and the share table has to stay as it is. When the table is free

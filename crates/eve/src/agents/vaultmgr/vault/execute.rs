@@ -29,6 +29,14 @@ pub(crate) enum StepError {
     /// The share table.
     #[error(transparent)]
     Shares(#[from] SharesError),
+    /// Both copies of the key files are gone while the vault is open: whoever can't make room for them saves what is in it.
+    #[error(
+        "both copies of the vault's key files are gone, and can't be written anew from its key, which is at hand until the next boot or lock; it is tried again by itself; where that can't be mended, copy what is in the vault elsewhere first"
+    )]
+    ByHeart(#[source] CryptError),
+    /// Something came or went since the plan.
+    #[error("beside the vault stands something else than was seen there; it is looked at again by itself")]
+    SeenOtherwise,
     /// Moving plain files in.
     #[error(transparent)]
     Move(#[from] MoveError),
@@ -98,13 +106,15 @@ impl<C: Crypt> Manager<C> {
             Step::MoveIn(encryption) => return self.begin_move(id, act, encryption),
             Step::Bound(limit) => return self.bound(id, limit).map(|()| Ran::Done),
             Step::Count => return self.begin_counting(id, act),
-            Step::DropStaged => return self.begin_settling(id, act),
+            Step::DropCopy => return self.begin_dropping(id, act),
+            Step::DropStaged { open } => return self.begin_settling(id, act, open),
             Step::DeleteDir => return self.begin_deletion(id, act),
             Step::MakeShare { seal, mark } => {
                 self.change_shares(|shares, paths| shares.make(paths, &[(id, seal, mark)]))
             }
             Step::MakeMetadata { wrapping, encryption } => self.make_metadata(id, wrapping, encryption),
             Step::RepairCopy { from } => self.repair(id, from),
+            Step::WriteByHeart => self.write_by_heart(id),
             Step::Unwrap => self.unwrap(id),
             Step::Rewrap(wrapping) => self.rewrap(id, wrapping),
             Step::AddKey => self.add_key(id),
@@ -153,6 +163,13 @@ impl<C: Crypt> Manager<C> {
             let source = if from == MetaPlace::First { held.first } else { held.second };
             *held = OpenedBy { first: source, second: source };
         });
+        Ok(())
+    }
+
+    fn write_by_heart(&mut self, id: VaultId) -> Result<(), StepError> {
+        let files = self.crypt.key_files(id).ok_or(StepError::KeyGone)?;
+        self.crypt.bring_back(id, &files).map_err(StepError::ByHeart)?;
+        tracing::warn!(vault = %id, "its key files were gone, and are written anew: its key was at hand");
         Ok(())
     }
 

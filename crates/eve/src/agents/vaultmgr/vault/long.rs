@@ -28,8 +28,7 @@ impl<C: Crypt> Manager<C> {
         Places { disk: self.paths.disk().clone(), place, staging, going, arriving, stamps }
     }
 
-    /// The empty vault beside the plain files. What an earlier move left in its place, however much that is, is removed apart first: then
-    /// the plan asks for this again.
+    /// The empty vault beside the plain files.
     pub(crate) fn begin_move(
         &mut self,
         id: VaultId,
@@ -41,7 +40,7 @@ impl<C: Crypt> Manager<C> {
             mounts::none_at(path).map_err(io("moving plain files in"))?;
         }
         if tree::stands(&places.staging) {
-            return self.begin(id, act, Job::Delete(vec![places.staging]));
+            return Err(StepError::SeenOtherwise);
         }
         let made = places.disk.make_folder(&places.staging, 0o700);
         made.map_err(of_disk("making the staging directory"))?;
@@ -84,18 +83,33 @@ impl<C: Crypt> Manager<C> {
         }
     }
 
-    /// A copy that was cut short just goes, and the plan asks for the rest; plain files are looked at once more.
-    pub(crate) fn begin_settling(&mut self, id: VaultId, act: Act) -> Result<Ran, StepError> {
+    /// The owner of what stands in the vault's place has it back: taken for an exchange that was cut, he needs it meanwhile.
+    fn given_back(&self, id: VaultId) -> Result<Places, StepError> {
         let places = self.places(id);
         mounts::none_at(&places.staging).map_err(io("removing what was moved in"))?;
-        // Taken for an exchange that was cut: its owner needs it meanwhile.
         if let Err(error) = movein::give_back(&places) {
             tracing::warn!(vault = %id, error = %chain(&error), "plain files that were not moved in");
         }
-        if matches!(self.crypt.find(&places.staging)?, Found::Policy { .. } | Found::Plain { empty: true }) {
-            return self.begin(id, act, Job::Delete(vec![places.staging]));
+        Ok(places)
+    }
+
+    /// However much it is. Nothing goes that could be an original.
+    pub(crate) fn begin_dropping(&mut self, id: VaultId, act: Act) -> Result<Ran, StepError> {
+        let places = self.given_back(id)?;
+        match self.crypt.find(&places.staging)? {
+            Found::Nothing | Found::Policy { .. } | Found::Plain { empty: true } => {
+                self.begin(id, act, Job::Delete(vec![places.staging]))
+            }
+            Found::Plain { empty: false } | Found::Stranger | Found::Covered => Err(StepError::SeenOtherwise),
         }
-        let open = self.crypt.key(self.key_of(id)?)? == Key::Present;
+    }
+
+    /// Without its key the vault can't be read, and what was written to an original since counts as not in it.
+    pub(crate) fn begin_settling(&mut self, id: VaultId, act: Act, open: bool) -> Result<Ran, StepError> {
+        let places = self.given_back(id)?;
+        if open && self.crypt.key(self.key_of(id)?)? != Key::Present {
+            return Err(StepError::KeyGone);
+        }
         self.begin(id, act, Job::Settle { places, open })
     }
 
@@ -132,7 +146,7 @@ impl<C: Crypt> Manager<C> {
     fn conclude(&mut self, over: Over) -> Result<(), StepError> {
         let slot = self.slots.entry(over.id).or_default();
         slot.job = None;
-        if over.act.step == Step::DropStaged {
+        if over.act.step.kind() == StepKind::DropStaged {
             slot.left = match &over.outcome {
                 Ok(elsewhere) => elsewhere.clone(),
                 Err(error) => vec![format!("plain text left: {}", crate::agents::vaultmgr::chain(error))],
@@ -179,6 +193,7 @@ impl<C: Crypt> Manager<C> {
                 | StepKind::MakeDir
                 | StepKind::SetPolicy
                 | StepKind::MoveIn
+                | StepKind::DropCopy
                 | StepKind::DropStaged
                 | StepKind::DeleteDir
         );

@@ -219,7 +219,7 @@ fn staged(crypt: &impl Crypt, paths: &Paths, id: VaultId) -> Result<Staged, Cryp
     }
     Ok(match crypt.find(&paths.staging(id))? {
         // Files that only wait to be wiped are not the only copy of anything.
-        Found::Nothing if paths.going(id).exists() || paths.stamps(id).exists() => Staged::Copy,
+        Found::Nothing if paths.going(id).exists() || paths.stamps(id).exists() => Staged::Going,
         Found::Nothing => Staged::Nothing,
         // What stands in the place of the folder itself is nothing that was staged.
         Found::Stranger if !paths.staging(id).parent().is_some_and(Path::is_dir) => {
