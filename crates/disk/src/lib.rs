@@ -2,7 +2,7 @@
 //!
 //! * [`Op`] is the list. Nothing else ever happens to the disk, and each operation is one system call.
 //! * [`Disk`] carries operations out. Programs hold [`Disk::linux`]; tests put [`faulty::Faulty`] before it, which cuts, tears,
-//!   loses or refuses at the n-th operation, so that no program has a hook for it.
+//!   loses, refuses or fails at the n-th operation, so that no program has a hook for it.
 //! * [`Folder`] is what programs use: files that a power cut leaves as they were or as they are to be, and replacement that
 //!   leaves no old bytes behind.
 //!
