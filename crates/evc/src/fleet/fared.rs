@@ -3,6 +3,7 @@
 use ::attest::{SessionKey, Unchecked, Verdict};
 
 use super::evidence::{BadEvidence, Came, Shown};
+use super::heard::digits_of;
 use crate::store::{Appraised, Fared, Strange};
 use crate::words::evidence::{in_full, not_checked};
 
@@ -17,7 +18,7 @@ impl Fared {
         };
         let (pcrs, strange) = (fared.ok().and_then(quoted), fared.ok().and_then(strange));
         let went_back = matches!(fared, Err(BadEvidence::WentBack(_)));
-        let session = Some(hex::encode(&session.0[..4]));
+        let session = Some(digits_of(session));
         Self { at: came.at, from: came.from, session, pcrs, outcome, words, strange, unmet: false, went_back }
     }
 }
