@@ -242,9 +242,12 @@ mod tests {
             Some(other) => fs::write(&file, other).expect("written over"),
             None => fs::remove_file(&file).expect("removed"),
         }
-        let met = faults.during(fault, nth, || drop(kek.is_kept()));
+        let mut kept = false;
+        let met = faults.during(fault, nth, || kept = kek.is_kept().is_ok());
         let (right, when) = (if other.is_some() { &saved } else { &file }, format!("{fault:?} at {nth}"));
-        assert!(fs::read(right).is_ok_and(|at| at == is) || !right.exists(), "{when}: half of it");
+        let is_there = fs::read(right).is_ok_and(|at| at == is);
+        assert!(is_there || !right.exists(), "{when}: half of it");
+        assert!(is_there || !kept, "{when}: it is told as kept");
         for entry in disk::entries(file.parent().expect("a folder")).expect("lists") {
             assert_eq!(entry.metadata().expect("there").mode() & 0o077, 0, "{when}: {entry:?}");
         }
