@@ -17,7 +17,7 @@ mod op;
 mod scrub;
 mod together;
 
-use std::fs::DirEntry;
+use std::fs::{DirEntry, File};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,6 +72,14 @@ impl Disk {
     /// [`Error::Absent`], [`Error::Unsafe`]: a link, or no folder. [`Error::Io`]: the disk.
     pub fn folder(&self, path: &Path) -> Result<Folder, Error> {
         Folder::open(self.clone(), path)
+    }
+
+    /// A folder that is open already, wherever its path leads now.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: there is no room for another descriptor.
+    pub fn opened(&self, folder: &File) -> Result<Folder, Error> {
+        Folder::of(self.clone(), folder)
     }
 
     /// Makes a folder if there is none, durably; one that is there keeps its mode.
