@@ -41,6 +41,16 @@ fn stopped_everywhere<P>(
     work: impl Fn(&mut Node, &mut P),
     mended: impl Fn(&mut Node, &mut P, &str),
 ) -> usize {
+    failed_everywhere(&prepare, &work, &mended);
+    cut_everywhere(prepare, work, mended)
+}
+
+/// The first half of that.
+fn cut_everywhere<P>(
+    prepare: impl Fn() -> (Node, P),
+    work: impl Fn(&mut Node, &mut P),
+    mended: impl Fn(&mut Node, &mut P, &str),
+) -> usize {
     let lives = [(Ending::Killed, Fault::Cut), (Ending::PowerCut, Fault::Tear)].map(|(ending, fault)| {
         let cut = |nth: &usize| {
             let (mut node, mut with) = prepare();
@@ -53,7 +63,6 @@ fn stopped_everywhere<P>(
         (0..ENOUGH).find(|nth| !cut(nth)).expect("it comes to an end")
     });
     assert_eq!(lives[0], lives[1], "the work has the same operations each time");
-    failed_everywhere(prepare, work, mended);
     lives[0]
 }
 
@@ -72,6 +81,8 @@ fn failed_everywhere<P>(
         let faults = node.faults.clone();
         let when = format!("an error at operation {nth}, {name}");
         assert!(faults.during(Fault::Fails, nth, || work(&mut node, &mut with)), "{when}: it has fewer");
+        // What failed is tried anew.
+        node.hear_tpm();
         mended(&mut node, &mut with, &when);
     }
 }
