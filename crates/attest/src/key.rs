@@ -98,3 +98,37 @@ fn right_aligned(field: &mut [u8], coordinate: &[u8]) -> Result<(), KeyError> {
     field[start..].copy_from_slice(coordinate);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A TPM2B_PUBLIC of a restricted ECDSA P-256 key that signs, with `more` attributes.
+    fn area(more: u32, x: &[u8], y: &[u8]) -> Vec<u8> {
+        let attributes = MUST.iter().fold(more, |all, must| all | must.bits());
+        let sized = |bytes: &[u8]| [&(bytes.len() as u16).to_be_bytes(), bytes].concat();
+        let parameters = [0x00, 0x00, 0x00, 0x10, 0x00, 0x18, 0x00, 0x0B, 0x00, 0x03, 0x00, 0x10];
+        let head = [[0x00, 0x23, 0x00, 0x0B].as_slice(), &attributes.to_be_bytes(), &parameters].concat();
+        sized(&[head, sized(x), sized(y)].concat())
+    }
+
+    fn point_of(area: &[u8]) -> Result<[u8; 65], KeyError> {
+        AkPublic::from_tpm2b(area).map(|key| *key.point())
+    }
+
+    /// AC-3, attack F6: keys are told apart by their points alone: by both coordinates, each with or without its leading zeros, and by nothing that stands
+    /// beside them.
+    #[test]
+    fn a_point_is_the_same_however_it_is_written_and_another_is_another() {
+        let (zero, long, other) = ([[0].as_slice(), &[7; 31]].concat(), [9; 32], [8; 32]);
+        let is = point_of(&area(0, &zero, &long)).expect("reads");
+        assert_eq!((is[0], is[1], is[2], is[33]), (4, 0, 7, 9), "SEC1, uncompressed");
+        assert_eq!(point_of(&area(0, &zero[1..], &long)), Ok(is), "without its leading zero");
+        assert_eq!(point_of(&area(TpmaObject::NO_DA.bits(), &zero, &long)), Ok(is), "of other attributes");
+        for (x, y) in [(&other[..], &long[..]), (&zero, &other), (&long, &zero), (&[7; 32], &long)] {
+            assert_ne!(point_of(&area(0, x, y)), Ok(is), "{x:?} {y:?}");
+        }
+        let longer = [[0].as_slice(), &zero].concat();
+        assert_eq!(point_of(&area(0, &longer, &long)), Err(KeyError::Algorithm), "longer than the curve's");
+    }
+}

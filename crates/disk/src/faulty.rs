@@ -1,4 +1,4 @@
-//! What tests put before a disk: an n-th operation at which the power goes, or from which on there is no room.
+//! What tests put before a disk: an n-th operation at which the power goes, which the disk refuses, or from which on there is no room.
 //!
 //! A test loops: the fault at the operation 0, 1, 2.. until the work goes through without meeting it. So every operation that is ever
 //! added to the work is cut too. No program uses this.
@@ -28,6 +28,19 @@ pub enum Fault {
     Lose,
     /// No room, from here on, for what needs some; only that is counted.
     Full,
+    /// It fails with `EIO`, and the program lives on: a write is half done, of anything else nothing is; those after it go well.
+    Fails,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Cut, Self::Tear, Self::Lose, Self::Full, Self::Fails];
+
+    /// The program lives on, and is told.
+    #[must_use]
+    pub fn is_told(self) -> bool {
+        matches!(self, Self::Full | Self::Fails)
+    }
 }
 
 /// What is to go wrong, and what was done: shared by a test and all that it put before disk and TPM.
@@ -40,6 +53,7 @@ struct Tally {
     count: usize,
     met: bool,
     trace: Vec<&'static str>,
+    asked: Vec<&'static str>,
     unsynced: Vec<Unsynced>,
 }
 
@@ -73,8 +87,18 @@ impl Faults {
         std::mem::take(&mut *self.state()).trace
     }
 
-    /// A step that is durable and not the disk's, as a TPM's: nothing of it is ever half done.
+    /// Does `work`, and says by name what was asked of the disk, also what the kernel refused: at each place of it a fault may stand.
+    pub fn asked(&self, work: impl FnOnce()) -> Vec<&'static str> {
+        *self.state() = Tally::default();
+        work();
+        std::mem::take(&mut *self.state()).asked
+    }
+
+    /// A step that is durable and not the disk's, as a TPM's: nothing of it is ever half done, and it does not fail with the disk.
     pub fn step(&self, step: impl FnOnce()) {
+        if self.is_planned(Fault::Fails) {
+            return step();
+        }
         match self.meet(false) {
             Meeting::Nothing => step(),
             Meeting::At(Fault::Tear) => {
@@ -89,6 +113,10 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_planned(&self, fault: Fault) -> bool {
+        matches!(self.state().plan, Some((planned, _)) if planned == fault)
+    }
+
     fn meet(&self, needs_room: bool) -> Meeting {
         let mut state = self.state();
         let Some((fault, nth)) = state.plan else { return Meeting::Nothing };
@@ -98,6 +126,7 @@ impl Faults {
         state.count += 1;
         match state.count.cmp(&(nth + 1)) {
             std::cmp::Ordering::Less => return Meeting::Nothing,
+            std::cmp::Ordering::Greater if fault == Fault::Fails => return Meeting::Nothing,
             _ if fault == Fault::Full || !state.met => {}
             _ => return Meeting::After,
         }
@@ -134,21 +163,22 @@ impl Faulty<Linux> {
 
 impl<D: Operations> Operations for Faulty<D> {
     fn run(&self, op: Op<'_>) -> io::Result<()> {
+        self.faults.state().asked.push(op.name());
         match self.faults.meet(op.needs_room()) {
             Meeting::Nothing => self.done(op),
             Meeting::At(Fault::Full) => Err(Errno::ENOSPC.into()),
             Meeting::After => Err(io::Error::other("the power is cut")),
             Meeting::At(Fault::Cut) => self.faults.cut(),
             Meeting::At(Fault::Tear) => {
-                let torn = match op {
-                    Op::Write { file, offset, bytes } => {
-                        Op::Write { file, offset, bytes: &bytes[..bytes.len() / 2] }
-                    }
-                    op => op,
-                };
                 // Nobody is left to hear how it ended.
-                drop(self.disk.run(torn));
+                drop(self.disk.run(half(op)));
                 self.faults.cut()
+            }
+            Meeting::At(Fault::Fails) => {
+                if let Op::Write { .. } = op {
+                    drop(self.disk.run(half(op)));
+                }
+                Err(Errno::EIO.into())
             }
             Meeting::At(Fault::Lose) => {
                 let unsynced = std::mem::take(&mut self.faults.state().unsynced);
@@ -159,9 +189,17 @@ impl<D: Operations> Operations for Faulty<D> {
     }
 }
 
+/// The same, of a write the first half.
+fn half(op: Op<'_>) -> Op<'_> {
+    match op {
+        Op::Write { file, offset, bytes } => Op::Write { file, offset, bytes: &bytes[..bytes.len() / 2] },
+        op => op,
+    }
+}
+
 impl<D: Operations> Faulty<D> {
     fn done(&self, op: Op<'_>) -> io::Result<()> {
-        let loses = matches!(self.faults.state().plan, Some((Fault::Lose, _)));
+        let loses = self.faults.is_planned(Fault::Lose);
         let change = if loses { Unsynced::before(op)? } else { None };
         self.disk.run(op)?;
         let mut state = self.faults.state();

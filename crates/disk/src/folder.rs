@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self as stdio, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Component, Path};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -92,6 +92,11 @@ impl Folder {
         Self::open_with(disk, path, OFlag::empty())
     }
 
+    pub(crate) fn of(disk: Disk, folder: &File) -> Result<Self, Error> {
+        let fd = folder.as_fd().try_clone_to_owned().map_err(io("opening a folder"))?;
+        Ok(Self { disk, fd })
+    }
+
     fn open_with(disk: Disk, path: &Path, flags: OFlag) -> Result<Self, Error> {
         let name = path.display().to_string();
         Ok(Self { disk, fd: open(path, FOLDER | flags, Mode::empty()).map_err(of_open(&name))? })
@@ -104,6 +109,19 @@ impl Folder {
     pub fn folder(&self, name: &str) -> Result<Self, Error> {
         let fd = openat(&self.fd, name, FOLDER | OFlag::O_NOFOLLOW, Mode::empty()).map_err(of_open(name))?;
         Ok(Self { disk: self.disk.clone(), fd })
+    }
+
+    /// Opens a folder somewhere below it, by the names of a relative path one after the other.
+    ///
+    /// # Errors
+    /// As [`Disk::folder`], of each on the way. [`Error::Unsafe`]: the path leads elsewhere.
+    pub fn below(&self, path: &Path) -> Result<Self, Error> {
+        let fd = self.fd.try_clone().map_err(io("opening a folder"))?;
+        let top = Self { disk: self.disk.clone(), fd };
+        path.components().try_fold(top, |folder, part| match part {
+            Component::Normal(name) => folder.folder(name.to_str().ok_or_else(|| not_ours(path))?),
+            _ => Err(not_ours(path)),
+        })
     }
 
     /// Makes a folder in it if there is none, durably, if need be with what is made [together](Disk::together) with it; one that is

@@ -2,7 +2,7 @@
 //!
 //! * [`Op`] is the list. Nothing else ever happens to the disk, and each operation is one system call.
 //! * [`Disk`] carries operations out. Programs hold [`Disk::linux`]; tests put [`faulty::Faulty`] before it, which cuts, tears,
-//!   loses or refuses at the n-th operation, so that no program has a hook for it.
+//!   loses, refuses or fails at the n-th operation, so that no program has a hook for it.
 //! * [`Folder`] is what programs use: files that a power cut leaves as they were or as they are to be, and replacement that
 //!   leaves no old bytes behind.
 //!
@@ -17,7 +17,7 @@ mod op;
 mod scrub;
 mod together;
 
-use std::fs::DirEntry;
+use std::fs::{DirEntry, File};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,6 +72,14 @@ impl Disk {
     /// [`Error::Absent`], [`Error::Unsafe`]: a link, or no folder. [`Error::Io`]: the disk.
     pub fn folder(&self, path: &Path) -> Result<Folder, Error> {
         Folder::open(self.clone(), path)
+    }
+
+    /// A folder that is open already, wherever its path leads now.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: there is no room for another descriptor.
+    pub fn opened(&self, folder: &File) -> Result<Folder, Error> {
+        Folder::of(self.clone(), folder)
     }
 
     /// Makes a folder if there is none, durably; one that is there keeps its mode.

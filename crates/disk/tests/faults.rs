@@ -1,5 +1,5 @@
 //! Every way in which a folder's files are written, replaced and removed, with the power cut, a write torn, what was not synced
-//! lost, and no room, at every operation by count.
+//! lost, no room, and an error of the disk's, at every operation by count.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::fs;
@@ -9,7 +9,6 @@ use std::path::Path;
 use disk::faulty::{Fault, Faults, Faulty};
 use disk::{Disk, Folder};
 
-const POWER: [Fault; 3] = [Fault::Cut, Fault::Tear, Fault::Lose];
 const OLD: &[u8] = b"what was there before";
 const NEW: &[u8] = b"what is to be there, and longer";
 
@@ -45,7 +44,7 @@ fn everywhere(
 fn a_file_is_the_old_one_or_the_new_one() {
     let write = |folder: &Folder| drop(folder.write("f", NEW, 0o600));
     let operations = everywhere(
-        &[POWER.as_slice(), &[Fault::Full]].concat(),
+        &Fault::ALL,
         |folder| folder.write("f", OLD, 0o600).unwrap(),
         write,
         |path, folder, when| {
@@ -64,7 +63,7 @@ fn a_file_is_the_old_one_or_the_new_one() {
 fn a_file_for_this_boot_waits_for_no_disk() {
     let write = |folder: &Folder| drop(folder.write_for_this_boot("f", NEW, 0o600));
     everywhere(
-        &[Fault::Cut, Fault::Tear, Fault::Full],
+        &[Fault::Cut, Fault::Tear, Fault::Full, Fault::Fails],
         |folder| folder.write("f", OLD, 0o600).unwrap(),
         write,
         |path, folder, when| {
@@ -85,7 +84,7 @@ fn a_file_for_this_boot_waits_for_no_disk() {
 fn a_first_file_is_absent_or_whole() {
     let write = |folder: &Folder| drop(folder.write_first("f", NEW, 0o600));
     everywhere(
-        &[POWER.as_slice(), &[Fault::Full]].concat(),
+        &Fault::ALL,
         |_| (),
         write,
         |path, folder, when| {
@@ -107,7 +106,7 @@ fn what_is_replaced_is_overwritten_wherever_it_was_cut() {
     };
     for again in [true, false] {
         everywhere(
-            &[POWER.as_slice(), &[Fault::Full]].concat(),
+            &Fault::ALL,
             |folder| {
                 folder.replace("f", OLD).unwrap().scrub().unwrap();
             },
@@ -210,9 +209,9 @@ fn what_a_cut_left_under_a_numbered_name_is_swept() {
 #[test]
 fn a_removed_file_is_whole_or_gone() {
     everywhere(
-        &POWER,
+        &Fault::ALL,
         |folder| folder.replace("f", OLD).unwrap().scrub().unwrap(),
-        |folder| folder.retire("f").unwrap().scrub().unwrap(),
+        |folder| drop(folder.retire("f").and_then(|old| old.scrub())),
         |path, folder, when| {
             let found = fs::read(path.join("f")).ok();
             assert!(found.as_deref().is_none_or(|found| found == OLD), "{when}: {found:?}");
@@ -226,9 +225,9 @@ fn a_removed_file_is_whole_or_gone() {
 #[test]
 fn a_folder_is_made_for_good() {
     everywhere(
-        &POWER,
+        &Fault::ALL,
         |_| (),
-        |folder| drop(folder.make_folder("d", 0o711).unwrap()),
+        |folder| drop(folder.make_folder("d", 0o711)),
         |path, folder, when| {
             folder.make_folder("d", 0o700).unwrap().write("f", NEW, 0o600).unwrap();
             assert_eq!(names(path), ["d"], "{when}");
@@ -236,7 +235,7 @@ fn a_folder_is_made_for_good() {
     );
 }
 
-/// The faults themselves: without them all four are the disk, and each does what it says.
+/// The faults themselves: without them it is the disk, and each does what it says.
 #[test]
 fn a_fault_does_what_it_says() {
     let dir = tempfile::tempdir().unwrap();
@@ -245,6 +244,8 @@ fn a_fault_does_what_it_says() {
     let write = || folder.write("f", b"1234", 0o600).unwrap();
     let trace = ["make file", "write", "sync file", "rename", "sync folder"];
     assert_eq!(faults.trace(write), trace, "and no leftover to take away");
+    fs::remove_file(dir.path().join("f")).unwrap();
+    assert_eq!(faults.asked(write), [["unlink"].as_slice(), &trace].concat(), "which was looked for");
     fs::remove_file(dir.path().join("f")).unwrap();
     // The first of the six takes a leftover away, of which there is none.
     assert!(faults.during(Fault::Tear, 2, write), "the write");
@@ -257,6 +258,16 @@ fn a_fault_does_what_it_says() {
     assert!(faults.during(Fault::Full, 1, || folder.write("f", b"other", 0o600).map(drop).unwrap_or(())));
     assert_eq!(fs::read(dir.path().join("f")).unwrap(), b"1234");
     assert_eq!(names(dir.path()), ["f"], "no half file fills the disk");
+    let mut told = None;
+    assert!(faults.during(Fault::Fails, 2, || told = folder.write("f", b"other", 0o600).err()), "the write");
+    let told = std::io::Error::from(told.expect("it is told"));
+    assert_eq!(told.raw_os_error(), Some(nix::libc::EIO), "{told}");
+    assert_eq!(fs::read(dir.path().join("f")).unwrap(), b"1234");
+    assert_eq!(
+        names(dir.path()),
+        ["f"],
+        "what was half written is taken away: the operation after it goes well"
+    );
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod escrow;
 mod leases;
 #[path = "attested/planned.rs"]
 mod planned;
+#[path = "attested/repinned.rs"]
+mod repinned;
 #[path = "attested/withheld.rs"]
 mod withheld;
 

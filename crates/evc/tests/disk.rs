@@ -33,7 +33,7 @@ fn start(disk: &Disk, data: &Path) -> Result<Controller, StartError> {
 /// that are whole and belong to its database, and nothing lies beside them.
 #[test]
 fn a_first_start_that_was_cut_anywhere_is_mended_by_the_next() {
-    for fault in [Fault::Cut, Fault::Tear, Fault::Lose, Fault::Full] {
+    for fault in Fault::ALL {
         let cut = |nth: &usize| {
             let (dir, faults) = (tempfile::tempdir().expect("a folder"), Faults::default());
             let (data, when) = (dir.path().join("data"), format!("{fault:?} at {nth}"));

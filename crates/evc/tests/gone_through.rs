@@ -228,7 +228,7 @@ fn what_could_not_be_said_whole_lets_no_key_go() {
     let copy = copy_of(&evc, &copies);
     evc.act("POST", "/devices/edge-1/lost", "");
     let mut folder = evc.stop();
-    for fault in [Fault::Cut, Fault::Tear, Fault::Lose, Fault::Full] {
+    for fault in Fault::ALL {
         let operations = (0..50).find(|nth| {
             put_back(folder.path(), &copy);
             let faults = Faults::default();

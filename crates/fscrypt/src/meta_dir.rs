@@ -45,10 +45,21 @@ impl MetaDir {
     /// # Errors
     /// [`MetaError::Unsafe`]: something else is there, or others may write to it. [`MetaError::Io`]: the disk.
     pub fn create(disk: &Disk, path: &Path) -> Result<Self, MetaError> {
-        let root = disk.make_folder(path, 0o755)?;
+        Self::made_within(&disk.make_folder(path, 0o755)?, path)
+    }
+
+    /// The same of a name in a folder that is open; `path` is how it is called.
+    ///
+    /// # Errors
+    /// As [`MetaDir::create`].
+    pub fn create_in(parent: &Folder, name: &str, path: &Path) -> Result<Self, MetaError> {
+        Self::made_within(&parent.make_folder(name, 0o755)?, path)
+    }
+
+    fn made_within(root: &Folder, path: &Path) -> Result<Self, MetaError> {
         root.make_folder(PROTECTORS, 0o755)?;
         root.make_folder(POLICIES, 0o755)?;
-        Self::within(&root, path)
+        Self::within(root, path)
     }
 
     /// Opens the folder at `path`. It changes nothing; call [`MetaDir::sweep`] before the first write.
@@ -57,6 +68,14 @@ impl MetaDir {
     /// [`MetaError::Absent`]: it, or a folder within, is not there. [`MetaError::Unsafe`]: a link, or others may write to it.
     pub fn open(disk: &Disk, path: &Path) -> Result<Self, MetaError> {
         Self::within(&disk.folder(path)?, path)
+    }
+
+    /// The same of a name in a folder that is open; `path` is how it is called.
+    ///
+    /// # Errors
+    /// As [`MetaDir::open`].
+    pub fn open_in(parent: &Folder, name: &str, path: &Path) -> Result<Self, MetaError> {
+        Self::within(&parent.folder(name)?, path)
     }
 
     fn within(root: &Folder, path: &Path) -> Result<Self, MetaError> {

@@ -147,6 +147,8 @@ calls! {
     ROTATE: post "/devices/{device}/vaults/{vault}/rotate" (), Rotation => Done;
     /// Orders a missing vault to be made anew.
     RECREATE: post "/devices/{device}/vaults/{vault}/recreate" Recreation, () => Done;
+    /// Takes that order back.
+    WITHDRAW: delete "/devices/{device}/vaults/{vault}/recreate" (), () => Done;
     /// Moves a vault to another device.
     REHOME: post "/devices/{device}/vaults/{vault}/rehome" (), Rehoming => Done;
     /// Takes in an orphan.

@@ -25,7 +25,7 @@ use super::told::Told;
 use crate::api::calls::{
     ADD_REFERENCE, ADOPT, ALLOW, APPLY, APPROVE, DELETE_DEVICE, DELETE_POLICY, DELETE_RULE, DELETE_VAULT,
     DELETED_DEVICES, DISALLOW, FIND, FORESEE, FORGET_DEVICE, LABEL, LEARN, LOSE, RECREATE, REHOME, REJECT,
-    REPIN, ROTATE, SETTLE,
+    REPIN, ROTATE, SETTLE, WITHDRAW,
 };
 use crate::api::{
     Adoption, Allow, Allowance, Applied, Applying, Code, Confirmation, DeletedDevice, Deletion, Done,
@@ -249,9 +249,12 @@ fn at_stake(before: &VaultView, name: &str) -> String {
 
 fn recreate(
     client: &Client,
-    RecreateWhat::Vault { name, device, confirm, new_disk, despite_escrow }: &RecreateWhat,
+    RecreateWhat::Vault { name, device, confirm, withdraw, new_disk, despite_escrow }: &RecreateWhat,
 ) -> OrFailed<Done> {
-    let confirm = Some(confirm.clone());
+    if *withdraw {
+        return client.call(&WITHDRAW, &[device, name]);
+    }
+    let confirm = confirm.clone();
     let how = Recreation { new_disk: *new_disk, despite_escrow: *despite_escrow, confirm };
     client.ask(&RECREATE, &[device, name], &how)
 }

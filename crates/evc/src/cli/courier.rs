@@ -96,10 +96,20 @@ fn written(disk: &Disk, made: &CourierFile, into: Option<(&Path, bool)>, what: &
 
 /// The file is of one node, and says which vaults it has.
 fn write(disk: &Disk, path: &Path, bytes: &[u8], force: bool) -> anyhow::Result<()> {
-    let done = if force { disk.write(path, bytes, 0o600) } else { disk.write_first(path, bytes, 0o600) };
-    match done {
+    let words = || format!("can't write {}", path_shown(path));
+    if force {
+        return disk.write(path, bytes, 0o600).with_context(words);
+    }
+    match disk.write_first(path, bytes, 0o600) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => Err(taken(path)),
-        done => done.with_context(|| format!("can't write {}", path_shown(path))),
+        Err(error) => {
+            // Whole, and not durable: it is told as not written, and is not to be in the way of whoever says the same again.
+            if std::fs::read(path).is_ok_and(|there| there == bytes) {
+                let _ = disk.unlink(path);
+            }
+            Err(error).with_context(words)
+        }
+        Ok(()) => Ok(()),
     }
 }
 

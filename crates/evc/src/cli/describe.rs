@@ -104,12 +104,30 @@ fn identity(page: &mut Page, device: &DeviceView) {
     page.maybe("Heard since", device.heard.as_ref().map(|at| format!("{at}, by what may be replays")));
 }
 
+fn of_session(session: &str, of_now: bool) -> String {
+    let before = if of_now {
+        ""
+    } else {
+        ", which is not the one that it was heard by last since the controller started"
+    };
+    format!("{session}{before}")
+}
+
+/// Until its node has done so.
+fn ordered_anew(vault: &VaultView) -> String {
+    let device = vault.device_name.as_ref().map_or_else(|| vault.device.to_string(), ToString::to_string);
+    format!(
+        "to be made anew, empty; `evc recreate vault {} --device {device} --withdraw` takes the order back",
+        vault.name
+    )
+}
+
 fn attestation(page: &mut Page, fared: &Attestation) {
     page.0 += "\n";
     page.field("Attestation", cell(&json!(fared.outcome)));
     page.field("  At", &fared.at);
     page.maybe("  From", fared.from.map(|from| from.to_string()));
-    page.maybe("  Session", fared.session.clone());
+    page.maybe("  Session", fared.session.as_ref().map(|session| of_session(session, fared.of_now)));
     page.maybe("  PCRs", fared.pcrs.clone());
     fared.words.iter().for_each(|words| page.0 += &format!("  {}\n", plain(words)));
 }
@@ -258,7 +276,7 @@ pub(super) fn vault(vault: &VaultView) -> String {
             vault.reported_epoch.map_or_else(|| "none reported".into(), |epoch| format!("epoch {epoch}"));
         page.field("Epoch", format!("{} is the newest; the node is at: {node}", vault.current_epoch));
     }
-    page.maybe("Ordered", vault.recreate.then_some("to be made anew, empty"));
+    page.maybe("Ordered", vault.recreate.then(|| ordered_anew(vault)));
     page.maybe("Made", (!vault.created).then_some("not yet"));
     page.maybe("Reported", vault.reported.clone());
     page.field("ID", vault.id.to_string());

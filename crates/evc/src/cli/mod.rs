@@ -28,6 +28,7 @@ mod told;
 mod wait;
 mod wrong;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -55,19 +56,24 @@ pub(crate) fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     // A shell asks what may stand next: that is answered here, and nothing else is done.
     CompleteEnv::with_factory(Args::command).complete();
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => return wrong::tell(error, std::env::args_os()),
-    };
-    let output = args.output;
     // All that this program writes goes through this one, but for SQLite's own files.
-    match run(&Disk::linux(), args) {
+    match main_on(&Disk::linux(), std::env::args_os().collect()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failed) => {
-            eprintln!("{}", plain_lines(&failed.told(output)));
-            failed.exit()
-        }
+        Err(code) => code,
     }
+}
+
+/// Runs a command line over a disk, before which a test may put faults.
+///
+/// # Errors
+/// The program's exit code; what is wrong is printed.
+pub fn main_on(disk: &Disk, line: Vec<OsString>) -> Result<(), ExitCode> {
+    let args = Args::try_parse_from(&line).map_err(|error| wrong::tell(error, line))?;
+    let output = args.output;
+    run(disk, args).map_err(|failed| {
+        eprintln!("{}", plain_lines(&failed.told(output)));
+        failed.exit()
+    })
 }
 
 fn run(disk: &Disk, Args { command, reach, output }: Args) -> Result<(), Failed> {

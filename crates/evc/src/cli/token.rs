@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use disk::Disk;
@@ -48,9 +49,7 @@ pub(super) fn new(disk: &Disk, reach: &Reach) -> anyhow::Result<Done> {
     // Of root's making it is for who runs the controller.
     let given = if geteuid().is_root() { chown(&new, Some(kek.uid()), Some(kek.gid())) } else { Ok(()) };
     let renamed = given.and_then(|()| Ok(disk.rename(&new, &file)?));
-    renamed.with_context(|| {
-        format!("the new token can't be put into {}; it lies in {}", file.display(), new.display())
-    })?;
+    renamed.with_context(|| not_in_place(&new, &file))?;
     let done = format!("a new token is in {}", file.display());
     Ok(Done { done, notes: vec!["those before it are still good: `evc token rotate` ends them".into()] })
 }
@@ -71,9 +70,23 @@ pub(super) fn rotate(disk: &Disk, client: &mut Client) -> Result<Done, Failed> {
         return Err(failed);
     }
     disk.rename(&new, &file).with_context(|| {
-        format!("can't put the new token into {}; the old one is still good", file.display())
+        format!("{}; so is the old one: run `evc token rotate` again", not_in_place(&new, &file))
     })?;
     client.carry(&token);
     let ended = client.call(&END_OTHER_TOKENS, &[]);
     ended.map_err(|failed| failed.doing("the old token is still good; run `evc token rotate` again"))
+}
+
+/// Where a new token lies that was let in, and did not get its name for good.
+fn not_in_place(new: &Path, file: &Path) -> String {
+    match fs::symlink_metadata(new) {
+        Ok(_) => format!(
+            "the new token can't be put into {}; it is good, and lies in {}",
+            file.display(),
+            new.display()
+        ),
+        Err(_) => {
+            format!("the new token is in {}, and good, but may be gone after a power cut", file.display())
+        }
+    }
 }

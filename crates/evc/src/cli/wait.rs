@@ -84,7 +84,8 @@ fn device(client: &Client, name: &str, what: Until) -> Result<Look, Failed> {
     let Some(Described { device, .. }) = there(client.call(&DEVICE, &[name]))? else {
         return Ok(Look::NotYet(format!("device `{name}` is not registered: see `evc get pending`")));
     };
-    let accepted = device.attestation.as_ref().is_some_and(|fared| fared.outcome != Appraised::Refused);
+    let accepted =
+        device.attestation.as_ref().is_some_and(|fared| fared.outcome != Appraised::Refused && fared.of_now);
     let (is, how) = match what {
         Until::Online => (!device.needs_somebody(), format!("device `{name}`: {}", device.condition)),
         Until::Attested if !device.is_there() => (false, format!("device `{name}`: {}", device.condition)),
@@ -99,6 +100,11 @@ fn attestation(name: &str, fared: Option<&crate::api::Attestation>) -> String {
         None => format!("device `{name}` gave no evidence yet"),
         Some(fared) if fared.outcome == Appraised::Refused => {
             format!("device `{name}`: evidence refused: {}", fared.words.join("; "))
+        }
+        Some(fared) if !fared.of_now => {
+            format!(
+                "device `{name}`: its evidence is of before; that of its present session has not come yet"
+            )
         }
         Some(_) => format!("device `{name}`: evidence accepted"),
     }

@@ -149,6 +149,7 @@ fn seen(file: &Path) -> io::Result<Seen> {
 
 #[cfg(test)]
 mod tests {
+    use disk::faulty::{Fault, Faults, Faulty};
     use nix::sys::stat::Mode;
     use nix::unistd::mkfifo;
     use tempfile::TempDir;
@@ -219,5 +220,42 @@ mod tests {
             assert!(matches!(fault(&kek), KekFault::Other), "{look}");
             assert!(holds(&saved, kek.expose_kek()).expect("read"), "{look}");
         }
+    }
+
+    /// Attack G2, invariant 5: wherever its writing is cut or fails, what lies under either name is whole and for its owner alone, and what only
+    /// failed is ended by the next look.
+    #[test]
+    fn a_writing_that_was_cut_anywhere_leaves_no_half_key_and_is_ended_by_the_next_look() {
+        for (other, fault) in
+            [None, Some(OTHER)].into_iter().flat_map(|it| Fault::ALL.map(|fault| (it, fault)))
+        {
+            let operations = (0..100).find(|nth| !is_met(other, fault, *nth)).expect("it comes to an end");
+            assert!(operations > if fault == Fault::Full { 2 } else { 4 }, "{fault:?}: {operations}");
+        }
+    }
+
+    fn is_met(other: Option<[u8; 32]>, fault: Fault, nth: usize) -> bool {
+        let ((_dir, file, _), faults) = (made(), Faults::default());
+        let (is, saved) = (fs::read(&file).expect("made"), file.with_added_extension(SAVED));
+        let kek = Kek::from_file_on(&Disk::through(Faulty::linux(&faults)), &file, false).expect("read");
+        match other {
+            Some(other) => fs::write(&file, other).expect("written over"),
+            None => fs::remove_file(&file).expect("removed"),
+        }
+        let mut kept = false;
+        let met = faults.during(fault, nth, || kept = kek.is_kept().is_ok());
+        let (right, when) = (if other.is_some() { &saved } else { &file }, format!("{fault:?} at {nth}"));
+        let is_there = fs::read(right).is_ok_and(|at| at == is);
+        assert!(is_there || !right.exists(), "{when}: half of it");
+        assert!(is_there || !kept, "{when}: it is told as kept");
+        for entry in disk::entries(file.parent().expect("a folder")).expect("lists") {
+            assert_eq!(entry.metadata().expect("there").mode() & 0o077, 0, "{when}: {entry:?}");
+        }
+        // After a cut there is no next look: the only key was in the memory of who wrote it.
+        if !met || fault.is_told() {
+            assert_eq!(kek.is_kept().is_ok(), other.is_none(), "{when}: the next look");
+            assert!(fs::read(right).expect("written") == is, "{when}");
+        }
+        met
     }
 }

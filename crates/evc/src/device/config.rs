@@ -23,6 +23,7 @@ use wire::config::{ConfigRequest, ConfigResponse, DeviceConfig, VaultAsk};
 use super::chain::marked;
 use super::drill::Due;
 use super::escrow::EscrowWord;
+use crate::fleet::heard::Standing;
 use crate::fleet::section::draft;
 use crate::fleet::view::View;
 use crate::service::{Controller, Refusal, Unproved};
@@ -110,6 +111,7 @@ impl Controller {
         let drawn = match self.drawn(tx, row, ask, now).await? {
             Ok(drawn) => drawn,
             Err((row, older)) => {
+                self.named_while_older(tx, &row, ask.session).await?;
                 let mark = marked(tx, &row, ask.session, older).await?;
                 let locks = self.locks_of_lost(tx, &row, ask).await?;
                 let known = row.older == Some(mark) && hash == self.hash_with(&row, ask.session, &locks);
@@ -203,9 +205,23 @@ impl Controller {
         let view = Box::new(View::load(&self.verdicts, tx, row).await?);
         let stands = view.stands().is_some_and(|stands| stands.row.session == ask.session.0);
         let is_past = !stands && tx.past_session(view.device.id, &ask.session.0).await?.is_some();
+        self.heard.named(view.device.id, ask.session, standing_of(stands, is_past));
         let needed = self.bundle_needed(&view.device, ask);
         let drawn = Drawn::of(view, ledger, (ask, needed), now);
         Ok(Ok(if is_past { drawn.of_past_session() } else { drawn }))
+    }
+
+    /// The same is counted of a device that gets no list.
+    async fn named_while_older(
+        &self,
+        tx: &mut dyn Tx,
+        row: &DeviceRow,
+        session: SessionKey,
+    ) -> Result<(), Refusal> {
+        let stands = tx.standing(row.id).await?.is_some_and(|stands| stands.session == session.0);
+        let is_past = !stands && tx.past_session(row.id, &session.0).await?.is_some();
+        self.heard.named(row.id, session, standing_of(stands, is_past));
+        Ok(())
     }
 
     fn said(
@@ -218,6 +234,14 @@ impl Controller {
         let Drawn { view, draft, .. } = *drawn;
         let control = Some(self.beside(&view.device, &draft, bundle, (session, now))?);
         Ok(Look::Said(Box::new(ConfigResponse { config_hash, config, control }), Some(Seen(view))))
+    }
+}
+
+fn standing_of(stands: bool, is_past: bool) -> Standing {
+    match (stands, is_past) {
+        (true, _) => Standing::Stands,
+        (false, true) => Standing::Past,
+        (false, false) => Standing::New,
     }
 }
 

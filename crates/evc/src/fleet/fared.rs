@@ -3,6 +3,7 @@
 use ::attest::{SessionKey, Unchecked, Verdict};
 
 use super::evidence::{BadEvidence, Came, Shown};
+use super::heard::digits_of;
 use crate::store::{Appraised, Fared, OfEvidence, Strange};
 
 impl Fared {
@@ -23,7 +24,7 @@ impl Fared {
         Self {
             at: came.at,
             from: came.from,
-            session: Some(hex::encode(&session.0[..4])),
+            session: Some(digits_of(session)),
             pcrs,
             outcome,
             found: Some(found),

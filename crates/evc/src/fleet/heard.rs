@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use attest::SessionKey;
 use vault::ids::DeviceId;
 
 use crate::api::Condition;
@@ -22,37 +23,85 @@ const UNPROVED_AFTER_S: u64 = 25 * 60;
 /// What was counted is written when so many seconds passed since it was last.
 const WRITTEN_EVERY_S: u64 = 60;
 
-/// Devices that were heard since that was last written, and when.
+/// Devices that were heard since that was last written, and when; and which session each named last.
 #[derive(Debug, Default)]
-pub struct Heard(Mutex<(UnixSeconds, HashMap<DeviceId, UnixSeconds>)>);
+pub struct Heard(Mutex<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    written: UnixSeconds,
+    at: HashMap<DeviceId, UnixSeconds>,
+    named: HashMap<DeviceId, Named>,
+}
+
+/// What is known of a session that a device names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its evidence stands.
+    Stands,
+    /// It gave none yet, and is none that another one followed.
+    New,
+    /// Another one followed it: who is on the way may send its polls again.
+    Past,
+}
+
+#[derive(Debug)]
+struct Named {
+    session: SessionKey,
+    standing: Standing,
+}
 
 impl Heard {
     /// Counts a request whose signature verified.
     pub fn from(&self, device: DeviceId, now: UnixSeconds) {
-        self.held(|(_, at)| at.insert(device, now));
+        self.held(|counted| counted.at.insert(device, now));
+    }
+
+    /// Counts a poll that names a session. A new one is the device's present one from then on: polls of the one before may be sent again.
+    pub(crate) fn named(&self, device: DeviceId, session: SessionKey, standing: Standing) {
+        let is_news = |known: &Named| standing == Standing::New || known.standing == Standing::Stands;
+        self.held(|counted| {
+            let known = counted.named.get(&device);
+            let follows = known.is_none_or(|known| known.session == session || is_news(known));
+            if standing != Standing::Past && follows {
+                counted.named.insert(device, Named { session, standing });
+            }
+        });
+    }
+
+    /// Whether a session, by its first digits, is the one that the device named last, since this controller started.
+    pub(crate) fn is_present(&self, device: DeviceId, digits: &str) -> bool {
+        self.held(|counted| {
+            counted.named.get(&device).is_some_and(|named| digits_of(named.session) == digits)
+        })
     }
 
     /// A row with the newest time.
     pub(crate) fn newest(&self, mut row: DeviceRow) -> DeviceRow {
-        row.last_seen = row.last_seen.max(self.held(|(_, at)| at.get(&row.id).copied()));
+        row.last_seen = row.last_seen.max(self.held(|counted| counted.at.get(&row.id).copied()));
         row
     }
 
     /// What is due to be written; from then on it is not held here.
     fn due(&self, now: UnixSeconds) -> HashMap<DeviceId, UnixSeconds> {
-        self.held(|(written, at)| {
-            if now.abs_diff(*written) < WRITTEN_EVERY_S {
+        self.held(|counted| {
+            if now.abs_diff(counted.written) < WRITTEN_EVERY_S {
                 return HashMap::new();
             }
-            *written = now;
-            std::mem::take(at)
+            counted.written = now;
+            std::mem::take(&mut counted.at)
         })
     }
 
-    fn held<T>(&self, look: impl FnOnce(&mut (UnixSeconds, HashMap<DeviceId, UnixSeconds>)) -> T) -> T {
-        // Whatever panicked, a map of times is as good as before.
+    fn held<T>(&self, look: impl FnOnce(&mut Counted) -> T) -> T {
+        // Whatever panicked, a map of times or sessions is as good as before.
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// A session as people see it: the first digits of its key.
+pub(crate) fn digits_of(session: SessionKey) -> String {
+    hex::encode(&session.0[..4])
 }
 
 impl Controller {
@@ -155,6 +204,29 @@ mod tests {
             assert_eq!(ago(NOW - passed_s, NOW), words);
         }
         assert_eq!(ago(NOW + 5, NOW), "0s ago", "a clock that was set back");
+    }
+
+    /// AC-2: evidence of a session that is over is none of the present one, whatever is sent again.
+    #[test]
+    fn the_present_session_is_the_newest_that_was_named() {
+        let (heard, device) = (Heard::default(), DeviceId(uuid::Uuid::from_u128(1)));
+        let [first, second, third] = [1, 2, 3].map(|n| SessionKey([n; 32]));
+        let is_present = |session| heard.is_present(device, &digits_of(session));
+        assert!(!is_present(first), "nothing was heard since the start");
+        for (session, standing, present, why) in [
+            (first, Standing::Stands, first, "it is the one that there is"),
+            (second, Standing::New, second, "it booted"),
+            (first, Standing::Stands, second, "sent again"),
+            (second, Standing::Stands, second, "it gave evidence"),
+            (first, Standing::Past, second, "sent again, later"),
+            (third, Standing::New, third, "it booted again"),
+            (third, Standing::Stands, third, "it gave evidence"),
+            (first, Standing::Stands, first, "settled: that one goes on"),
+        ] {
+            heard.named(device, session, standing);
+            let found = [first, second, third].map(is_present);
+            assert_eq!(found, [first, second, third].map(|one| one == present), "{why}");
+        }
     }
 
     #[test]

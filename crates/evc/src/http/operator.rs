@@ -30,7 +30,7 @@ use crate::api::calls::{
     DELETE_DEVICE, DELETE_POLICY, DELETE_RULE, DELETE_VAULT, DELETED_DEVICES, DEVICE, DEVICES, DISALLOW,
     DRILL, END_OTHER_TOKENS, ESCROW, EXPORT, FIND, FORESEE, FORGET_DEVICE, GLANCE, IMPORT, KNOCKS,
     KNOWN_VAULT, LABEL, LEARN, LOSE, Method, OFFER_BUNDLE, OFFER_NEWEST, POLICIES, RECREATE, REFERENCES,
-    REHOME, REJECT, REPIN, ROTATE, RULES, SETTLE, STATUS, VAULTS,
+    REHOME, REJECT, REPIN, ROTATE, RULES, SETTLE, STATUS, VAULTS, WITHDRAW,
 };
 use crate::api::{
     Adoption, Allow, Allowance, Applied, Applying, Confirmation, DeletedDevice, Deletion, Described,
@@ -62,7 +62,7 @@ pub(super) fn routes() -> Router<App> {
     let on =
         on.call(&LOSE, lose).call(&FIND, find).call(&SETTLE, settle).call(&REPIN, repin).call(&LEARN, learn);
     let on = on.call(&DELETE_VAULT, delete_vault).call(&ROTATE, rotate).call(&RECREATE, recreate);
-    let on = on.call(&KNOWN_VAULT, known_vault);
+    let on = on.call(&WITHDRAW, withdraw).call(&KNOWN_VAULT, known_vault);
     let on = on.call(&REHOME, rehome).call(&ADOPT, adopt).call(&VAULTS, vaults);
     let on = on.call(&LABEL, label).call(&RULES, rules).call(&DELETE_RULE, delete_rule);
     let on = on.call(&POLICIES, policies).call(&DELETE_POLICY, delete_policy);
@@ -320,6 +320,10 @@ async fn recreate(
     Query(how): Query<Recreation>,
 ) -> Acted {
     app.recreate(&device, &named(vault)?, &how).await.map(Act::done)
+}
+
+async fn withdraw(Extension(app): Asks, Path((device, vault)): Path<(String, String)>) -> Acted {
+    app.withdraw(&device, &named(vault)?).await.map(Act::done)
 }
 
 async fn delete_device(

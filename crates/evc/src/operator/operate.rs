@@ -65,8 +65,19 @@ impl Operator {
         order.await?;
         Ok(Done {
             done: format!("vault `{name}` will be made anew, empty"),
-            notes: vec!["what was in it is lost".into()],
+            notes: vec!["what was in it is lost".into(), notes::of_order(name, device)],
         })
+    }
+
+    /// Takes the order back to make a vault anew. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn withdraw(&self, device: &str, name: &Name) -> Result<Done, Refusal> {
+        let id = self.meant(device).await?;
+        let scope = Scope::Device(id);
+        let stood = self.store.write(scope, |tx| Box::pin(withdraw_recreate(tx, &self.project, id, name)));
+        Ok(notes::of_withdrawn(name, stood.await?))
     }
 
     /// Whether a device has a vault of this name or UUID, or had one, also as its node alone tells of it.
@@ -143,7 +154,22 @@ async fn order_recreate(
         None => Bundles::None,
     };
     vault.order_anew(disk, bundles).map_err(|cause| in_life(&device, &row.name, cause))?;
-    Ok(tx.order_recreate(device.id, row.id).await?)
+    Ok(tx.set_recreate(device.id, row.id, true).await?)
+}
+
+/// Whether one stood.
+async fn withdraw_recreate(
+    tx: &mut dyn Tx,
+    project: &Project,
+    id: DeviceId,
+    name: &Name,
+) -> Result<bool, Refusal> {
+    let device = device_by_id(tx, project, id).await?;
+    let Found { device, row, vault } = find_vault(tx, device, name).await?;
+    if vault.recreate {
+        tx.set_recreate(device.id, row.id, false).await?;
+    }
+    Ok(vault.recreate)
 }
 
 /// By what the node says of all that it ever had.

@@ -51,7 +51,10 @@ impl Operator {
     ) -> Result<Vec<Listed<DeviceView>>, Refusal> {
         let read = self.store.read(|tx| Box::pin(self.devices_and_keys(tx, selector, page, now)));
         let shown = |(row, why)| {
-            DeviceView::of(self.heard.newest(row), self.drill_every_s, now).withheld_for(why).in_a_list()
+            DeviceView::of(self.heard.newest(row), self.drill_every_s, now)
+                .heard_by(&self.heard)
+                .withheld_for(why)
+                .in_a_list()
         };
         Ok(read.await?.into_iter().map(|row| row.map(shown).into()).collect())
     }
@@ -94,7 +97,7 @@ impl Operator {
             Ok((view, _)) => rows.iter().map(|row| explained(view, &device, row, now)).collect(),
             Err(why) => rows.iter().map(|row| unexplained(why, &device, row, now)).collect(),
         };
-        let shown = DeviceView::of(device, self.drill_every_s, now);
+        let shown = DeviceView::of(device, self.drill_every_s, now).heard_by(&self.heard);
         let shown = match view {
             Ok((view, older_alone)) => {
                 let escrow = in_escrow(&view, self.drill_every_s, now);

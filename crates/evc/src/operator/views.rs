@@ -8,13 +8,13 @@ use vault::ledger::{Mark, Older};
 use vault::life::fits;
 use vault::policy::VaultPolicy;
 use vault::report::{State, VaultReport};
-use vault::section::Seal;
+use vault::section::{Operation, Seal};
 
 use super::escrow::held;
 use crate::api::{
     self, Attestation, Condition, DeviceView, DrillState, NodeReport, Standing, StateNow, VaultView,
 };
-use crate::fleet::heard::{Word, ago, condition, word};
+use crate::fleet::heard::{Heard, Word, ago, condition, word};
 use crate::fleet::life::listed;
 use crate::fleet::reported;
 use crate::store::{
@@ -23,7 +23,7 @@ use crate::store::{
 use crate::words::condition::{DISK_AWAY, of_condition};
 use crate::words::escrow::{NOT_ESCROWED, NOT_SEALED_YET};
 use crate::words::evidence::{of_alarm, of_fared};
-use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_orphan};
+use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_locks_elsewhere, of_orphan};
 
 /// What it is, and beside that it is lost what else keeps its list from it.
 fn conditions(row: &DeviceRow, (kind, since): (Condition, UnixSeconds)) -> String {
@@ -50,6 +50,7 @@ impl DeviceView {
         let of_older = row.older.map(of_mark);
         let of_other = reported::is_held_to(&row).map(|other| of_held_to(&row.name, other));
         let alarm = row.alarm.as_ref().map(|alarm| of_alarm(alarm, &row.name));
+        let of_locks = orders_that_stand(&row);
         let (seen, escrow) = (row.proved_at.or(row.last_seen), held(&row, drill_every_s, now));
         let (condition_kind, since) = condition(&row, now);
         Self {
@@ -71,7 +72,7 @@ impl DeviceView {
                 .filter(|heard| seen.is_some_and(|seen| *heard > seen))
                 .map(crate::clock::text),
             // Each of them: what takes one off may take another off with it.
-            alarm: joined([of_older, of_other, alarm]),
+            alarm: joined([of_older, of_other, of_locks, alarm]),
             section_version: row.section_version,
             escrow,
             report: row.report.take().map(Into::into),
@@ -79,7 +80,25 @@ impl DeviceView {
     }
 }
 
+/// Orders to lock that no list of this device's lifts, as its node tells of them. While it is marked as lost they are as they are to be.
+fn orders_that_stand(row: &DeviceRow) -> Option<String> {
+    let other = reported::is_held_to(row).filter(|_| row.lost_at.is_none())?;
+    let vaults = row.report.get().into_iter().flat_map(|report| &report.vaults);
+    let locked: Vec<_> =
+        vaults.filter(|vault| vault.wanted == Operation::Lock).map(|vault| &vault.name).collect();
+    (!locked.is_empty()).then(|| of_locks_elsewhere(&locked, other))
+}
+
 impl DeviceView {
+    /// Whether what it showed last is of its present session.
+    pub(super) fn heard_by(self, heard: &Heard) -> Self {
+        let is_present = |fared: &Attestation| {
+            fared.session.as_deref().is_some_and(|session| heard.is_present(self.id, session))
+        };
+        let attestation = self.attestation.map(|fared| Attestation { of_now: is_present(&fared), ..fared });
+        Self { attestation, ..self }
+    }
+
     /// One that is there, and whose keys are withheld for what its evidence shows, says so first.
     pub(super) fn withheld_for(self, why: Option<Strange>) -> Self {
         match why {
@@ -117,7 +136,7 @@ impl From<Fared> for Attestation {
     fn from(fared: Fared) -> Self {
         let words = of_fared(&fared);
         let Fared { at, from, session, pcrs, outcome, .. } = fared;
-        Self { at: crate::clock::text(at), from, session, pcrs, outcome, words }
+        Self { at: crate::clock::text(at), from, session, pcrs, outcome, words, of_now: false }
     }
 }
 
@@ -326,7 +345,7 @@ impl VaultView {
 }
 
 /// All that is to be said, as one.
-fn joined(alarms: [Option<String>; 3]) -> Option<String> {
+fn joined(alarms: [Option<String>; 4]) -> Option<String> {
     let said: Vec<String> = alarms.into_iter().flatten().collect();
     (!said.is_empty()).then(|| said.join("; and: "))
 }

@@ -293,8 +293,8 @@ pub trait Vaults {
     async fn retain_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()>;
     /// It is gone, under no policy, from this version of the section on.
     async fn end_grace(&mut self, device: DeviceId, id: VaultId, left_version: u64) -> Stored<()>;
-    /// It is to be made anew.
-    async fn order_recreate(&mut self, device: DeviceId, id: VaultId) -> Stored<()>;
+    /// Whether it is to be made anew.
+    async fn set_recreate(&mut self, device: DeviceId, id: VaultId, recreate: bool) -> Stored<()>;
     /// Its newest epoch, and the one published before it.
     async fn put_epochs(&mut self, device: DeviceId, id: VaultId, current: Epoch, last: Epoch) -> Stored<()>;
     /// What its node reported of it. Of what an operator says of a vault it writes the order to make it anew alone.

@@ -64,6 +64,36 @@ pub(crate) fn of_found_elsewhere(device: &Name, other: DeviceId) -> String {
     )
 }
 
+/// Of vaults that are to be locked there, of a device that is not lost, while its node can't be told otherwise by any list of this one.
+pub(crate) fn of_locks_elsewhere(vaults: &[&Name], other: DeviceId) -> String {
+    let vaults: Vec<String> = vaults.iter().map(|name| format!("`{name}`")).collect();
+    format!(
+        "its node is told to keep locked: {}. What was ordered so while the device was lost only a list of device {other} lifts",
+        vaults.join(", ")
+    )
+}
+
+/// Of an order to make a vault anew, until it is carried out.
+pub(crate) fn of_order(vault: &Name, device: &str) -> String {
+    format!(
+        "until its node has done so, `evc recreate vault {vault} --device {device} --withdraw` takes the order back"
+    )
+}
+
+/// Of one that was taken back; `stood`: there was one.
+pub(crate) fn of_withdrawn(vault: &Name, stood: bool) -> Done {
+    let done = match stood {
+        true => format!("vault `{vault}` is not ordered to be made anew any more"),
+        false => format!(
+            "no order to make vault `{vault}` anew stands: none was given, or its node has carried it out"
+        ),
+    };
+    let notes = stood.then(|| {
+        "a node that has the order already may carry it out before it hears of this; see `evc wait vault` and `evc describe vault`".into()
+    });
+    Done { done, notes: notes.into_iter().collect() }
+}
+
 /// Of what is kept of a deleted device whose serial is allowed: why it does not get it back.
 pub(crate) fn of_kept_device(kept: &DeletedRow, give_back: bool, registered: Option<Name>) -> Option<String> {
     let (name, until) = (&kept.name, crate::clock::text(kept.until));

@@ -261,7 +261,7 @@ steps! { Vaults {
     retain_vault(device: DeviceId, id: VaultId) -> ();
     begin_grace(device: DeviceId, id: VaultId, until: UnixSeconds) -> ();
     end_grace(device: DeviceId, id: VaultId, left_version: u64) -> ();
-    order_recreate(device: DeviceId, id: VaultId) -> ();
+    set_recreate(device: DeviceId, id: VaultId, recreate: bool) -> ();
     put_epochs(device: DeviceId, id: VaultId, current: Epoch, last: Epoch) -> ();
     report_vault(device: DeviceId, id: VaultId, said: &VaultSaid) -> ();
     drop_vault(device: DeviceId, id: VaultId) -> ();

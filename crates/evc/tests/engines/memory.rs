@@ -788,8 +788,8 @@ impl Vaults for MemoryTx {
         let gone = (VaultStanding::Gone, None, Some(left_version));
         self.change_vault(device, id, |row| (row.standing, row.policy, row.left_version) = gone)
     }
-    async fn order_recreate(&mut self, device: DeviceId, id: VaultId) -> Stored<()> {
-        self.change_vault(device, id, |row| row.recreate = true)
+    async fn set_recreate(&mut self, device: DeviceId, id: VaultId, recreate: bool) -> Stored<()> {
+        self.change_vault(device, id, |row| row.recreate = recreate)
     }
     async fn put_epochs(&mut self, device: DeviceId, id: VaultId, current: Epoch, last: Epoch) -> Stored<()> {
         self.change_vault(device, id, |row| (row.current_epoch, row.last_epoch) = (current, last))

@@ -68,6 +68,7 @@ fn on_vaults() -> Vec<Act> {
         Act::call(Delete, "/devices/edge-1/vaults/config", ""),
         Act::call(Post, "/devices/edge-1/vaults/payments/rotate", r#"{"force":true,"confirm":"payments"}"#),
         Act::call(Post, "/devices/edge-1/vaults/lost/recreate?confirm=lost", ""),
+        Act::call(Delete, "/devices/edge-1/vaults/given-up/recreate", ""),
         Act::call(Post, "/devices/away/vaults/far/rehome", r#"{"to":"edge-1","confirm":"far"}"#),
         Act::call(Post, adopt, r#"{"policy":"tpm"}"#),
         Act::call(Delete, "/policies/unused", ""),

@@ -52,15 +52,17 @@ impl Fleet {
     }
 }
 
-/// With a key that has yet to go out, a vault that is lost, one in its grace, and a boot that nobody approved yet.
+/// With a key that has yet to go out, a vault that is lost, one that is ordered anew, one in its grace, and a boot that nobody approved yet.
 fn worker(evc: &Evc) -> (Device, Section) {
     let mut device = Device::onboarded(evc, "edge-1");
-    let vaults = ["payments", "lost", "old"].map(|name| vault(name, "edge-1"));
+    let vaults = ["payments", "lost", "given-up", "old"].map(|name| vault(name, "edge-1"));
     evc.apply(&(POLICIES.to_owned() + &vaults.concat() + RULE));
     let section = device.attested(evc);
-    let state = |name: &str| if name == "lost" { State::Missing } else { State::Unlocked };
+    let state =
+        |name: &str| if matches!(name, "lost" | "given-up") { State::Missing } else { State::Unlocked };
     assert_eq!(evc.post(&device.own("info"), &device.reported(&section, 1, state)).status, 201);
     evc.act("POST", "/devices/edge-1/vaults/payments/rotate", "");
+    evc.act("POST", "/devices/edge-1/vaults/given-up/recreate?confirm=given-up", "");
     evc.act("DELETE", "/devices/edge-1/vaults/old", "");
     let pending = ReferenceRow {
         id: 0,

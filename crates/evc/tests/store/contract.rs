@@ -371,7 +371,7 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
 async fn a_new_life_begins_with_nothing_of_the_one_before(tx: &mut dyn Tx) -> Stored<()> {
     let (of, row) = (device(1).id, vault(&device(1), 40, "ordered"));
     tx.add_vault(&row).await?;
-    tx.order_recreate(of, row.id).await?;
+    tx.set_recreate(of, row.id, true).await?;
     tx.report_vault(of, row.id, &said(1, false, true)).await?;
     tx.begin_grace(of, row.id, NOW + 5).await?;
     assert!(!tx.vault(of, row.id).await?.expect("there").recreate, "its order to be made anew is taken back");
@@ -755,7 +755,10 @@ async fn an_operators_word_stays_whatever_a_node_reports(tx: &mut dyn Tx) -> Sto
     let row = vault(&device(1), 5, "acted-on");
     let (of, id) = (row.device, row.id);
     tx.add_vault(&row).await?;
-    tx.order_recreate(of, id).await?;
+    for recreate in [true, false, true] {
+        tx.set_recreate(of, id, recreate).await?;
+        assert_eq!(tx.vault(of, id).await?.expect("there").recreate, recreate);
+    }
     tx.begin_grace(of, id, NOW + 5).await?;
     tx.put_epochs(of, id, Epoch(3), Epoch(2)).await?;
     tx.report_vault(of, id, &said(1, true, true)).await?;
@@ -788,7 +791,7 @@ async fn a_nodes_word_stays_whatever_an_operator_says(tx: &mut dyn Tx) -> Stored
     let before = tx.vault(of, id).await?.map(nodes);
     tx.want_vault(of, id, None).await?;
     tx.begin_grace(of, id, NOW + 9).await?;
-    tx.order_recreate(of, id).await?;
+    tx.set_recreate(of, id, true).await?;
     tx.put_epochs(of, id, Epoch(4), Epoch(3)).await?;
     tx.end_grace(of, id, 9).await?;
     assert_eq!(tx.vault(of, id).await?.map(nodes), before);

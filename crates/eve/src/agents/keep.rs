@@ -110,7 +110,7 @@ mod tests {
     /// and it is opened and written anew. On a full disk that is told, and once there is room it is written.
     #[test]
     fn a_file_that_was_cut_while_it_was_written_is_written_anew() {
-        for fault in [Fault::Cut, Fault::Tear, Fault::Lose, Fault::Full] {
+        for fault in Fault::ALL {
             let cut = |nth: &usize| {
                 let (dir, faults) = (tempfile::tempdir().expect("a directory"), Faults::default());
                 let (path, disk) = (dir.path().join("file"), Disk::through(Faulty::linux(&faults)));
@@ -119,7 +119,7 @@ mod tests {
                 let met = faults.during(fault, *nth, || {
                     ended = write(b"first").and_then(|()| write(b"another"));
                 });
-                assert_eq!(met && fault == Fault::Full, ended.is_err(), "{fault:?} at {nth}: {ended:?}");
+                assert_eq!(met && fault.is_told(), ended.is_err(), "{fault:?} at {nth}: {ended:?}");
                 let kept = open(&disk, &path).expect("opens").read().expect("reads");
                 let may_be = |whole: &[u8]| whole.starts_with(&kept);
                 assert!(may_be(b"first") || may_be(b"another"), "{fault:?} at {nth}: {kept:?}");

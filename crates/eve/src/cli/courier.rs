@@ -134,10 +134,20 @@ fn late(error: CallError<CourierRefusal>) -> anyhow::Error {
 }
 
 fn write(disk: &Disk, path: &Path, bytes: &[u8], force: bool) -> anyhow::Result<()> {
-    let done = if force { disk.write(path, bytes, 0o600) } else { disk.write_first(path, bytes, 0o600) };
-    match done {
+    let words = || format!("can't write {}", path.display());
+    if force {
+        return disk.write(path, bytes, 0o600).with_context(words);
+    }
+    match disk.write_first(path, bytes, 0o600) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => Err(taken(path)),
-        done => done.with_context(|| format!("can't write {}", path.display())),
+        Err(error) => {
+            // Whole, and not durable: it is told as not written, and is not to be in the way of whoever says the same again.
+            if std::fs::read(path).is_ok_and(|there| there == bytes) {
+                let _ = disk.unlink(path);
+            }
+            Err(error).with_context(words)
+        }
+        Ok(()) => Ok(()),
     }
 }
 
@@ -161,4 +171,95 @@ fn read(path: &Path, most: usize) -> anyhow::Result<Vec<u8>> {
         bail!("{} is longer than such a file is ({most} bytes)", path_shown(path));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use disk::faulty::{Fault, Faults, Faulty};
+
+    use super::*;
+
+    /// A folder with a node's `run` in it; each fault at each operation of `work`, until it is not met. `mended` is told whether it was done.
+    fn everywhere(
+        faults: &[Fault],
+        begin: impl Fn(&Root),
+        work: impl Fn(&Disk, &Root) -> anyhow::Result<()>,
+        mended: impl Fn(&Root, bool, &str),
+    ) {
+        for fault in faults.iter().copied() {
+            let met = |nth: &usize| {
+                let (dir, faults) = (tempfile::tempdir().expect("a folder"), Faults::default());
+                let (root, mut done) = (Root { root: dir.path().to_owned() }, false);
+                fs::create_dir_all(dir.path().join("run/eve")).expect("makes");
+                begin(&root);
+                let disk = Disk::through(Faulty::linux(&faults));
+                let met = faults.during(fault, *nth, || done = work(&disk, &root).is_ok());
+                assert!(met || done, "{fault:?} at {nth}: nothing fails, and it is done");
+                mended(&root, done, &format!("{fault:?} at {nth}"));
+                met
+            };
+            let operations = (0..100).find(|nth| !met(nth)).expect("it comes to an end");
+            assert!(operations >= if fault == Fault::Full { 2 } else { 4 }, "{fault:?}: {operations}");
+        }
+    }
+
+    fn is_private(path: &Path) -> bool {
+        fs::metadata(path).expect("there").permissions().mode() & 0o077 == 0
+    }
+
+    /// Invariant 5: `eve import` keeps the challenge that it took last. Cut at any operation, or failed, the one before or the new one is there, whole;
+    /// said again, it is the new one. A power cut takes it, with all that lies in `run`.
+    #[test]
+    fn a_challenge_whose_keeping_is_cut_anywhere_is_the_old_one_or_the_new_one() {
+        let (old, new) = (b"of before".as_slice(), b"the one of now".as_slice());
+        let kept = |root: &Root| fs::read(paths::courier(&root.root)).expect("there");
+        everywhere(
+            &[Fault::Cut, Fault::Tear, Fault::Full, Fault::Fails],
+            |root| keep(&Disk::linux(), root, old).expect("kept"),
+            |disk, root| keep(disk, root, new),
+            |root, done, when| {
+                assert!(kept(root) == new || !done && kept(root) == old, "{when}");
+                keep(&Disk::linux(), root, new).expect("kept");
+                assert!(kept(root) == new && is_private(&paths::courier(&root.root)), "{when}");
+            },
+        );
+    }
+
+    /// CO-3, invariant 5: the file of `eve export-evidence` is whole or not there, and what was told as not written is in the way of no second try.
+    #[test]
+    fn co3_evidence_whose_writing_is_cut_anywhere_is_written_by_saying_it_again() {
+        let (old, new) = (b"of before".as_slice(), b"the evidence".as_slice());
+        let stick = |root: &Root| root.root.join("evidence");
+        for force in [false, true] {
+            everywhere(
+                &Fault::ALL,
+                |root| {
+                    if force {
+                        fs::write(stick(root), old).expect("written")
+                    }
+                },
+                |disk, root| write(disk, &stick(root), new, force),
+                |root, done, when| {
+                    let there = fs::read(stick(root)).ok();
+                    assert!(
+                        there.as_deref().is_none_or(|there| there == new || force && there == old),
+                        "{when}"
+                    );
+                    assert!(there.is_some() || !force, "{when}: the old one is lost");
+                    let is_told = ["Full", "Fails"].iter().any(|fault| when.starts_with(fault));
+                    assert!(done || force || there.is_none() || !is_told, "{when}: told as not written");
+                    write(&Disk::linux(), &stick(root), new, force || there.is_some()).expect("said again");
+                    assert!(
+                        fs::read(stick(root)).expect("there") == new && is_private(&stick(root)),
+                        "{when}"
+                    );
+                    let left = disk::entries(&root.root).expect("lists").len();
+                    assert_eq!(left, 2, "{when}: nothing is left beside it, and `run`");
+                },
+            );
+        }
+    }
 }

@@ -56,7 +56,7 @@ pub enum Hold {
     Lost(VaultId),
     /// A share that the table has no line of may lie in a newer one, which opens as long as the roots are there.
     #[error(
-        "the share of vault {0} is not in the share table, which may be older than the vault: bring the newer table back, open the vault if it needs no share, or remove it or have it made anew"
+        "the share of vault {0} is not in the share table, which may be older than the vault: bring the newer table back, open the vault if it needs no share, or remove it or have it made anew (an orphan is taken in first: `evc adopt vault`)"
     )]
     Absent(VaultId),
 }

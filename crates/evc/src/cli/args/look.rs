@@ -254,7 +254,7 @@ pub(in crate::cli) struct Time {
 pub(in crate::cli) enum Until {
     /// It is registered, was heard of late, and nothing stands against it.
     Online,
-    /// Its last evidence was accepted.
+    /// Evidence of its present session was accepted: of the start of its node by which it was heard last.
     Attested,
     /// A reference value of its boot was learned, and waits to be approved, or was approved.
     Learned,

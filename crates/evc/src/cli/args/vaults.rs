@@ -143,10 +143,7 @@ pub(in crate::cli) enum RotateWhat {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum RecreateWhat {
     /// Order a vault to be made anew that its node reports as missing. What was in it is lost.
-    #[command(
-        visible_alias = "vaults",
-        before_help = "Examples:\n  evc recreate vault payments --device edge-1 --confirm payments"
-    )]
+    #[command(visible_alias = "vaults", before_help = RECREATE)]
     Vault {
         /// Name.
         #[arg(add = ArgValueCandidates::new(vaults))]
@@ -155,8 +152,11 @@ pub(in crate::cli) enum RecreateWhat {
         #[arg(long, add = ArgValueCandidates::new(devices))]
         device: String,
         /// The vault's name or UUID again.
-        #[arg(long)]
-        confirm: String,
+        #[arg(long, required_unless_present = "withdraw")]
+        confirm: Option<String>,
+        /// Take the order back, if its node has not carried it out yet. Said twice, it changes nothing more.
+        #[arg(long, conflicts_with_all = ["confirm", "new_disk", "despite_escrow"])]
+        withdraw: bool,
         /// Recreate although all vaults of the node are missing: its disk was replaced, and what was on it is lost.
         #[arg(long)]
         new_disk: bool,
@@ -183,6 +183,11 @@ const DELETE_DEVICE: &str = "\
 Examples:
   evc delete device edge-1
   evc device lost edge-1 && evc delete device edge-1 --force --confirm edge-1    # stolen: then `evc device forget edge-1 --confirm edge-1`";
+
+const RECREATE: &str = "\
+Examples:
+  evc recreate vault payments --device edge-1 --confirm payments
+  evc recreate vault payments --device edge-1 --withdraw    # the order is taken back, if its node has not carried it out yet";
 
 const ROTATE: &str = "\
 Examples:

@@ -213,9 +213,9 @@ impl Vaults for SqliteTx {
         self.change(write, (int(left_version), blob(device.0), blob(id.0))).await
     }
 
-    async fn order_recreate(&mut self, device: DeviceId, id: VaultId) -> Stored<()> {
-        let write = "UPDATE vaults SET recreate = 1 WHERE device = ? AND id = ?";
-        self.change(write, (blob(device.0), blob(id.0))).await
+    async fn set_recreate(&mut self, device: DeviceId, id: VaultId, recreate: bool) -> Stored<()> {
+        let write = "UPDATE vaults SET recreate = ? WHERE device = ? AND id = ?";
+        self.change(write, (recreate, blob(device.0), blob(id.0))).await
     }
 
     async fn put_epochs(&mut self, device: DeviceId, id: VaultId, current: Epoch, last: Epoch) -> Stored<()> {

@@ -221,7 +221,7 @@ mod tests {
     /// full disk is told, and with room the key is made.
     #[test]
     fn a_device_key_whose_making_is_cut_is_there_at_the_next_start() {
-        for fault in [Fault::Cut, Fault::Tear, Fault::Lose, Fault::Full] {
+        for fault in Fault::ALL {
             let cut = |nth: &usize| {
                 let (dir, faults) = (tempfile::tempdir().expect("a directory"), Faults::default());
                 std::fs::create_dir(dir.path().join("config")).expect("makes");
@@ -235,7 +235,7 @@ mod tests {
                 let mut used = None;
                 let met = faults.during(fault, *nth, || used = Some(take()));
                 let told = used.as_ref().and_then(|used| used.as_ref().err());
-                assert_eq!(met && fault == Fault::Full, told.is_some(), "{fault:?} at {nth}: {told:?}");
+                assert_eq!(met && fault.is_told(), told.is_some(), "{fault:?} at {nth}: {told:?}");
                 assert!(told.is_none_or(|why| why.contains("config/device.key.pem")), "{told:?}");
                 let next = take().unwrap_or_else(|why| panic!("{fault:?} at {nth}: {why}"));
                 used.and_then(Result::ok)

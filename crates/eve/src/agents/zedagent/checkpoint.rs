@@ -118,14 +118,14 @@ mod tests {
     /// certificates that came with it. A full disk is told, and keeps no less.
     #[test]
     fn a_checkpoint_that_is_cut_has_one_answer_or_the_other() {
-        for fault in [Fault::Cut, Fault::Tear, Fault::Lose, Fault::Full] {
+        for fault in Fault::ALL {
             let cut = |nth: &usize| {
                 let (dir, faults) = (tempfile::tempdir().expect("a directory"), Faults::default());
                 let disk = Disk::through(Faulty::linux(&faults));
                 save(&disk, dir.path(), &said(1)).expect("saves");
                 let mut ended = Ok(());
                 let met = faults.during(fault, *nth, || ended = save(&disk, dir.path(), &said(2)));
-                assert_eq!(met && fault == Fault::Full, ended.is_err(), "{fault:?} at {nth}: {ended:?}");
+                assert_eq!(met && fault.is_told(), ended.is_err(), "{fault:?} at {nth}: {ended:?}");
                 let kept = load(dir.path()).expect("an answer");
                 let whole = |of: fn(SignedConfig) -> Bytes| [1, 2].map(|n| of(said(n)) == of(kept.clone()));
                 let (envelope, certs) = (whole(|it| it.envelope), whole(|it| it.certs));

@@ -134,6 +134,7 @@ fn a_generation_does_not_end_while_a_share_may_be_absent() {
         ("named, whatever the list says", shareless(Custody::Tpm), keep(Custody::Controller), true),
         ("by its policy", shareless(Custody::TpmAndController), keep(Custody::TpmAndController), true),
         ("perhaps", shareless(Custody::TpmAndController), orphan(), true),
+        ("perhaps, too: a name tells an epoch alone", shareless(Custody::Controller), orphan(), true),
         ("not seen", unseen(), orphan(), true),
         ("nothing but the list's word", Known::default(), created(), true),
         ("another share opens it", other_share, keep(Custody::Tpm), true),
@@ -148,6 +149,10 @@ fn a_generation_does_not_end_while_a_share_may_be_absent() {
         // Before a list is in force nothing is said of it, and nothing ends.
         assert!(what != "named, left as it is" || hold == Some(Hold::Steps), "{what}: {hold:?}");
     }
+    assert!(
+        Hold::Absent(OTHER).to_string().contains("`evc adopt vault`"),
+        "an orphan can't be opened or removed else"
+    );
     let with = |known| all_open().into_iter().chain([(OTHER, known)]).collect::<BTreeMap<_, _>>();
     assert_eq!(held_by(&with(shareless(Custody::Tpm)), node), Hold::Steps);
     let past = Past { next: Upcoming::Unmade, ..DROPPED };

@@ -230,7 +230,7 @@ impl<C: Crypt> Manager<C> {
     }
 
     /// Whose vaults they were goes, and how they were called stays known.
-    fn drop_record(&mut self) -> Heard {
+    pub(in crate::agents::vaultmgr) fn drop_record(&mut self) -> Heard {
         if self.crypt.is_away() {
             return Heard::Former(std::collections::BTreeMap::new());
         }

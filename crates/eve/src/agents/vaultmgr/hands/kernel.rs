@@ -91,7 +91,9 @@ impl Kernel {
         let (vaults, metas) = (paths.vaults(), paths.metas());
         let (names, proved, able) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let (residue, opened) = (fscrypt::scrub::residue(&mount), RefCell::default());
-        let (persist, ages) = (paths.persist(), ages::AgeFiles::open(&disk, paths.recoveries()));
+        let persist = paths.persist();
+        let top = disk.opened(&mount).map_err(failed("opening the persist filesystem"))?;
+        let ages = ages::AgeFiles::open(top, (&persist, paths.recoveries()));
         let mut kernel = Self {
             paths: paths.clone(),
             disk,

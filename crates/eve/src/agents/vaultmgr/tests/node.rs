@@ -279,16 +279,21 @@ impl Node {
     }
 
     pub(super) fn start(&mut self) {
-        let owner = Owner { uid: 12345, gid: 12345 };
         self.nv.1 = self.faults.clone();
-        let kernel = agent::open(&self.paths).expect("opens the filesystem");
-        let kernel = faulty::Faulty::new(kernel, &self.calls);
-        let hands = (self.desk(), Jobs::of(Box::new(AtOnce)));
-        let manager = Manager::start(self.paths.clone(), kernel, hands, owner).expect("starts");
-        self.manager = Some(manager);
+        // The supervisor starts it anew.
+        let begun = self.begin().or_else(|_| self.begin());
+        self.manager = Some(begun.expect("starts"));
         self.manager().take_up_locks().expect("are read");
         self.manager().take_up_leases().expect("randomness");
         self.hear_tpm();
+    }
+
+    fn begin(&self) -> anyhow::Result<Manager<faulty::Faulty<Kernel>>> {
+        let owner = Owner { uid: 12345, gid: 12345 };
+        let kernel = agent::open(&self.paths)?;
+        let kernel = faulty::Faulty::new(kernel, &self.calls);
+        let hands = (self.desk(), Jobs::of(Box::new(AtOnce)));
+        Ok(Manager::start(self.paths.clone(), kernel, hands, owner)?)
     }
 
     fn desk(&self) -> Box<dyn Desk> {

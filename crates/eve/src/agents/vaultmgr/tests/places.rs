@@ -13,6 +13,7 @@ use vault::section::{Custody, Operation};
 use super::controller::{BERLIN, Controller, Line};
 use super::in_the_way::Over;
 use super::node::Node;
+use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt};
 use crate::bus::messages::Hope;
 
 fn line(epochs: (u64, u64)) -> Line {
@@ -222,6 +223,54 @@ fn no_place_is_mended_while_the_disk_is_away() {
         node.manager().look_for_others();
         assert!(!node.says(place), "{:?}", node.manager().notes());
     }
+}
+
+/// Invariant 4: while the disk is away no section is recorded and no record is put aside at its path: what lies there is another disk's. Both are
+/// done once it is back.
+#[test]
+fn no_record_is_written_or_put_aside_while_the_disk_is_away() {
+    let (mut node, mut controller) = stopped();
+    node.start();
+    node.hear(&mut controller, &[line((1, 1))]);
+    let record = node.paths.record();
+    let before = fs::read(&record).expect("there");
+    let over = Over::new(node.paths.persist());
+    // As that of another node, which has a record at this very path.
+    fs::create_dir_all(node.paths.own_folder()).expect("makes");
+    fs::write(&record, "another disk's").expect("writes");
+    let away = Line { operation: Operation::Lock, ..line((1, 1)) };
+    node.hear(&mut controller, std::slice::from_ref(&away));
+    node.manager().drop_record();
+    assert_eq!(fs::read_to_string(&record).expect("there"), "another disk's", "it is left as it is");
+    let names = fs::read_dir(node.paths.own_folder()).expect("lists").count();
+    assert_eq!(names, 1, "nothing is put beside it");
+    drop(over);
+    assert!(fs::read(&record).expect("there") == before, "and that of the disk which is away too");
+    node.hear(&mut controller, std::slice::from_ref(&away));
+    assert!(fs::read(&record).expect("there") != before, "it is back: what is accepted is recorded");
+    node.manager().drop_record();
+    assert!(!record.exists() && node.paths.record_aside().exists(), "and put aside");
+}
+
+/// Invariant 4: the second copy is read and made on the disk that was opened. Where another one lies over its path, with key files under the same
+/// names, none of those is taken for ours, and none is written there.
+#[test]
+fn the_second_copy_is_that_of_the_disk_that_was_opened() {
+    let (mut node, mut controller) = stopped();
+    node.start();
+    node.hear(&mut controller, &[line((1, 1))]);
+    let second = node.paths.metas().join(BERLIN.to_string());
+    let of_now = |node: &mut Node| node.manager().crypt.read(BERLIN, MetaPlace::Second).expect("it reads");
+    let ours = of_now(&mut node);
+    assert!(matches!(ours, CopyRead::Whole { .. }), "{ours:?}");
+    let over = Over::new(node.paths.persist());
+    for folder in ["protectors", "policies"] {
+        fs::create_dir_all(second.join(folder)).expect("makes");
+        fs::write(second.join(folder).join("0123456789abcdef"), "another disk's").expect("writes");
+    }
+    assert_eq!(of_now(&mut node), ours, "what is read is of the disk that was opened");
+    drop(over);
+    assert_eq!(of_now(&mut node), ours);
 }
 
 /// Invariant 4: the disk goes while all vaults are looked at for a step of the node's own: none is taken, for what was seen is of the disk of before.

@@ -2,10 +2,11 @@
 //! is judged in `recovery`.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
-use disk::{Disk, Folder};
+use disk::Folder;
 use fscrypt::ProtectorDescriptor;
 use fscrypt::scrub::{scrub, sweep};
 use vault::ids::VaultId;
@@ -17,16 +18,21 @@ use super::recovery::{PLACES, REMOVAL};
 /// Age files, and that a key of one was used, in both places.
 #[derive(Debug)]
 pub(super) struct AgeFiles {
-    disk: Disk,
+    /// The disk that was opened: its path may lead to another one since.
+    persist: Folder,
+    /// Both places under it.
     folders: [PathBuf; 2],
+    /// How they are called.
+    paths: [PathBuf; 2],
     names: BTreeSet<String>,
 }
 
 impl AgeFiles {
     /// Clears what a write cut short left, and reads the names. What can't be read is told when a vault is looked at.
-    pub(super) fn open(disk: &Disk, folders: [PathBuf; 2]) -> Self {
+    pub(super) fn open(persist: Folder, (under, paths): (&Path, [PathBuf; 2])) -> Self {
         let mut names = BTreeSet::new();
-        for folder in folders.iter().filter_map(|path| disk.folder(path).ok()) {
+        let folders = paths.each_ref().map(|path| path.strip_prefix(under).unwrap_or(path).to_owned());
+        for folder in folders.iter().filter_map(|path| persist.below(path).ok()) {
             let swept = sweep(&folder).and_then(|_| folder.names());
             match swept {
                 Ok(all) => names.extend(all),
@@ -35,7 +41,7 @@ impl AgeFiles {
                 }
             }
         }
-        Self { disk: disk.clone(), folders, names }
+        Self { persist, folders, paths, names }
     }
 
     /// The protectors that there are age files of.
@@ -53,16 +59,20 @@ impl AgeFiles {
     }
 
     pub(super) fn places(&self) -> [&Path; 2] {
-        self.folders.each_ref().map(PathBuf::as_path)
+        self.paths.each_ref().map(PathBuf::as_path)
     }
 
     fn folder(&self, place: MetaPlace) -> Result<Folder, disk::Error> {
-        self.disk.make_folder(&self.folders[place as usize], 0o700)
+        let path = &self.folders[place as usize];
+        let names = path.parent().zip(path.file_name().and_then(OsStr::to_str));
+        let (parent, name) =
+            names.ok_or_else(|| disk::Error::Absent { name: "the place of recovery keys".into() })?;
+        self.persist.below(parent)?.make_folder(name, 0o700)
     }
 
     /// Whether the file is there, in one place, and is the one that the protector's name tells of.
     pub(super) fn is_good(&self, place: MetaPlace, file: &str, sum: [u8; 5]) -> bool {
-        let folder = self.disk.folder(&self.folders[place as usize]);
+        let folder = self.persist.below(&self.folders[place as usize]);
         folder
             .and_then(|folder| folder.read(file, MAX_AGE_FILE + 1))
             .is_ok_and(|bytes| checksum(&bytes) == sum)

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use disk::Folder;
 use fscrypt::{KeyFiles, KeyIdentifier, MetaDir, MetaError, PolicyFile, ProtectorDescriptor, ProtectorFile};
 use vault::ids::VaultId;
 
@@ -148,9 +149,9 @@ impl Kernel {
 
     /// What is wrong with one vault's folder concerns that vault alone: it is told when the vault is read.
     fn read_second(&mut self) {
-        for entry in disk::entries(&self.metas).unwrap_or_default() {
-            let vault = entry.file_name().to_str().and_then(|name| name.parse::<VaultId>().ok());
-            let Some(vault) = vault else { continue };
+        let names = self.second_place().and_then(|place| place.names()).unwrap_or_default();
+        for name in names {
+            let Ok(vault) = name.parse::<VaultId>() else { continue };
             let second = self.second(vault);
             let mut is_swept = true;
             let names = second.and_then(|second| {
@@ -160,7 +161,7 @@ impl Kernel {
             match names {
                 // Left by a removal that was cut short; it is tried again at the next start.
                 Ok(names) if names.is_empty() && is_swept => {
-                    drop(tree::remove(&entry.path(), &Work::default()))
+                    drop(tree::remove(&self.metas.join(&name), &Work::default()))
                 }
                 Ok(names) => self.names.entry(vault).or_default().add(names),
                 Err(error) => {
@@ -214,7 +215,14 @@ impl Kernel {
     }
 
     pub(super) fn second(&self, vault: VaultId) -> Result<MetaDir, MetaError> {
-        MetaDir::open(&self.disk, &self.metas.join(vault.to_string()))
+        let name = vault.to_string();
+        MetaDir::open_in(&self.second_place()?, &name, &self.metas.join(&name))
+    }
+
+    /// The folder of all second copies, of the disk that was opened: its path may lead to another one since, and what lies there is not ours.
+    fn second_place(&self) -> Result<Folder, disk::Error> {
+        let path = self.metas.strip_prefix(&self.persist).unwrap_or(&self.metas);
+        self.disk.opened(&self.mount)?.below(path)
     }
 
     /// One that is there is as durable as the life made it that wrote into it first: to make sure of it again is three waits for the disk. Should a
@@ -227,7 +235,9 @@ impl Kernel {
     }
 
     pub(super) fn make_second(&self, vault: VaultId) -> Result<MetaDir, CryptError> {
-        let made = MetaDir::create(&self.disk, &self.metas.join(vault.to_string()));
+        let name = vault.to_string();
+        let made = self.second_place().map_err(MetaError::from);
+        let made = made.and_then(|place| MetaDir::create_in(&place, &name, &self.metas.join(&name)));
         made.map_err(failed("making the folder of the second copy"))
     }
 

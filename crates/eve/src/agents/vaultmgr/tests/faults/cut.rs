@@ -9,7 +9,7 @@ use super::*;
 /// Invariant 5, DF-5: root definition, share table, default vaults, move-in.
 #[test]
 fn a_first_boot_is_mended() {
-    let steps = stopped_everywhere(
+    let steps = cut_everywhere(
         || (with_plain_files(), ()),
         |node, ()| node.start(),
         |node, (), when| {

@@ -1,5 +1,5 @@
-//! vaultmgr cut at every operation on the disk and every step of the TPM in turn, and on a disk that is full from each of them on, at
-//! every kind of work (invariant 5): the next start, or the next try, mends what is there, and nothing that was kept is lost.
+//! vaultmgr cut at every operation on the disk and every step of the TPM in turn, with an error of the disk's at each, and on a disk that is
+//! full from each of them on, at every kind of work (invariant 5): the next start, or the next try, mends what is there, and nothing that was kept is lost.
 
 mod brought_back;
 mod cut;
@@ -13,6 +13,7 @@ mod recovery;
 mod recreate;
 mod seal;
 
+use testkit::sample;
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
 use vault::section::Custody;
 
@@ -34,8 +35,18 @@ enum Ending {
 }
 
 /// Does `work` on a node made by `prepare`, cut at the operation 0, 1, 2.. until it is not cut any more; each time the node
-/// then starts anew and `mended` looks at it. Returns how many operations the work has.
+/// then starts anew and `mended` looks at it. The same where an operation fails and vaultmgr lives on. Returns how many operations the work has.
 fn stopped_everywhere<P>(
+    prepare: impl Fn() -> (Node, P),
+    work: impl Fn(&mut Node, &mut P),
+    mended: impl Fn(&mut Node, &mut P, &str),
+) -> usize {
+    failed_everywhere(&prepare, &work, &mended);
+    cut_everywhere(prepare, work, mended)
+}
+
+/// The first half of that.
+fn cut_everywhere<P>(
     prepare: impl Fn() -> (Node, P),
     work: impl Fn(&mut Node, &mut P),
     mended: impl Fn(&mut Node, &mut P, &str),
@@ -53,6 +64,27 @@ fn stopped_everywhere<P>(
     });
     assert_eq!(lives[0], lives[1], "the work has the same operations each time");
     lives[0]
+}
+
+/// Of the operations a sample, in which each follows on each other that it ever does.
+fn failed_everywhere<P>(
+    prepare: impl Fn() -> (Node, P),
+    work: impl Fn(&mut Node, &mut P),
+    mended: impl Fn(&mut Node, &mut P, &str),
+) {
+    let (mut node, mut with) = prepare();
+    let asked = node.faults.clone().asked(|| work(&mut node, &mut with));
+    let places =
+        asked.iter().enumerate().map(|(nth, name)| (nth, *name, nth.checked_sub(1).map(|n| asked[n])));
+    for (nth, name, _) in sample::of(places.collect(), |(_, name, before)| vec![(*before, *name)]) {
+        let (mut node, mut with) = prepare();
+        let faults = node.faults.clone();
+        let when = format!("an error at operation {nth}, {name}");
+        assert!(faults.during(Fault::Fails, nth, || work(&mut node, &mut with)), "{when}: it has fewer");
+        // What failed is tried anew.
+        node.hear_tpm();
+        mended(&mut node, &mut with, &when);
+    }
 }
 
 fn start_again(node: &mut Node, ending: Ending) {

@@ -40,7 +40,7 @@ fn a_beginning_on_another_tpm_is_mended() {
         node.reboot();
         assert!(kept(node, &image), "{when}: {:?}", node.status(IMAGE_VAULT));
     };
-    let steps = stopped_everywhere(prepare, |node, _| order(node), mended);
+    let steps = cut_everywhere(prepare, |node, _| order(node), mended);
     assert!(steps > 10, "{steps}");
 }
 
@@ -53,6 +53,6 @@ fn a_beginning_on_a_wiped_disk_is_mended() {
         node.start();
         (node, ())
     };
-    let steps = stopped_everywhere(prepare, |node, ()| order(node), |node, (), when| recreated(node, when));
+    let steps = cut_everywhere(prepare, |node, ()| order(node), |node, (), when| recreated(node, when));
     assert!(steps > 6, "{steps}");
 }
