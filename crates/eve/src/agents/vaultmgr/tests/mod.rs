@@ -42,6 +42,7 @@ mod pauses;
 mod places;
 mod projects;
 mod recovery;
+pub(super) mod rights;
 mod rolled_back;
 mod rounds;
 mod seals;
