@@ -23,7 +23,7 @@ const PACKAGES: [&str; 17] = [
     "util-linux",          // setpriv
     "runc",                // containers that hold files of a vault
     "procps",              // kill, for tests that take agents down
-    "perl-base",           // mount_setattr, for a mount that shows files under other ids
+    "perl-base",           // system calls: a mount that shows files under other ids, a mapping, a root
 ];
 
 /// What nodes in VMs need beside them: for the tests, not for the demo or the benchmark.

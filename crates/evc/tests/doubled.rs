@@ -9,6 +9,7 @@ use evc::clock::now;
 use vault::report::State;
 use vault::section::Section;
 use wire::attest::{AttestRequest, AttestResponse, Quote, QuoteCode};
+use wire::info::DeviceInfo;
 use wire::release::SessionSecret;
 
 const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: payments\ndevice: edge-1\npolicy: p\n";
@@ -218,6 +219,29 @@ fn a_report_that_is_sent_again_is_refused_and_changes_nothing() {
     assert_eq!(state(&evc), ("locked".into(), Some(1)));
     assert_eq!(evc.post(&device.own("info"), &device.reported(&section, 1, |_| State::Unlocked)).status, 201);
     assert_eq!(state(&evc), ("unlocked".into(), Some(1)));
+}
+
+/// seen-by-users 0b.9: a node's clock says what it likes. Which of two reports is the newer one, and when it was told, nobody takes from the
+/// date that it bears.
+#[test]
+fn no_report_counts_by_its_own_date() {
+    let evc = Evc::start();
+    let mut device = device_with_vault(&evc);
+    let section = device.attested(&evc);
+    let began = evc::clock::text(now());
+    // Of the year 2100, and after it one of the year 2000.
+    for (at_unix_s, is, shown) in
+        [(4_102_444_800, State::Locked, "locked"), (946_684_800, State::Unlocked, "unlocked")]
+    {
+        device.tell(&evc, &DeviceInfo { at_unix_s, ..device.info_of(&section, 1, |_| is) });
+        assert_eq!(state(&evc), (shown.into(), Some(1)));
+        let seen = of_device(&evc, "last_seen");
+        assert!(began <= seen && seen <= evc::clock::text(now()), "{seen}");
+        for list in ["/devices", "/vaults", "/devices/edge-1"] {
+            let told = evc.act("GET", list, "").to_string();
+            assert!(!told.contains("\"2100-") && !told.contains("\"2000-"), "{list}: {told}");
+        }
+    }
 }
 
 /// seen-by-users 0b.9: what a session says that gave no evidence is shown as unknown, not believed; and an epoch that was never made here

@@ -76,6 +76,12 @@ fn a_disk_is_told_by_what_it_can_not_do() {
     let left: Vec<_> =
         fs::read_dir(journal.mount_point()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["lost+found"], "what was tried is gone");
+    let mut by_default = disk(&root("default"), &["-O", "encrypt"], "loop");
+    by_default.unmount().unwrap();
+    let told = Command::new("tune2fs").args(["-o", "journal_data"]).arg(by_default.image()).output();
+    assert!(told.unwrap().status.success());
+    by_default.mount().unwrap();
+    assert_eq!(level(&found(&root("default")), "disk-journal-data"), Some("note"), "the superblock says it");
     journal.make_read_only().unwrap();
     assert_eq!(level(&found(&root("journal")), "disk-read-only"), Some("fault"));
 }

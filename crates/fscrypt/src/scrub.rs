@@ -10,6 +10,7 @@ use std::{
         fd::{AsFd, BorrowedFd},
         unix::fs::MetadataExt,
     },
+    path::{Path, PathBuf},
 };
 
 use disk::{Error, Folder, Replaced};
@@ -46,7 +47,7 @@ pub enum Residue {
 pub fn scrub(replaced: Vec<Replaced<'_>>) -> Result<Option<Residue>, Error> {
     let Some(folder) = replaced.first().map(Replaced::folder) else { return Ok(None) };
     let copied = replaced.iter().flat_map(Replaced::files).next().is_some()
-        && (journals_data(folder.as_fd()) || replaced.iter().flat_map(Replaced::files).any(is_journaled));
+        && (journals_data(folder) || replaced.iter().flat_map(Replaced::files).any(is_journaled));
     replaced.into_iter().try_for_each(Replaced::scrub)?;
     if copied { wipe_journal(folder.as_fd()) } else { Ok(elsewhere(folder.as_fd())) }
 }
@@ -57,7 +58,7 @@ pub fn scrub(replaced: Vec<Replaced<'_>>) -> Result<Option<Residue>, Error> {
 /// [`Error`]: the disk.
 pub fn sweep(folder: &Folder) -> Result<Option<Residue>, Error> {
     let (swept, failed) = folder.sweep_what_can_be()?;
-    let copied = !swept.is_empty() && (journals_data(folder.as_fd()) || swept.iter().any(is_journaled));
+    let copied = !swept.is_empty() && (journals_data(folder) || swept.iter().any(is_journaled));
     let residue = if copied { wipe_journal(folder.as_fd())? } else { None };
     failed.map_or(Ok(residue), Err)
 }
@@ -93,26 +94,24 @@ fn is_journaled(file: &File) -> bool {
     sys::flags(file.as_fd()).is_ok_and(|flags| flags & JOURNALED != 0)
 }
 
-/// Whether its filesystem is mounted with `data=journal`, by an option or by the superblock's default: ext4 shows both. Where that can't
-/// be found out it counts as that: to wipe a journal in vain costs little.
-fn journals_data(of: BorrowedFd<'_>) -> bool {
+/// Whether all data of its filesystem goes through the journal: by an option of mount, or by a default in the superblock, of which the table of
+/// mounts says nothing (Linux 6.18). Where that can't be found out it counts as that: to wipe a journal in vain costs little.
+pub fn journals_data(of: impl AsFd) -> bool {
+    let of = of.as_fd();
     let device = || Some(File::from(of.try_clone_to_owned().ok()?).metadata().ok()?.dev());
-    let shown = || is_shown_journaled(&fs::read("/proc/self/mountinfo").ok()?, device()?);
-    elsewhere(of).is_none() && shown().unwrap_or(true)
+    let in_force = || fs::read_to_string(options_of(device()?)?).ok();
+    elsewhere(of).is_none() && in_force().is_none_or(|options| are_journaled(&options))
 }
 
-/// By the kernel's table of mounts, in which others' paths need not be UTF-8. None where the device is not in it, as after `umount -l`.
-fn is_shown_journaled(mounts: &[u8], device: u64) -> Option<bool> {
-    let device = format!("{}:{}", major(device), minor(device));
-    let fields = mounts.split(|byte| *byte == b'\n').map(|line| line.split(|byte| *byte == b' '));
-    let mut of_device = fields.filter(|fields| fields.clone().nth(2) == Some(device.as_bytes())).peekable();
-    of_device.peek()?;
-    Some(of_device.any(|fields| {
-        let options = fields.skip_while(|field| *field != b"-").nth(3);
-        options.is_some_and(|options| {
-            options.split(|byte| *byte == b',').any(|option| option == b"data=journal")
-        })
-    }))
+/// Where ext4 says by which options, defaults too, the filesystem on this device is mounted.
+fn options_of(device: u64) -> Option<PathBuf> {
+    let name = fs::read_link(format!("/sys/dev/block/{}:{}", major(device), minor(device))).ok()?;
+    Some(Path::new("/proc/fs/ext4").join(name.file_name()?).join("options"))
+}
+
+/// A line each.
+fn are_journaled(options: &str) -> bool {
+    options.lines().any(|option| option == "data=journal")
 }
 
 #[cfg(test)]
@@ -121,14 +120,17 @@ mod tests {
 
     use super::*;
 
-    /// Invariant 3: others' mounts do not hide that old wraps are in the journal, and what is not known counts as in it.
+    /// Invariant 3: what is not known counts as in the journal, and what is shown as what it is.
     #[test]
-    fn a_mount_whose_path_is_no_text_hides_no_journal() {
-        let table = b"40 1 0:44 / /mnt/\xff\xfe rw - tmpfs tmpfs rw\n\
-            41 1 7:3 / /persist rw shared:1 - ext4 /dev/loop3 rw,data=journal\n\
-            42 1 7:4 / /mnt rw - ext4 /dev/loop4 rw,data=ordered\n";
-        for (minor, journaled) in [(3, Some(true)), (4, Some(false)), (5, None)] {
-            assert_eq!(is_shown_journaled(table, makedev(7, minor)), journaled, "7:{minor}");
+    fn options_that_are_in_force_say_whether_data_is_journaled() {
+        for (options, journaled) in [
+            ("rw\nbsddf\nnodelalloc\ndata=journal\ncommit=5\n", true),
+            ("rw\ndelalloc\ndata=ordered\n", false),
+            ("rw\njournal_ioprio=3\ndata=writeback\n", false),
+            ("rw\n", false),
+        ] {
+            assert_eq!(are_journaled(options), journaled, "{options}");
         }
+        assert_eq!(options_of(makedev(0, 1)), None, "no such device");
     }
 }

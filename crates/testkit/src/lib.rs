@@ -8,6 +8,7 @@ pub mod evc;
 pub mod forks;
 pub mod fscrypt_cli;
 pub mod loopfs;
+pub mod mapped;
 pub mod mounts;
 pub mod node;
 pub mod ports;

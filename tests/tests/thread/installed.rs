@@ -14,6 +14,7 @@ use testkit::node::{Parts, Power};
 
 use super::CONTROLLER;
 use super::told::{copy, has, until_text, until_told};
+use super::who_is_who::PLAIN;
 
 fn reachable(controller: &Value) -> bool {
     controller["reachable"] == true
@@ -30,14 +31,18 @@ fn replace(path: &Path, text: &[u8]) {
 /// needed again the status says which, and they are taken as soon as they are there.
 #[test]
 fn the_onboarding_key_can_be_taken_off_a_registered_node() {
-    let mut scene = Scene::prepared(Parts { tpm: false, ..Parts::default() }).unwrap();
+    [false, true].into_iter().for_each(the_onboarding_key_is_taken_off);
+}
+
+fn the_onboarding_key_is_taken_off(tpm: bool) {
+    let mut scene = Scene::prepared(Parts { tpm, ..Parts::default() }).unwrap();
     let (data, backup) = (scene.evc.data(), scene.dir().join("backup"));
     scene.evc.stop().unwrap();
     copy(&data, &backup);
     scene.evc.start().unwrap();
     scene.node.start().unwrap();
     scene.node.until_vault("config", "unlocked").unwrap();
-    scene.vault_with_data("till", CONTROLLER).unwrap();
+    scene.vault_with_data("till", &format!("{CONTROLLER}\n{PLAIN}")).unwrap();
     let config = scene.node.root().join("config");
     let kept = ["onboard.key.pem", "onboard.cert.pem"].map(|name| {
         let bytes = fs::read(config.join(name)).unwrap();

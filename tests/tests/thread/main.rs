@@ -5,6 +5,7 @@ mod banks;
 mod block_log;
 mod brought_back;
 mod carried_over;
+mod cleared;
 mod courier;
 mod custody;
 mod damaged;

@@ -12,16 +12,16 @@ use testkit::{Evc, Node, wait};
 
 use super::{CONTROLLER, TPM};
 
-const PLAIN: &str = "attest: { every: 15m, require: [], on_failure: withhold }";
+pub(super) const PLAIN: &str = "attest: { every: 15m, require: [], on_failure: withhold }";
 
 /// Lets a node register, by the onboarding key that it has.
-fn allow(evc: &Evc, node: &Node, serial: &str) {
+pub(super) fn allow(evc: &Evc, node: &Node, serial: &str) {
     let cert = node.root().join("config/onboard.cert.pem");
     let cert = cert.to_str().unwrap();
     evc.run(&["onboard", "add", "--cert", cert, "--serial", serial, "--name", serial]).unwrap();
 }
 
-fn condition(evc: &Evc, device: &str) -> String {
+pub(super) fn condition(evc: &Evc, device: &str) -> String {
     let list = evc.run(&["get", "devices"]).unwrap();
     list.lines().find(|line| line.starts_with(&format!("{device} "))).unwrap_or_default().to_owned()
 }

@@ -291,7 +291,8 @@ impl Device {
         self.seal(&self.info_of(section, epoch, state).encode())
     }
 
-    fn info_of(
+    /// The same of vaults in this state, by name.
+    pub(crate) fn info_of(
         &self,
         section: &Section,
         epoch: u64,

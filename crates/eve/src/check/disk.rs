@@ -1,5 +1,6 @@
 //! The filesystem of `persist`: that it is one of its own, encrypts, and leaves no old bytes behind.
 
+use std::fs::File;
 use std::path::Path;
 
 use fscrypt::{ContentKey, Modes, ProbeError};
@@ -37,7 +38,7 @@ pub(super) fn look(root: &Path) -> Vec<Finding> {
 pub(super) fn standing(persist: &Path) -> Vec<Finding> {
     let free = statvfs(persist).map(|stat| stat.blocks_available().saturating_mul(stat.fragment_size()));
     let kinds = mounted(persist).iter().flat_map(kind).collect::<Vec<_>>();
-    kinds.into_iter().chain(free.ok().and_then(full)).collect()
+    kinds.into_iter().chain(journal(persist)).chain(free.ok().and_then(full)).collect()
 }
 
 fn full(free: u64) -> Option<Finding> {
@@ -50,10 +51,13 @@ fn kind(disk: &Mounted) -> Vec<Finding> {
         return vec![Finding::of(Code::DiskUnknown, format!("persist is {}", disk.kind))];
     }
     let option = |name: &str| disk.options.split(',').any(|option| option == name);
-    let journal = option("data=journal")
-        .then(|| Finding::of(Code::DiskJournalData, "persist is mounted with data=journal"));
     let quota = (!option("prjquota")).then(|| Finding::of(Code::DiskQuota, "persist has no project quotas"));
-    journal.into_iter().chain(quota).collect()
+    quota.into_iter().collect()
+}
+
+fn journal(persist: &Path) -> Option<Finding> {
+    let journaled = File::open(persist).is_ok_and(fscrypt::scrub::journals_data);
+    journaled.then(|| Finding::of(Code::DiskJournalData, "persist is mounted with data=journal"))
 }
 
 /// Only making a file tells. It is made in the root of persist, with a key for this alone.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::path::PathBuf;
+use std::process::Command;
 
 use fscrypt::key_files::Ivs;
 use fscrypt::{ContentKey, Iv, KeyFiles, MetaDir, Modes, ProtectorKey, WrappingKey};
@@ -55,6 +56,16 @@ impl Disk {
         let (image, mount) = (dir.path().join("image"), dir.path().join("mnt"));
         let mkfs = [["-O", "encrypt", "-b", "4096"].as_slice(), mkfs].concat();
         Self { fs: LoopFs::create_with(&image, &mount, bytes, &mkfs, options).unwrap(), dir }
+    }
+
+    /// Has the superblock say by which options it is mounted from now on: arguments of tune2fs.
+    pub(crate) fn default_to(&mut self, defaults: &[&str]) {
+        if !defaults.is_empty() {
+            self.fs.unmount().unwrap();
+            let done = Command::new("tune2fs").args(defaults).arg(self.fs.image()).output().unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            self.fs.mount().unwrap();
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -97,10 +97,16 @@ pub(super) fn run_asked(
     bus: Bus,
     asker: impl FnOnce(&mut dyn FnMut() -> VaultStatus) + Send,
 ) {
-    let (sender, inputs) = sync_channel(0);
-    let mut ask = move || {
+    let (sender, inputs) = sync_channel(1);
+    let put = move || {
         let (reply, answer) = channel();
         sender.send(Input::Vaults(reply)).expect("it is heard");
+        answer
+    };
+    // The first question is there before anything is done.
+    let mut first = Some(put());
+    let mut ask = move || {
+        let answer = first.take().unwrap_or_else(&put);
         answer.recv().expect("it is answered").expect("the vaults")
     };
     let between = Between::new(inputs, Later::default(), Telling::new(bus.clone()));
@@ -120,6 +126,13 @@ impl Came {
     pub(super) fn of(order: Order, bus: Bus) -> (Self, Receiver<Result<VaultReport, OrderError>>) {
         let ((sender, inputs), (reply, answer)) = (sync_channel(1), channel());
         sender.send(now(order, reply)).expect("there is room");
+        (Self(Between::new(inputs, Later::default(), Telling::new(bus))), answer)
+    }
+
+    /// With where a question after the vaults is answered.
+    pub(super) fn asking(bus: Bus) -> (Self, Receiver<Result<VaultStatus, OrderError>>) {
+        let ((sender, inputs), (reply, answer)) = (sync_channel(1), channel());
+        sender.send(Input::Vaults(reply)).expect("there is room");
         (Self(Between::new(inputs, Later::default(), Telling::new(bus))), answer)
     }
 

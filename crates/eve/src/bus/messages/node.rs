@@ -105,6 +105,17 @@ pub enum TpmStatus {
 pub const CLEARED: &str = "CLEARED since this node was registered: what only it could open is gone; to go on as a new device, remove config/device.cert.pem, give it another serial number in config/serial, allow that at the controller, and start eve again";
 
 impl TpmStatus {
+    /// Of a TPM that a test needs to be told of.
+    #[cfg(test)]
+    pub(crate) fn sample(other_tpm: bool) -> Self {
+        let (point, bytes) = (|| vec![4; 65], || Bytes(vec![1]));
+        let (device_key, ak, ecdh) = (point(), point(), point());
+        let (ak_public, ek_public, ek_cert) = (bytes(), bytes(), None);
+        let identity =
+            TpmIdentity { device_key, ak, ak_public, ecdh, ek_public, ek_cert, other_tpm, cleared: false };
+        Self::Ready { identity: Box::new(identity), measured: true }
+    }
+
     /// For people.
     #[must_use]
     pub fn words(&self) -> String {

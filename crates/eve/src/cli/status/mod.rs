@@ -267,6 +267,7 @@ fn agent_status(line: &AgentLine) -> AgentStatus {
 mod tests {
     use super::text::controller_words;
     use super::*;
+    use crate::bus::messages::TpmCommands;
 
     #[test]
     fn a_time_is_text_in_json() {
@@ -369,6 +370,12 @@ mod tests {
         let failing = TpmStatus::Failing { why: "gone".to_owned() };
         let none = TpmStatus::Absent { device_key: Vec::new() };
         assert_eq!((fails(&failing, None), fails(&none, None)), (true, false));
+        let ready = TpmStatus::sample(false);
+        let commands = TpmCommands { calls: 0, root_reads: 0 };
+        let heard = TpmHealth { in_lockout: false, lockout_counter: None, sessions_free: None, commands };
+        assert_eq!((fails(&ready, None), fails(&ready, Some(&heard))), (true, false));
+        assert!(tpm_words(&ready, None).starts_with("failing: it does not answer"));
+        assert_eq!(tpm_words(&ready, Some(&heard)), "ready");
         let refused = ControllerStatus {
             server: "c:1".to_owned(),
             words: "not signed".to_owned(),

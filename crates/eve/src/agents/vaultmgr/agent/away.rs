@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::agents::vaultmgr::generation::roots::{SlotContent, Slots, TpmmgrError};
     use crate::bus::BusError;
-    use crate::bus::messages::{Bytes, TpmIdentity, TpmRoom};
+    use crate::bus::messages::TpmRoom;
     use attest::SessionKey;
     use vault::condition::PlaceSeen;
     use vault::ids::Generation;
@@ -145,23 +145,6 @@ mod tests {
         }
     }
 
-    fn ready(other_tpm: bool) -> TpmStatus {
-        let (point, bytes) = (|| vec![4; 65], || Bytes(vec![1]));
-        let (device_key, ak, ecdh) = (point(), point(), point());
-        let (ak_public, ek_public) = (bytes(), bytes());
-        let identity = TpmIdentity {
-            device_key,
-            ak,
-            ak_public,
-            ecdh,
-            ek_public,
-            ek_cert: None,
-            other_tpm,
-            cleared: false,
-        };
-        TpmStatus::Ready { identity: Box::new(identity), measured: true }
-    }
-
     /// Invariant 4: only roots that are written say that a disk is away, a cut first boot is none, and what is not told is waited for.
     #[test]
     fn the_tpm_tells_a_disk_that_is_away_from_a_new_one() {
@@ -177,13 +160,13 @@ mod tests {
                 DiskThere::No => "away",
             }
         };
-        let own = ready(false);
+        let own = TpmStatus::sample(false);
         assert_eq!(word(Some(&own), whole), "away");
         assert_eq!(word(Some(&own), || Ok([Damaged, Unwritten])), "there");
         assert_eq!(word(Some(&own), || Ok([Absent, Absent])), "there");
         assert_eq!(word(Some(&own), || Err(TpmmgrError::Bus(BusError::NotReady))), "not known");
         assert_eq!(word(None, whole), "not known");
-        assert_eq!(word(Some(&ready(true)), whole), "not known", "another node's");
+        assert_eq!(word(Some(&TpmStatus::sample(true)), whole), "not known", "another node's");
         assert_eq!(word(Some(&TpmStatus::Failing { why: "gone".to_owned() }), whole), "not known");
         assert_eq!(word(Some(&TpmStatus::Absent { device_key: Vec::new() }), whole), "there");
     }

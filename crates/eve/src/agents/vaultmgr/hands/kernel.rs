@@ -420,7 +420,7 @@ impl Crypt for Kernel {
     fn residue(&self) -> Option<&'static str> {
         self.residue.map(|residue| match residue {
             Residue::Journal => {
-                "what a rotation overwrites may stay in the journal of the persist filesystem: mount it without data=journal and make it without inline_data, or use Linux 5.14 or newer"
+                "what a rotation overwrites may stay in the journal of the persist filesystem: mount it with data=ordered and make it without inline_data, or use Linux 5.14 or newer"
             }
             Residue::Elsewhere => {
                 "what a rotation overwrites may stay on the persist filesystem, which is no ext4 and writes elsewhere"

@@ -33,6 +33,13 @@ impl Disk {
     pub(super) fn unmount(&mut self) {
         self.fs.unmount().expect("unmounts");
     }
+    /// From now on its journal has a copy of all that is written, as the superblock has it (mount's `data=journal`).
+    pub(super) fn journal_all(&mut self) {
+        self.unmount();
+        let done = Command::new("tune2fs").args(["-o", "journal_data"]).arg(self.fs.image()).output();
+        assert!(done.expect("runs tune2fs").status.success());
+        self.mount();
+    }
     pub(super) fn sync(&self) {
         let mount = std::fs::File::open(self.persist()).expect("the mount point");
         nix::unistd::syncfs(&mount).expect("syncs");

@@ -9,11 +9,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use testkit::mapped::Mapped;
 use vault::report::State;
 use vault::section::Custody;
 
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
+use super::rights::with_its_rights;
 
 /// What is ended by a command.
 struct Ends(Vec<String>);
@@ -57,18 +59,40 @@ fn elsewhere(script: &str) -> Running {
 }
 
 /// Once it has said that it is, and become what it runs.
-fn ready(mut command: Command, script: &str) -> Running {
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("starts");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("reads");
-    assert_eq!(line, "ready\n", "{script}");
+fn ready(command: Command, script: &str) -> Running {
+    let running = said_ready(command, script);
     let late = Instant::now() + Duration::from_secs(60);
-    let comm = format!("/proc/{}/comm", child.id());
+    let comm = format!("/proc/{}/comm", running.0.id());
     while fs::read_to_string(&comm).is_ok_and(|name| name.trim() != "sleep") {
         assert!(Instant::now() < late, "never became what it runs: {script}");
         std::thread::sleep(Duration::from_millis(5));
     }
+    running
+}
+
+/// Once it has said that it is.
+fn said_ready(mut command: Command, script: &str) -> Running {
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("reads");
+    assert_eq!(line, "ready\n", "{script}");
     Running(child)
+}
+
+/// A process whose root is this folder and that stands elsewhere, as chroot(2) leaves it.
+fn rooted(folder: &Path) -> Running {
+    let script = r#"chroot(shift) or die "chroot: $!"; $| = 1; print "ready\n"; sleep 600"#;
+    let mut perl = Command::new("perl");
+    perl.args(["-e", script]).arg(folder);
+    said_ready(perl, script)
+}
+
+/// Runs from a copy in the vault. Nobody has that open for writing: a shell's child wrote it.
+fn running_from(vault: &Path) -> Running {
+    let script = r#"cp "$(command -v sleep)" "$0" && echo ready && exec "$0" 600"#;
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", script]).arg(vault.join("sub/sleep"));
+    ready(shell, script)
 }
 
 /// open_tree, mount_setattr with the ids of a user namespace, move_mount: what `mount -o X-mount.idmap` does, which not every mount has.
@@ -94,13 +118,13 @@ fn mounted_for_other_ids(part: &Path, at: &str) -> Option<Box<dyn Any>> {
     boxed(ends)
 }
 
-/// Locks while something holds a part of the vault, which must be told so; released, it locks.
+/// Locks with vaultmgr's own rights while something holds a part of the vault, which must be told so; released, it locks.
 fn told(node: &mut Node, words: &str, hold: impl FnOnce(&Path) -> Option<Box<dyn Any>>) {
     let vault = node.paths.vault(BERLIN);
     fs::create_dir_all(vault.join("sub")).expect("makes");
     fs::write(vault.join("sub/private-name"), "x".repeat(2 << 20)).expect("writes");
     let Some(held) = hold(&vault) else { return };
-    let report = node.manager().order_lock(BERLIN).expect("ordered");
+    let report = with_its_rights(|| node.manager().order_lock(BERLIN)).expect("ordered");
     let detail = report.detail.join("; ");
     drop(held);
     assert_eq!(report.state, State::LockIncomplete, "{words}: {detail}");
@@ -154,6 +178,11 @@ fn vc2_whoever_holds_a_file_is_named() {
             Command::new("sleep").arg("600").current_dir(vault.join("sub")).spawn().expect("starts"),
         ))
     });
+    told(&mut node, "(perl) holds its root folder", |vault| boxed(rooted(&vault.join("sub"))));
+    told(&mut node, "(perl) holds a mapped file", |vault| {
+        boxed(Mapped::new(&vault.join("sub/private-name")).expect("maps"))
+    });
+    told(&mut node, "(sleep) holds a mapped file", |vault| boxed(running_from(vault)));
     told(&mut node, "a mount of a part of it", |vault| {
         assert!(run(&["mount", "--bind", &text(vault.join("sub")), &at]));
         boxed(Ends::of(&["umount", &at]))

@@ -42,6 +42,8 @@ mod pauses;
 mod places;
 mod projects;
 mod recovery;
+mod residue;
+pub(super) mod rights;
 mod rolled_back;
 mod rounds;
 mod seals;

@@ -114,11 +114,11 @@ impl Process {
 
     /// Where it stands, and what it calls the root.
     pub(super) fn folder(&self, subject: &Subject<'_>) -> Option<&'static str> {
+        let ways = [("cwd", "its working directory"), ("root", "its root folder")];
         self.tasks()
             .take_while(|_| !(subject.late)())
-            .flat_map(|task| ["cwd", "root"].map(|link| task.join(link)))
-            .any(|link| subject.has(&link))
-            .then_some("its working directory")
+            .flat_map(|task| ways.map(|(link, how)| (task.join(link), how)))
+            .find_map(|(link, how)| subject.has(&link).then_some(how))
     }
 
     /// A program that runs from it, and what else is mapped; of plain files only what is shared for writing.

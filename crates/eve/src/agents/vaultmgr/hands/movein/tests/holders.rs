@@ -5,7 +5,9 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::process::Command;
 
-use super::{Tree, Work, words};
+use testkit::mapped::Mapped;
+
+use super::{MoveError, Tree, Work, words};
 use crate::agents::vaultmgr::hands::movein::settle::closed;
 use crate::agents::vaultmgr::hands::tree::{Folder, wipe};
 
@@ -52,6 +54,27 @@ fn who_stands_in_the_folder_is_named() {
     assert!(words(&settled.expect_err("somebody stands there")).contains("(sleep)"));
     assert!(tree.original().exists(), "nothing is wiped");
     tree.settle().expect("wipes");
+}
+
+/// 0b.3: a process that mapped a file for writing and closed it writes by its memory alone, without an error: before the move and before
+/// it is wiped it is named, and what it writes then is in the vault.
+#[test]
+fn what_is_mapped_for_writing_is_neither_moved_nor_wiped() {
+    let tree = Tree::new();
+    let named = |mapped: &Mapped, refused: MoveError| {
+        let told = words(&refused);
+        assert!(told.contains(&format!("process {} (perl) holds a mapped file", mapped.pid())), "{told}");
+    };
+    let mapped = Mapped::new(&tree.file()).expect("maps");
+    named(&mapped, tree.move_in().expect_err("it is mapped"));
+    mapped.write(b"before").expect("writes");
+    tree.move_in().expect("nobody has it");
+    let mapped = Mapped::new(&tree.original()).expect("maps");
+    named(&mapped, tree.settle().expect_err("it is mapped"));
+    assert!(fs::read(tree.original()).expect("kept").starts_with(b"before"), "nothing is wiped");
+    mapped.write(b"after!").expect("writes");
+    tree.settle().expect("nobody has it");
+    assert!(tree.is_clean() && fs::read(tree.file()).expect("reads").starts_with(b"after!"));
 }
 
 /// 0b.3: a thread with a table of descriptors of its own has a file open for writing: no table but its own shows that.
