@@ -58,7 +58,7 @@ impl Scene {
     /// It shows none; what it says of itself is in the error.
     pub(crate) fn approve_references(&mut self) -> Result<()> {
         let approved = self.evc.approve_references_within(PATIENCE, DEVICE);
-        approved.or_else(|error| Err(error.context(self.node.told())))
+        approved.map_err(|error| error.context(self.node.told()))
     }
 
     /// A vault of this policy, open, with a file in it that is on the disk.
