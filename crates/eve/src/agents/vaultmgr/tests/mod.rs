@@ -21,6 +21,7 @@ mod form;
 mod former;
 mod frozen;
 mod given_up;
+mod healing;
 mod held_up;
 mod holders;
 mod identity;
