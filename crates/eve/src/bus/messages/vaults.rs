@@ -131,8 +131,18 @@ pub enum Hope {
     Kept,
     /// Root gives it up.
     GivenUp,
-    /// So it is, and so is what stands there under a key that nobody has here.
+    /// So it is, and what stands there under a key that nobody has here is given up.
     ShutGivenUp,
+    /// Root gives up both.
+    AllGivenUp,
+}
+
+impl Hope {
+    /// Whether what stands there under a key that nobody has here is given up.
+    #[must_use]
+    pub fn gives_up_what_is_shut(self) -> bool {
+        matches!(self, Self::ShutGivenUp | Self::AllGivenUp)
+    }
 }
 
 /// vaultmgr: the status of every vault.

@@ -238,15 +238,16 @@ impl<C: Crypt> Manager<C> {
         self.unless_it_opens(id, known_as, hope)?;
         let before = self.hopeless.clone();
         match hope {
-            // What stands shut is given up, and nothing else: neither a lost table nor what a bundle may bring back.
-            Hope::ShutGivenUp if self.is_under_another(id) => {
+            // What stands shut is given up, and nothing else: neither a lost table nor, but by its own word, what a bundle may bring back.
+            Hope::ShutGivenUp | Hope::AllGivenUp if self.is_under_another(id) => {
+                self.unless_shut_in_escrow(id, hope)?;
                 self.hopeless.give_up(id, false);
                 self.belief.orders().replace(id);
             }
             Hope::Kept | Hope::ShutGivenUp => {
                 self.unless_anothers(id).and_then(|()| self.unless_in_escrow(id))?;
             }
-            Hope::GivenUp => self.hopeless.give_up(id, self.node().table_lost()),
+            Hope::GivenUp | Hope::AllGivenUp => self.hopeless.give_up(id, self.node().table_lost()),
         }
         let answer = self.make_anew(id, between);
         if matches!(answer, Err(OrderError::NotDone { .. })) {
@@ -260,7 +261,7 @@ impl<C: Crypt> Manager<C> {
     fn unless_it_opens(&self, id: VaultId, name: Name, hope: Hope) -> Result<(), OrderError> {
         match (is_there(self.report(id).state), self.is_under_another(id)) {
             (true, false) => Err(OrderError::NotMissing(name)),
-            (true, true) if hope != Hope::ShutGivenUp => Err(OrderError::UnderAnotherKey(name)),
+            (true, true) if !hope.gives_up_what_is_shut() => Err(OrderError::UnderAnotherKey(name)),
             _ => Ok(()),
         }
     }

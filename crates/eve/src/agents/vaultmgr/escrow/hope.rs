@@ -8,7 +8,7 @@ use vault::plan::Known;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
-use crate::bus::messages::OrderError;
+use crate::bus::messages::{Hope, OrderError};
 
 /// What is said of a bundle that was asked back and did not come.
 pub(super) fn not_given_back(why: &Cause) -> String {
@@ -47,10 +47,27 @@ impl<C: Crypt> Manager<C> {
     /// # Errors
     /// [`OrderError::InEscrow`]: root orders a vault anew that may come back by itself.
     pub(in crate::agents::vaultmgr) fn unless_in_escrow(&self, id: VaultId) -> Result<(), OrderError> {
-        if self.hopes(&self.node()).is_in_escrow(id, self.glance(id), &self.known(id)) {
+        if self.is_in_escrow(id) {
             return Err(OrderError::InEscrow(self.belief.desired().name(id)));
         }
         Ok(())
+    }
+
+    /// # Errors
+    /// [`OrderError::ShutInEscrow`]: root gives up what no key at hand opens, and not that key files which open may come back.
+    pub(in crate::agents::vaultmgr) fn unless_shut_in_escrow(
+        &self,
+        id: VaultId,
+        hope: Hope,
+    ) -> Result<(), OrderError> {
+        if hope != Hope::AllGivenUp && self.is_in_escrow(id) {
+            return Err(OrderError::ShutInEscrow(self.belief.desired().name(id)));
+        }
+        Ok(())
+    }
+
+    fn is_in_escrow(&self, id: VaultId) -> bool {
+        self.hopes(&self.node()).is_in_escrow(id, self.glance(id), &self.known(id))
     }
 }
 

@@ -34,6 +34,7 @@ mod life;
 mod many;
 mod movein;
 mod node;
+mod older_epoch;
 mod older_table;
 mod opened;
 mod orders;
