@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 pub use folder::{Error, Folder};
 pub use op::{At, Linux, Op, Operations};
-pub use scrub::Replaced;
+pub use scrub::{Replaced, live_name};
 use together::Together;
 
 /// What is in a folder, by path; nothing where there is no folder. Names as they are, text or not, in no order.

@@ -256,7 +256,8 @@ impl<'a> Replaced<'a> {
 }
 
 /// Whose leftover it is by its name.
-fn live_name(name: &str) -> Option<&str> {
+#[must_use]
+pub fn live_name(name: &str) -> Option<&str> {
     let rest = name.strip_prefix(NEW).or(name.strip_prefix(OLD))?;
     let numbered = rest.rsplit_once(NUMBERED);
     Some(numbered.filter(|(_, nth)| nth.parse::<u32>().is_ok()).map_or(rest, |(live, _)| live))

@@ -340,7 +340,8 @@ pub(super) enum VaultCmd {
         #[arg(long)]
         despite_escrow: bool,
         /// Although it is there and locked, under a key that is not here, as that of another controller: what is in it is given up.
-        #[arg(long, conflicts_with = "despite_escrow")]
+        /// With --despite-escrow also where a bundle may have key files of it that open.
+        #[arg(long)]
         despite_other_key: bool,
     },
 }

@@ -57,6 +57,7 @@ every! {
         OrderError::NotMissing(_) => OrderError::NotMissing(named()),
         OrderError::UnderAnotherKey(_) => OrderError::UnderAnotherKey(named()),
         OrderError::InEscrow(_) => OrderError::InEscrow(named()),
+        OrderError::ShutInEscrow(_) => OrderError::ShutInEscrow(named()),
         OrderError::OtherTpm(_) => OrderError::OtherTpm(named()),
         OrderError::NotKept { .. } => OrderError::NotKept { why: "no space".into() },
         OrderError::UnderWay { .. } => OrderError::UnderWay { progress: "3 of 9 files".into() },

@@ -44,9 +44,10 @@ pub(super) fn act(root: &Root, command: VaultCmd) -> anyhow::Result<()> {
         }),
         VaultCmd::Recreate { vault, confirm, despite_escrow, despite_other_key } => {
             let hope = match (despite_other_key, despite_escrow) {
-                (true, _) => Hope::ShutGivenUp,
-                (_, true) => Hope::GivenUp,
-                _ => Hope::Kept,
+                (true, true) => Hope::AllGivenUp,
+                (true, false) => Hope::ShutGivenUp,
+                (false, true) => Hope::GivenUp,
+                (false, false) => Hope::Kept,
             };
             let after = given(root, &vault, State::Unlocked, |vault| recreate(root, vault, confirm, hope))?;
             match stays_locked(&after) {

@@ -218,7 +218,7 @@ impl Belief {
 
     /// Not known to be the next one of this node's history: it opens and locks, and goes no further.
     fn take_unproved(&mut self, section: &Section, why: &str) -> Vec<Effect> {
-        let listing = Some(Listing::of(section, Authority::Checkpoint));
+        let listing = Some(Listing::unjudged(section));
         // It comes again with every poll, as long as it is not the next one: pauses after what failed go on.
         let afresh = (self.desired.listing != listing).then_some(Effect::StartAfresh);
         self.desired.listing = listing;

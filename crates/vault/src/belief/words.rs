@@ -18,6 +18,8 @@ pub enum About {
     Record,
     /// What is in escrow, and what came back from it.
     Escrow,
+    /// The share table's copies on the disk, while it is at hand.
+    Copies,
 }
 
 /// Why a section does not count, though it is authentic.
@@ -64,7 +66,7 @@ pub(super) const NO_SECTION: &str = "the controller sends no list of vaults any 
 pub(super) const EARLY: &str =
     "a configuration waits until the TPM's roots are read: they show whom this node belongs to";
 pub(super) const NOT_NEXT: &str = "the controller's list of vaults does not follow the one that this node accepted last: by it vaults are opened and locked, and none is deleted, made or re-keyed. The controller's database is an older copy, or another controller took its place: see `evc get devices`";
-pub(super) const UNREAD: &str = "the record of what this node accepted was not read yet, for the Config Vault is not open: until it was, vaults are opened and locked by the controller's list, and none is deleted, made or re-keyed. If the Config Vault is missing for good, begin another with `eve vault recreate config` on the node";
+pub(super) const UNREAD: &str = "the record of what this node accepted was not read yet, for the Config Vault is not open: until it was, vaults are opened and locked by the controller's list, and none is deleted, made or re-keyed. If the Config Vault is missing for good, begin another with `eve vault recreate config` on the node; if a key opens it that is not here, `eve vault list` says what helps";
 /// Of a Config Vault that is open, and whose record the disk does not give.
 pub(super) const NOT_GIVEN: &str = "the record of what this node accepted can't be read, though the Config Vault is open: until it is, vaults are opened and locked by the controller's list, and none is deleted, made or re-keyed. It is tried again by itself; what else is said here of the record names its file, and what to do";
 pub(super) const DAMAGED: &str = "the record of accepted lists of vaults was damaged: the next list that counts begins a new record, and vaults that are not in it are locked and kept";

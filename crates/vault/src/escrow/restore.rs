@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::{Bundle, VaultFiles};
 use crate::condition::{Dir, Facts, MetaCopy, Node, TableSeen, TpmSeen, damaged};
 use crate::ids::{Generation, VaultId};
-use crate::plan::Known;
+use crate::plan::{Known, opens_by_another_key};
 use crate::secret::TableKey;
 use crate::section::Seal;
 use crate::shares::{Mark, Table, TableError};
@@ -94,7 +94,7 @@ pub fn is_of_another_disk(bundle: &Bundle, dir_key: impl Fn(VaultId) -> Option<D
     here.peek().is_some() && !here.any(|same| same)
 }
 
-/// The vaults whose key files lie whole in neither place, or open by none of the keys that they name, though they were made, and that nobody wants erased: those that a bundle can help.
+/// The vaults whose key files lie whole in neither place, or that no key at hand opens, be they damaged or of an epoch that is over, though they were made, and that nobody wants erased: those that a bundle can help.
 #[must_use]
 pub fn lacking(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) -> Vec<VaultId> {
     let lacks = |(id, known): &(&VaultId, &Known)| {
@@ -103,18 +103,21 @@ pub fn lacking(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node)
         can_help(known)
             && !known.unseen
             && !erased
-            && (!seen.has_metadata() || is_damaged(**id, known, desired, node))
+            && (!seen.has_metadata() || opens_no_more(**id, known, desired, node))
     };
     known.iter().filter(lacks).map(|(id, _)| *id).collect()
 }
 
-/// Both copies read as files, and what a key opens of them is damaged: each key that they name was tried.
-fn is_damaged(id: VaultId, known: &Known, desired: &Desired, node: &Node) -> bool {
+/// Both copies read as files, and what a key opens of them is damaged, each key that they name having been tried; or they are wrapped under a key that the
+/// controller does not give: a disk that was put back has key files of an epoch that is over, and the bundle has newer ones.
+fn opens_no_more(id: VaultId, known: &Known, desired: &Desired, node: &Node) -> bool {
     let Known { seen, keys, .. } = known;
-    match desired.wish(id, node, false) {
-        Wish::Keep(want) => damaged(&Facts { id, seen, keys, node }, &want),
+    let wish = desired.wish(id, node, false);
+    let is_damaged = match &wish {
+        Wish::Keep(want) => damaged(&Facts { id, seen, keys, node }, want),
         _ => false,
-    }
+    };
+    is_damaged || opens_by_another_key(id, known, &wish, node)
 }
 
 /// Whether the node is to ask its bundle back for files: the share table opens no more, or vaults lack their key files.
@@ -144,14 +147,20 @@ pub fn key_files<'b>(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::condition::{Escrow, Hint, Key, Past, Seen};
+    use crate::condition::{Escrow, Hint, Key, Keys, OpenedBy, Past, Seen};
+    use crate::custody::Wrapping;
     use crate::escrow::KeyFile;
-    use crate::ids::{CONFIG_VAULT, DeviceKey, IMAGE_VAULT};
+    use crate::escrow::worth::stays_shut;
+    use crate::ids::{CONFIG_VAULT, DeviceId, DeviceKey, Epoch, IMAGE_VAULT, Incarnation, SectionVersion};
+    use crate::recovery::Recipients;
     use crate::roots::TpmRoot;
     use crate::secret::RootSecret;
-    use crate::section::{BySeal, Encryption};
+    use crate::section::{BySeal, Custody, Encryption, NodePolicy, Operation, Presence};
     use crate::shares::{Dropped, RootPin};
+    use crate::wanted::{Authority, Listing, Released, Want};
 
     const G: Generation = Generation(4);
     const USER: VaultId = VaultId(uuid::Uuid::from_u128(5));
@@ -240,6 +249,62 @@ mod tests {
             (Node { tpm: TpmSeen::Unknown, ..node(TableSeen::Open) }, false),
         ] {
             assert_eq!(asks_for_files(&desired, &none, &tpm), asks, "{tpm:?}");
+        }
+    }
+
+    fn listed(authority: Authority, keys: (u64, u64)) -> Desired {
+        let policy = NodePolicy {
+            encryption: Encryption::Aes256Xts,
+            custody: Custody::Controller,
+            seal: Seal::Tpm,
+            lease: None,
+            recovery: Recipients::NONE,
+            storage_limit: None,
+        };
+        let want = Want {
+            name: "pay".parse().expect("a name"),
+            policy,
+            operation: Operation::Unlock,
+            standing: Presence::Active,
+            created: true,
+            recreate: false,
+            shut_given_up: false,
+            released: Released::Keys { current: Epoch(keys.0), last: Epoch(keys.1) },
+            lacks: None,
+            authority,
+            heard: true,
+            floor: None,
+        };
+        let version = SectionVersion { incarnation: Incarnation([1; 16]), version: 1 };
+        let (device, removed) = (DeviceId(uuid::Uuid::from_u128(9)), BTreeSet::new());
+        let vaults = BTreeMap::from([(USER, want)]);
+        let listing = Listing { authority, device, version, vaults, removed, unjudged: false };
+        Desired { listing: Some(listing), ..Desired::default() }
+    }
+
+    /// Invariant 5: key files of an epoch that the controller gives no more are asked back, once the keys that it gives were tried. What opens, what was not
+    /// tried, and what waits for its key, is not.
+    #[test]
+    fn key_files_under_a_key_that_is_not_given_are_lacking() {
+        let of = |epoch| [MetaCopy::Good(Hint::Epoch(Epoch(epoch))); 2];
+        let given =
+            Keys { current: Some(Epoch(5)), last: Some(Epoch(4)), none_fits: true, ..Keys::default() };
+        let opened = OpenedBy { first: Some(Wrapping::Controller(Epoch(5))), second: None };
+        for (what, epoch, keys, lacks) in [
+            ("an epoch that is over", 3, given, true),
+            ("a newer one", 7, given, true),
+            ("not tried yet", 3, Keys { none_fits: false, ..given }, false),
+            ("no key came", 3, Keys { current: None, last: None, ..given }, false),
+            ("it opened", 3, Keys { held: Some(opened), none_fits: false, ..given }, false),
+        ] {
+            for authority in [Authority::Live, Authority::Checkpoint] {
+                let known = Known { keys, ..seen(STANDS, of(epoch), None) };
+                let (desired, known) = (listed(authority, (5, 4)), BTreeMap::from([(USER, known)]));
+                let node = node(TableSeen::Open);
+                assert_eq!(lacking(&desired, &known, &node) == [USER], lacks, "{what}, {authority:?}");
+                let shut = lacks && authority == Authority::Live;
+                assert_eq!(stays_shut(USER, &known[&USER], &desired, &node), shut, "{what}, {authority:?}");
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 use super::BundleId;
 use crate::condition::{Facts, Node, TpmSeen, share_gone};
 use crate::ids::VaultId;
-use crate::plan::Known;
-use crate::wanted::{Desired, Wish};
+use crate::plan::{Known, opens_by_another_key};
+use crate::wanted::{Authority, Desired, Wish};
 
 /// What is known of a vault's key files that were just read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,17 +32,19 @@ pub enum Worth {
     LeftOut,
 }
 
-/// Whether nothing opens a vault to tell whether its key files are good, so that nothing is to wait for that: it is an orphan, or its share is gone for
-/// certain. While the share table is lost or unread none is: a bundle may bring it back.
+/// Whether nothing opens a vault to tell whether its key files are good, so that nothing is to wait for that: it is an orphan, its share is gone for
+/// certain, or the controller gives other keys than the one that it is wrapped under. While the share table is lost or unread none is: a bundle may bring it back.
 #[must_use]
 pub fn stays_shut(id: VaultId, known: &Known, desired: &Desired, node: &Node) -> bool {
     let Known { seen, keys, .. } = known;
     if known.unseen || node.tpm == TpmSeen::Unknown || node.table_lost() {
         return false;
     }
-    match desired.wish(id, node, false) {
+    let wish = desired.wish(id, node, false);
+    match &wish {
         Wish::Orphan => true,
-        Wish::Keep(want) => share_gone(&Facts { id, seen, keys, node }, &want),
+        Wish::Keep(want) if share_gone(&Facts { id, seen, keys, node }, want) => true,
+        Wish::Keep(want) => want.authority == Authority::Live && opens_by_another_key(id, known, &wish, node),
         Wish::Delete | Wish::Gone | Wish::Unlisted | Wish::Lock | Wish::Leave => false,
     }
 }

@@ -84,8 +84,18 @@ pub enum Hope {
     Kept,
     /// Root gives it up.
     GivenUp,
-    /// So it is, and so is what stands there under a key that nobody has here.
+    /// It is, but what stands there under a key that nobody has here is given up.
     ShutGivenUp,
+    /// Root gives up both.
+    AllGivenUp,
+}
+
+impl Hope {
+    /// Whether what stands there under a key that nobody has here is given up.
+    #[must_use]
+    pub fn gives_up_what_is_shut(self) -> bool {
+        matches!(self, Self::ShutGivenUp | Self::AllGivenUp)
+    }
 }
 
 /// What a vault is that root wants made anew.
@@ -128,6 +138,8 @@ pub enum NotMadeAnew {
     OtherTpm,
     /// It may come back by itself.
     InEscrow,
+    /// What stands there is given up, but not that key files which open it may come back.
+    ShutInEscrow,
 }
 
 impl ToMakeAnew {
@@ -138,9 +150,10 @@ impl ToMakeAnew {
     pub fn gives_up(&self, hope: Hope) -> Result<GivesUp, NotMadeAnew> {
         match hope {
             _ if is_there(self.state) && !self.under_another => Err(NotMadeAnew::NotMissing),
-            Hope::ShutGivenUp if self.under_another => Ok(GivesUp::WhatStandsShut),
+            Hope::ShutGivenUp if self.under_another && self.in_escrow => Err(NotMadeAnew::ShutInEscrow),
+            Hope::ShutGivenUp | Hope::AllGivenUp if self.under_another => Ok(GivesUp::WhatStandsShut),
             _ if is_there(self.state) => Err(NotMadeAnew::UnderAnotherKey),
-            Hope::GivenUp => Ok(GivesUp::WhatMayComeBack { table: self.table_lost }),
+            Hope::GivenUp | Hope::AllGivenUp => Ok(GivesUp::WhatMayComeBack { table: self.table_lost }),
             Hope::Kept | Hope::ShutGivenUp if self.of_another_tpm => Err(NotMadeAnew::OtherTpm),
             Hope::Kept | Hope::ShutGivenUp if self.in_escrow => Err(NotMadeAnew::InEscrow),
             Hope::Kept | Hope::ShutGivenUp => Ok(GivesUp::Nothing),
@@ -181,7 +194,7 @@ mod tests {
     /// not here, only where root gives up just that.
     #[test]
     fn an_order_to_make_anew_discards_no_more_than_is_given_up() {
-        use Hope::{GivenUp, Kept, ShutGivenUp};
+        use Hope::{AllGivenUp, GivenUp, Kept, ShutGivenUp};
         let missing = ToMakeAnew {
             state: State::Missing,
             under_another: false,
@@ -195,6 +208,7 @@ mod tests {
             ToMakeAnew { state: State::Waiting, under_another: true, ..missing },
             ToMakeAnew { in_escrow: true, ..missing },
         );
+        let both = ToMakeAnew { in_escrow: true, ..shut };
         let strange = ToMakeAnew { of_another_tpm: true, in_escrow: true, table_lost: true, ..missing };
         for (what, hope, expected) in [
             (missing, Kept, Ok(GivesUp::Nothing)),
@@ -207,6 +221,11 @@ mod tests {
             (shut, GivenUp, Err(NotMadeAnew::UnderAnotherKey)),
             (shut, ShutGivenUp, Ok(GivesUp::WhatStandsShut)),
             (waits, ShutGivenUp, Ok(GivesUp::WhatStandsShut)),
+            (both, ShutGivenUp, Err(NotMadeAnew::ShutInEscrow)),
+            (both, GivenUp, Err(NotMadeAnew::UnderAnotherKey)),
+            (both, AllGivenUp, Ok(GivesUp::WhatStandsShut)),
+            (open, AllGivenUp, Err(NotMadeAnew::NotMissing)),
+            (strange, AllGivenUp, Ok(GivesUp::WhatMayComeBack { table: true })),
             (escrowed, Kept, Err(NotMadeAnew::InEscrow)),
             (escrowed, ShutGivenUp, Err(NotMadeAnew::InEscrow)),
             (escrowed, GivenUp, Ok(GivesUp::WhatMayComeBack { table: false })),

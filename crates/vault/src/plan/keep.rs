@@ -3,13 +3,15 @@
 use super::note::Note;
 use super::space;
 use super::step::{Act, Finished, NoKey, Op, Step, StepKind, Wait};
-use super::{Next, Settled, View, in_the_way, make, recovery, refit, remove};
+use super::{Known, Next, Settled, View, in_the_way, make, recovery, refit, remove};
 use crate::condition::{
-    Condition, Dir, Hint, Key, Keys, MetaCopy, MetaPlace, Part, Seen, ShareKey, Stage, Staged, State, TpmSeen,
+    Condition, Dir, Hint, Key, Keys, MetaCopy, MetaPlace, Node, Part, Seen, ShareKey, Stage, Staged, State,
+    TpmSeen,
 };
 use crate::custody::Wrapping;
+use crate::ids::VaultId;
 use crate::shares::Mark;
-use crate::wanted::{Authority, Released, Want};
+use crate::wanted::{Authority, Released, Want, Wish};
 
 pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
     if want.policy.custody.needs_tpm() && view.node.tpm == TpmSeen::Absent && !view.keys.recovered {
@@ -42,16 +44,30 @@ pub(super) fn unseen(view: &View<'_>, want: &Want, waits: Next) -> Next {
     if locks { remove::lock(view, waits) } else { waits }
 }
 
+/// Whether a vault that is to be there stands, and none of the keys that are at hand for it opens it: the key that it is wrapped under is another's, or of an
+/// epoch that is over.
+pub(crate) fn opens_by_another_key(id: VaultId, known: &Known, wish: &Wish, node: &Node) -> bool {
+    let Known { seen, keys, setbacks, unseen, .. } = known;
+    let view = View { id, wish, seen, keys, node, setbacks: *setbacks };
+    match wish {
+        Wish::Keep(want) => {
+            !*unseen && seen.is_vault() && seen.has_metadata() && is_under_another(&view, want)
+        }
+        _ => false,
+    }
+}
+
 /// It is wrapped under a key that nobody has here: keys that are were tried.
 fn is_under_another(view: &View<'_>, want: &Want) -> bool {
     let is_shut = view.seen.key == Key::Absent && !view.keys.opens() && !untried(view);
     is_shut && why_closed(view, want).is_under_another(view.keys.any())
 }
 
-/// A controller's key is a part of what it is wrapped under, and the controller that speaks has none for it and asks for none: the key is another's.
+/// A controller's key is a part of what it is wrapped under, and the controller that speaks has none for it and asks for none: the key is another's, also where
+/// its list is not judged to the end because the record lies in this very vault.
 fn is_under_anothers(view: &View<'_>, want: &Want) -> bool {
     let none = want.released == Released::NotNeeded && !want.policy.custody.needs_controller();
-    let stands = view.seen.is_vault() && want.authority == Authority::Live;
+    let stands = view.seen.is_vault() && want.heard;
     stands && none && view.seen.hints().any(|hint| hint.epoch().is_some())
 }
 

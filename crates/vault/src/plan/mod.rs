@@ -27,6 +27,7 @@ use crate::wanted::{Desired, Wish};
 
 pub use absent::lacks_line;
 pub use erasing::{Hold, NodeGlance};
+pub(crate) use keep::opens_by_another_key;
 pub use node::NodeStep;
 pub use note::{Note, RecoveryKept};
 pub use record::RecordDoor;

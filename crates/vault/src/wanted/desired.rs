@@ -87,6 +87,7 @@ impl Desired {
         if self.kept_locked(id) {
             want.operation = Operation::Lock;
         }
+        want.heard = self.listing.as_ref().is_some_and(Listing::is_of_this_session);
         want.lacks.clone_from(&self.lacks);
         want.recreate |= self.recreate.contains(&id);
         want.shut_given_up = self.shut_given_up.contains(&id);

@@ -19,6 +19,8 @@ pub struct Listing {
     pub vaults: BTreeMap<VaultId, Want>,
     /// Those that an operator had removed: the only ones that are deleted.
     pub removed: BTreeSet<VaultId>,
+    /// It came in this session, and could not be judged to the end: so it is not live, and is no word of before either.
+    pub unjudged: bool,
 }
 
 impl Listing {
@@ -28,7 +30,19 @@ impl Listing {
         let want = |entry| Want::listed(entry, authority);
         let vaults = section.vaults.iter().map(|entry| (entry.id, want(entry))).collect();
         let removed = section.removed.iter().copied().collect();
-        Self { authority, device: section.device, version: section.version, vaults, removed }
+        Self { authority, device: section.device, version: section.version, vaults, removed, unjudged: false }
+    }
+
+    /// Of a section of this session that can't be judged to the end.
+    #[must_use]
+    pub fn unjudged(section: &Section) -> Self {
+        Self { unjudged: true, ..Self::of(section, Authority::Checkpoint) }
+    }
+
+    /// Whether its controller says so now, in this session.
+    #[must_use]
+    pub fn is_of_this_session(&self) -> bool {
+        self.authority == Authority::Live || self.unjudged
     }
 
     /// The same, with what was accepted before for each vault.
@@ -43,7 +57,7 @@ impl Listing {
     /// The same once its word is not live any more: it locks, unlocks and resumes, and orders nothing.
     #[must_use]
     pub fn kept(mut self) -> Self {
-        self.authority = Authority::Checkpoint;
+        (self.authority, self.unjudged) = (Authority::Checkpoint, false);
         for want in self.vaults.values_mut() {
             (want.authority, want.recreate) = (Authority::Checkpoint, false);
         }

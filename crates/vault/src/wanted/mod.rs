@@ -72,6 +72,8 @@ pub struct Want {
     pub lacks: Option<String>,
     /// What all this rests on.
     pub authority: Authority,
+    /// The controller says so now, in this session, though it may not be judged to the end.
+    pub heard: bool,
     /// The highest epoch that was accepted for it in this incarnation; none while the record of that was not read. Below what it is
     /// wrapped under it is only taken when that was of an incarnation before.
     pub floor: Option<Epoch>,
@@ -101,6 +103,7 @@ impl Want {
             released,
             lacks: None,
             authority,
+            heard: authority == Authority::Live,
             floor: None,
         }
     }
@@ -120,6 +123,7 @@ impl Want {
             released,
             lacks: None,
             authority,
+            heard: authority == Authority::Live,
             floor: None,
         }
     }

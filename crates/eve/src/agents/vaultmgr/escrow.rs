@@ -80,6 +80,13 @@ impl EscrowMemory {
         self.changed.insert(id);
     }
 
+    /// A key opened its key files, and so told what they are worth.
+    pub(super) fn note_opened(&mut self, id: VaultId) {
+        if self.untold.contains_key(&id) || self.shut.contains(&id) {
+            self.note_changed(id);
+        }
+    }
+
     pub(super) fn set_device_key(&mut self, key: Option<DeviceKey>) {
         self.device_key = key.or(self.device_key);
     }

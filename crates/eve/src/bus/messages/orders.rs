@@ -81,6 +81,11 @@ pub enum OrderError {
         "nothing was done: vault {0} may come back from escrow by itself, when this node reaches its controller; if `evc escrow list` has a bundle of this node, approve this boot (`evc reference approve`); only if the data is lost or given up, that of other vaults under a lost share table too: eve vault recreate {0} --despite-escrow"
     )]
     InEscrow(Name),
+    /// It stands under a key that is not here, and newer key files of it may come back by themselves.
+    #[error(
+        "nothing was done: vault {0} is there, under the key of another controller, or of an epoch that is over, and key files that open may come back from escrow by themselves, when this node reaches its controller; if `evc escrow list` has a bundle of this node, approve this boot (`evc reference approve`); its recovery key opens it too (`eve vault recover`); only if what is in it is given up: eve vault recreate {0} --despite-other-key --despite-escrow"
+    )]
+    ShutInEscrow(Name),
     /// What is on the disk may be of another TPM than this one.
     #[error(
         "nothing was done: none of this TPM's roots opens the share table in persist/vaults/.shares, and it may be whole, so this TPM, or what config/tcti and config/device.cert.pem name, may be another node's; bring what belongs to this disk back, and vault {0} opens by itself; only if that TPM is gone for good, or its secrets are, and with them the data: eve vault recreate {0} --despite-escrow"

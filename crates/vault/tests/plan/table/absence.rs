@@ -8,7 +8,7 @@ fn version(incarnation: u8, version: u64) -> SectionVersion {
 
 fn listing(authority: Authority, version: SectionVersion, listed: bool) -> Listing {
     let vaults = listed.then(|| (USER, want(Custody::Tpm))).into_iter().collect();
-    Listing { authority, device: DEVICE, version, vaults, removed: BTreeSet::new() }
+    Listing { authority, device: DEVICE, version, vaults, removed: BTreeSet::new(), unjudged: false }
 }
 
 fn removing(authority: Authority, version: SectionVersion) -> Listing {

@@ -22,6 +22,7 @@ fn planned(known: &BTreeMap<VaultId, Known>, node: Node) -> (Option<NodeStep>, O
 /// A live list with or without the other vault, after one that had it.
 fn wanting(want_of: Option<Want>, removed: &[VaultId]) -> Desired {
     let list = |number, of: Option<Want>| Listing {
+        unjudged: false,
         authority: Authority::Live,
         device: DEVICE,
         version: SectionVersion { incarnation: Incarnation([1; 16]), version: number },

@@ -239,7 +239,8 @@ fn with_shares(seen: Seen, keys: Keys) -> Keys {
 }
 
 /// UC-D: the controller that speaks asks for no key of its own, and the vault is under one: that is another controller's, whatever its number, and only who
-/// gives up what is in it has it made anew. What is said by an earlier list, or by no list, proves nothing.
+/// gives up what is in it has it made anew. So it is also where the list can't be judged to the end, for the record lies in that very vault. What is said by an
+/// earlier list, or by no list, proves nothing.
 #[test]
 fn a_controllers_key_that_the_list_knows_nothing_of_is_anothers() {
     let seen = Seen { shares: share(Mark::Made), ..made(Custody::TpmAndController, 2) };
@@ -256,7 +257,9 @@ fn a_controllers_key_that_the_list_knows_nothing_of_is_anothers() {
         let untried = Keys { none_fits: false, ..tried };
         assert!(matches!(next(&given_up, &untried), Next::Do(act) if act.step == Step::Unwrap), "{id}");
         for authority in [Authority::Checkpoint, Authority::Builtin] {
-            let kept = Want { authority, ..given_up.clone() };
+            let unjudged = Want { authority, ..wants.clone() };
+            assert_eq!(next(&unjudged, &tried), other, "{authority:?}");
+            let kept = Want { authority, heard: false, ..given_up.clone() };
             assert_ne!(next(&kept, &tried), Next::Do(act), "{authority:?}");
             assert_ne!(next(&kept, &tried), other, "{authority:?}");
         }

@@ -136,6 +136,7 @@ fn a_default_vault_of_the_controllers_is_not_made_anew_without_an_order() {
     let away = Seen { dir: Dir::Absent, ..made(Custody::Controller, 3) };
     let unlisted = Listing {
         device: DEVICE,
+        unjudged: false,
         authority: Authority::Live,
         version: SectionVersion { incarnation: Incarnation([1; 16]), version: 1 },
         vaults: BTreeMap::new(),

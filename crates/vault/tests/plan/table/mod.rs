@@ -96,6 +96,7 @@ fn want(custody: Custody) -> Want {
         released: if custody.needs_controller() { keys } else { Released::NotNeeded },
         lacks: None,
         authority: Authority::Live,
+        heard: true,
         floor: None,
     }
 }

@@ -97,6 +97,7 @@ fn if2_it_is_said_how_it_is() {
 #[test]
 fn uce_an_orphan_opens_by_its_recovery_key_until_it_is_locked() {
     let list = |version| Listing {
+        unjudged: false,
         authority: Authority::Live,
         device: DEVICE,
         version: SectionVersion { incarnation: Incarnation([1; 16]), version },

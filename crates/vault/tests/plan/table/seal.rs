@@ -40,7 +40,7 @@ fn a_root_is_wanted_for_the_first_share_of_a_listed_vault_alone() {
         let authority = want.authority;
         let vaults = BTreeMap::from([(USER, want)]);
         let version = SectionVersion { incarnation: Incarnation([1; 16]), version: 1 };
-        Listing { authority, device: DEVICE, version, vaults, removed: BTreeSet::new() }
+        Listing { authority, device: DEVICE, version, vaults, removed: BTreeSet::new(), unjudged: false }
     };
     let node = shut(Past::NOTHING);
     let is_listed = |want: Want, node: &Node, mark| {

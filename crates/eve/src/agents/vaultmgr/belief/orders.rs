@@ -330,6 +330,7 @@ fn not_made_anew(why: NotMadeAnew, name: Name) -> OrderError {
         NotMadeAnew::UnderAnotherKey => OrderError::UnderAnotherKey(name),
         NotMadeAnew::OtherTpm => OrderError::OtherTpm(name),
         NotMadeAnew::InEscrow => OrderError::InEscrow(name),
+        NotMadeAnew::ShutInEscrow => OrderError::ShutInEscrow(name),
     }
 }
 

@@ -96,7 +96,7 @@ impl<C: Crypt> Manager<C> {
         let read: Vec<_> = changed.into_iter().map(|id| (id, self.crypt.key_files(id))).collect();
         let (there, gone): (Vec<_>, Vec<_>) = read.into_iter().partition(|(_, files)| files.is_some());
         gone.iter().for_each(|(id, _)| self.look_again(*id));
-        if !self.lacking().is_empty() {
+        if self.may_be_in_escrow_alone() {
             self.escrow.changed = there.into_iter().chain(gone).map(|(id, _)| id).collect();
             return false;
         }

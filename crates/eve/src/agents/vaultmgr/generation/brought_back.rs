@@ -84,8 +84,8 @@ impl<C: Crypt> Manager<C> {
 
     /// Whether a bundle that is made now may take the place of one that has what is lacking here.
     pub(crate) fn may_be_in_escrow_alone(&self) -> bool {
-        let lines = self.escrow.back() != Some(Back::NoneHeld) && !self.lineless().is_empty();
-        lines || !self.lacking().is_empty()
+        self.escrow.back() != Some(Back::NoneHeld)
+            && (!self.lineless().is_empty() || !self.lacking().is_empty())
     }
 
     /// By what hopes are judged; `node` is what the node is seen to be now.

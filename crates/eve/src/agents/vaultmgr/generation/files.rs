@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use disk::Folder;
 use fscrypt::scrub;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 use vault::ids::Generation;
 use vault::secret::TableKey;
 use vault::shares::{MAX_TABLE_BYTES, Table, looks_whole};
@@ -36,16 +38,34 @@ pub(super) fn usable_folders(paths: &Paths) -> Result<Vec<Folder>, disk::Error> 
     }
 }
 
-fn open(paths: &Paths, folder: &Path) -> Result<Folder, disk::Error> {
-    let folder = paths.disk().folder(folder)?;
+pub(super) fn open(paths: &Paths, path: &Path) -> Result<Folder, disk::Error> {
+    if is_covered(paths, path) {
+        return Err(covered(path));
+    }
+    let folder = paths.disk().folder(path)?;
     folder.check_ours("the folder of the share table").map(|()| folder)
+}
+
+/// What is written there would be gone with the mount, and what lies beneath is not seen.
+pub(super) fn covered(path: &Path) -> disk::Error {
+    let why = format!("something is mounted over {}: unmount it", tree::shown(path));
+    disk::Error::Io { doing: "looking at the share table", source: io::Error::other(why) }
+}
+
+/// Whether something is mounted over a folder in persist, or on the way to it. It is asked for nothing: it may never answer.
+pub(super) fn is_covered(paths: &Paths, folder: &Path) -> bool {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(within) = folder.strip_prefix(paths.persist()) else { return false };
+    let reached = rustix::fs::open(paths.persist(), flags, Mode::empty())
+        .and_then(|top| rustix::fs::openat2(top, within, flags, Mode::empty(), ResolveFlags::NO_XDEV));
+    reached.err() == Some(Errno::XDEV)
 }
 
 /// A table that is authentic, with its bytes.
 type Read = (Table, Vec<u8>);
 
 /// The table in one file, if it is of this generation and authentic under its key.
-fn authentic(path: &Path, generation: Generation, key: &TableKey) -> Option<Read> {
+pub(super) fn authentic(path: &Path, generation: Generation, key: &TableKey) -> Option<Read> {
     let bytes = durable::read(path, MAX_TABLE_BYTES).ok().flatten()?;
     let table = Table::decode(&bytes, key).ok().filter(|table| table.generation() == generation)?;
     Some((table, bytes))

@@ -5,6 +5,7 @@ pub(crate) mod change;
 pub(crate) mod desk;
 pub(crate) mod errands;
 mod files;
+mod healing;
 pub(crate) mod roots;
 pub(crate) mod shares;
 mod tried;

@@ -52,6 +52,50 @@ fn an_orphan_keeps_no_other_vault_from_escrow() {
     assert!(keeper.bundle().vaults().contains_key(&BERLIN), "{}", details(&mut node, BERLIN));
 }
 
+/// The same of a vault that another controller's key alone opens: the bundle was asked for it once, and has nothing better. When that key is back it is in
+/// the bundle again.
+#[test]
+fn a_vault_under_another_controllers_key_keeps_no_other_from_escrow() {
+    let (mut node, controller) = with_data(&both((1, 1)));
+    let mut keeper = Keeper::default();
+    keeper.settles(&mut node);
+    let created = Line { created: true, ..both((1, 1)) };
+    let mut other = Controller { incarnation: 2, version: 0, lineage: 7, ..controller.clone() };
+    node.reboot();
+    node.hear(&mut other, &[image((1, 1)), created.clone()]);
+    let told = details(&mut node, BERLIN);
+    assert!(told.contains("another key of epoch 1"), "{told}");
+    keeper.settles(&mut node);
+    node.hear(&mut other, &[image((2, 1)), created.clone()]);
+    escrow_goes_on(&mut node, &mut keeper);
+    let mut back = Controller { incarnation: 3, version: 0, ..controller };
+    node.hear(&mut back, &[image((2, 1)), created]);
+    keeper.settles(&mut node);
+    assert!(kept(&node, BERLIN), "{:?}", node.status(BERLIN));
+    assert!(keeper.bundle().vaults().contains_key(&BERLIN), "{}", details(&mut node, BERLIN));
+}
+
+/// A key that comes later than the controller's first word on the escrow has told what the vault's key files are worth, once it opened them.
+#[test]
+fn a_vault_that_its_key_opened_counts_as_opened() {
+    let (mut node, mut controller) = with_data(&both((1, 1)));
+    let mut keeper = Keeper::default();
+    keeper.settles(&mut node);
+    let created = Line { created: true, ..both((1, 1)) };
+    node.reboot();
+    node.hear(&mut controller, &[image((2, 1)), Line { withheld: true, ..created.clone() }]);
+    keeper.settles(&mut node);
+    let told = details(&mut node, BERLIN);
+    assert!(told.contains("before this vault was opened"), "{told}");
+    node.hear(&mut controller, &[image((2, 1)), created]);
+    assert!(kept(&node, BERLIN), "{:?}", node.status(BERLIN));
+    keeper.settles(&mut node);
+    let told = details(&mut node, BERLIN);
+    assert!(!told.contains("bundle"), "{told}");
+    let own = std::fs::read(&all_key_files(&node, IMAGE_VAULT)[0]).expect("its protector");
+    assert_eq!(keeper.bundle().vaults()[&IMAGE_VAULT].protector.bytes, own, "as they are now");
+}
+
 fn without_its_share() -> (Node, Keeper) {
     let line = Line { created: true, ..Line::of(Custody::TpmAndController) };
     let (mut node, mut controller) = with_data(&Line { created: false, ..line.clone() });

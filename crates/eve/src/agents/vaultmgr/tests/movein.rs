@@ -31,6 +31,11 @@ fn df5_attributes_come_over_and_what_has_a_name_outside_stays_there() {
     assert_eq!(node.get(IMAGE_VAULT, "linked").as_deref(), Some("precious data outside"));
     let detail = node.status(IMAGE_VAULT).detail.concat();
     assert!(detail.contains("plain text left") && detail.contains("another name outside"), "{detail}");
+    let number = std::os::unix::fs::MetadataExt::ino(&fs::metadata(&outside).expect("there"));
+    let finds = format!("`find {} -xdev -inum {number}`", node.disk.persist().display());
+    for words in [image.join("linked").display().to_string(), finds] {
+        assert!(detail.contains(&words), "{words}: {detail}");
+    }
     assert_eq!(fs::read_to_string(&outside).expect("reads"), "precious data outside");
     for path in [image.join("noted"), image.clone()] {
         for (name, value) in [("user.note", "kept"), ("trusted.overlay.opaque", "y")] {

@@ -378,3 +378,29 @@ fn a_table_of_two_names_is_told_by_its_path() {
         assert!(error.contains(words), "{words}: {error}");
     }
 }
+
+/// A link stands where a copy of a key file was: it is named by its own path, and what was to take its place is not blamed.
+#[test]
+fn a_link_in_a_key_files_place_is_named() {
+    for place in [".fscrypt".to_owned(), format!("vaults/.meta/{}", BERLIN.0)] {
+        let (mut node, mut controller) = stopped();
+        let second = node.paths.metas().join(BERLIN.to_string()).join("protectors");
+        let name = fs::read_dir(second).expect("lists").flatten().next().expect("one").file_name();
+        let at = node.disk.persist().join(&place).join("protectors").join(name);
+        fs::remove_file(&at).expect("removes");
+        std::os::unix::fs::symlink("elsewhere", &at).expect("links");
+        node.start();
+        node.hear(&mut controller, &[line((2, 1))]);
+        let status = node.status(BERLIN);
+        let error = status.last.and_then(|last| last.error).unwrap_or_default();
+        let told = format!("{error}; {}", status.detail.join("; "));
+        assert!(told.contains(&at.display().to_string()) && told.contains("move it away"), "{place}: {told}");
+        assert!(!told.contains("chattr") && !told.contains(".tmp-eve"), "{place}: {told}");
+        fs::remove_file(&at).expect("as the words say");
+        node.manager().look_for_others();
+        node.manager().start_afresh();
+        node.manager().settle_all();
+        let status = node.status(BERLIN);
+        assert_eq!(status.epoch, Some(Epoch(2)), "{place}: {status:?}");
+    }
+}

@@ -8,6 +8,7 @@ use vault::section::Custody;
 use vault::shares::RootPin;
 
 use super::controller::{BERLIN, Controller, Line};
+use super::keeper::Keeper;
 use super::node::Node;
 use crate::bus::messages::{Hope, OrderError};
 
@@ -136,6 +137,12 @@ fn a_vault_under_another_controllers_key_is_made_anew_once_root_gives_it_up() {
                 }
                 assert!(node.paths.vault(id).exists(), "it is as it was");
             }
+            if has_tpm {
+                let refused = order(&mut node, BERLIN, Hope::ShutGivenUp);
+                assert!(matches!(refused, Err(OrderError::ShutInEscrow(_))), "{refused:?}");
+                // The controller says that it holds none.
+                Keeper::default().answers(&mut node);
+            }
             for id in [CONFIG_VAULT, BERLIN] {
                 let made = order(&mut node, id, Hope::ShutGivenUp);
                 assert_eq!(made.map(|report| report.state), Ok(State::Unlocked), "{has_tpm}, {epochs:?}");
@@ -146,6 +153,44 @@ fn a_vault_under_another_controllers_key_is_made_anew_once_root_gives_it_up() {
             node.hear(&mut other, &new);
             assert_eq!(node.get(BERLIN, "file").as_deref(), Some("new"), "{:?}", node.status(BERLIN));
         }
+    }
+}
+
+/// A copy of the database of before the Config Vault got a policy with the controller in it asks for no key of it. In the vault lies the record, by which a
+/// list is judged to the end, and so no list ever is: it is told for what it is, and root can give it up. Before the controller spoke nothing of that is concluded.
+#[test]
+fn a_config_vault_under_a_key_that_its_list_asks_for_no_more_is_made_anew_once_root_gives_it_up() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let berlin = Line { created: true, ..Line::of(Custody::Tpm) };
+    node.hear(&mut controller, &[Line { created: false, ..berlin.clone() }]);
+    node.put(BERLIN, "file", "kept");
+    node.tell_head(&mut controller);
+    let mut copy = controller.clone();
+    let config = Line { id: CONFIG_VAULT, created: true, ..Line::of(Custody::TpmAndController) };
+    node.hear(&mut controller, &[config, berlin.clone()]);
+    node.reboot();
+    let name = node.status(CONFIG_VAULT).name;
+    let told = node.status(CONFIG_VAULT).detail.join("; ");
+    assert!(told.contains("waits for the controller's key"), "{told}");
+    let refused = node.manager().order_recreate(CONFIG_VAULT, &name, Hope::ShutGivenUp);
+    assert!(matches!(refused, Err(OrderError::NotMissing(_))), "{refused:?}");
+    (copy.incarnation, copy.version, copy.lineage) = (2, 0, 7);
+    node.hear(&mut copy, std::slice::from_ref(&berlin));
+    assert_eq!(node.state(CONFIG_VAULT), State::Locked);
+    let told = node.status(CONFIG_VAULT).detail.join("; ");
+    assert!(told.contains("another key of epoch 1") && told.contains("--despite-other-key"), "{told}");
+    let refused = node.manager().order_recreate(CONFIG_VAULT, &name, Hope::Kept);
+    assert!(matches!(refused, Err(OrderError::UnderAnotherKey(_))), "{refused:?}");
+    // The controller says that it holds no bundle.
+    Keeper::default().answers(&mut node);
+    let made = node.manager().order_recreate(CONFIG_VAULT, &name, Hope::ShutGivenUp);
+    assert_eq!(made.map(|report| report.state), Ok(State::Unlocked));
+    node.manager().settle_all();
+    for when in ["now", "after a boot"] {
+        node.hear(&mut copy, std::slice::from_ref(&berlin));
+        assert!(!node.says("was not read yet"), "{when}: {:?}", node.manager().notes());
+        assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "{when}");
+        node.reboot();
     }
 }
 

@@ -219,6 +219,7 @@ impl<C: Crypt> Manager<C> {
         protector: C::Protector,
         held: OpenedBy,
     ) -> &mut VaultMemory<C::Protector> {
+        self.escrow.note_opened(id);
         let slot = self.slots.entry(id).or_default();
         slot.held = Some((protector, held));
         slot.none_fits = false;

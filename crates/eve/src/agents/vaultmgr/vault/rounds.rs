@@ -29,6 +29,7 @@ impl<C: Crypt> Manager<C> {
     /// A look though nothing was heard: at the default vaults, at all that do not rest, and at the next of those that do. Then as
     /// [`Self::settle_all_pausing`].
     pub(crate) fn look_around_pausing(&mut self, pause: impl FnMut(&mut Self, Option<VaultId>)) {
+        self.heal_table();
         let due = self.due_for_a_look();
         self.settle_each_pausing(&due, pause);
     }

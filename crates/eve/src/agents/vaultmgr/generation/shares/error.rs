@@ -30,6 +30,11 @@ pub(crate) enum SharesError {
     /// The disk.
     #[error("the share table in persist/vaults/.shares can't be written; it is tried again by itself")]
     Io(#[from] io::Error),
+    /// A copy of it, while it is at hand.
+    #[error(
+        "a copy of the share table in persist/vaults/.shares and persist/vaults/.meta/.shares is gone or damaged, or can't be seen, and is not written anew: the table is in memory until eve ends, and with both copies gone no vault with a TPM share opens after that; mend it before the node boots, and it is written anew by itself"
+    )]
+    Copies(#[source] disk::Error),
     /// Adding.
     #[error(
         "no share can be added to the share table in persist/vaults/.shares; it is tried again by itself"

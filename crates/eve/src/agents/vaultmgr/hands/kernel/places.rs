@@ -148,9 +148,15 @@ impl Kernel {
     pub(super) fn words_of_left(&self, vault: VaultId) -> Option<String> {
         let left = self.left.get(&vault)?;
         let several = |path: &&PathBuf| path.symlink_metadata().is_ok_and(|found| found.nlink() > 1);
-        let what = match left.iter().find(several) {
-            Some(path) => self.of_two_names(path),
-            None => {
+        let no_file =
+            |path: &PathBuf| replaced(path).filter(|at| at.symlink_metadata().is_ok_and(|it| !it.is_file()));
+        let what = match (left.iter().find_map(no_file), left.iter().find(several)) {
+            (Some(path), _) => format!(
+                "{} is no file of ours but a link, or a folder, that somebody put there: move it away",
+                tree::shown(&path)
+            ),
+            (None, Some(path)) => self.of_two_names(path),
+            (None, None) => {
                 let shown = tree::shown(left.first()?);
                 format!(
                     "see what `dmesg` says of the disk, and whether {shown} is marked immutable (`chattr -i -a {shown}`)"
@@ -170,4 +176,10 @@ impl Kernel {
         };
         CryptError::because(&what, error)
     }
+}
+
+/// Whose place a leftover was to take, or took.
+fn replaced(leftover: &Path) -> Option<PathBuf> {
+    let live = disk::live_name(leftover.file_name()?.to_str()?)?;
+    Some(leftover.with_file_name(live))
 }

@@ -2,8 +2,11 @@
 //! written to meanwhile; the rest is kept for a person. An original that the vault has is put among the going, and those are wiped:
 //! one that stands in its old place was never overwritten, wherever the power was cut.
 
-use std::ffi::{CStr, CString};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, OsString};
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::RenameFlags;
 
@@ -18,14 +21,15 @@ use crate::agents::vaultmgr::hands::tree::{
 const PUT_AWAY: &str =
     "can't be put away to be wiped: if it is marked immutable or append-only take that off (chattr -i -a)";
 const ELSEWHERE: &str =
-    "was moved in and has another name outside the vault, where its data stays in the clear; remove that too";
+    "was moved in and has another name outside the vault, where its data stays in the clear";
 const WRITTEN: &str = "was written to while it was compared with what is in the vault: it is looked at again";
 
 /// Looks at the originals once more, and wipes those that the vault has. Nothing there is success. `open`: the vault can be read.
 /// Returns what is in the vault and stays outside of it too, in words.
 pub(crate) fn settle(places: &Places, open: bool, work: &Work) -> Result<Vec<String>, MoveError> {
     super::exchange::give_back(places)?;
-    let judged = judge(places, open, work);
+    let mut former = Former::default();
+    let judged = judge(places, open, work, &mut former);
     sync(places)?;
     let wiped = tree::wipe(&places.going, work)?;
     judged?;
@@ -33,11 +37,36 @@ pub(crate) fn settle(places: &Places, open: bool, work: &Work) -> Result<Vec<Str
         return Err(MoveError::NotWiped(wiped.left));
     }
     let names = clean(places, work)?;
-    let elsewhere = wiped.elsewhere.iter().map(|path| format!("{} {ELSEWHERE}", shown(path)));
+    let elsewhere = wiped.elsewhere.iter().map(|path| elsewhere(places, path, &former));
     Ok(elsewhere.chain(names).map(|words| format!("plain text left: {words}")).collect())
 }
 
-fn judge(places: &Places, open: bool, work: &Work) -> Result<(), MoveError> {
+/// Where files of several names lie in the vault, by the number of their inode: as what they are called among the going.
+type Former = BTreeMap<OsString, PathBuf>;
+
+/// One that is gone from among the going is told by its name in the vault, and by what finds its other names. Of one that a life before put away that name
+/// is not known any more.
+fn elsewhere(places: &Places, going: &Path, former: &Former) -> String {
+    let number = going.file_name().unwrap_or_default();
+    let within = former.get(number).map_or_else(|| shown(&places.place), |path| shown(path));
+    let what = if former.contains_key(number) { within } else { format!("a file of {within}") };
+    let top = top_of(&places.place);
+    format!(
+        "{what} {ELSEWHERE}: `find {} -xdev -inum {}` lists it; remove it there",
+        shown(&top),
+        shown(Path::new(number))
+    )
+}
+
+/// The topmost folder above it on the same filesystem.
+fn top_of(path: &Path) -> PathBuf {
+    let device = |path: &Path| path.symlink_metadata().ok().map(|found| found.dev());
+    let own = device(path);
+    let above = path.ancestors().take_while(|above| device(above) == own);
+    above.last().unwrap_or(path).to_owned()
+}
+
+fn judge(places: &Places, open: bool, work: &Work, former: &mut Former) -> Result<(), MoveError> {
     let originals = match Folder::top(&places.staging) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         top => top?,
@@ -53,7 +82,8 @@ fn judge(places: &Places, open: bool, work: &Work) -> Result<(), MoveError> {
         Some(vault) => Some(Arriving::of(places, vault, &stamps, work)?),
         None => Arriving::none(places).map(|()| None)?,
     };
-    let mut judging = Judging { stamps, going: &going, arriving, left: Left::default(), work };
+    let mut judging =
+        Judging { stamps, going: &going, arriving, left: Left::default(), work, places, former };
     let judged = judging.folder(&originals, vault.as_ref());
     let ended = judging.arriving.take().map_or(Ok(()), |arriving| arriving.end(places));
     judged?;
@@ -95,6 +125,8 @@ struct Judging<'a> {
     arriving: Option<Arriving>,
     left: Left,
     work: &'a Work,
+    places: &'a Places,
+    former: &'a mut Former,
 }
 
 impl Judging<'_> {
@@ -119,7 +151,8 @@ impl Judging<'_> {
     fn one(&mut self, from: &Folder, to: Option<&Folder>, name: &CStr, entry: &Entry) {
         let away = is_settled(entry).and_then(|()| self.is_in(to, name, entry)).and_then(|is_in| {
             if is_in {
-                closed(entry).and_then(|()| self.put_away(from, name, entry)).map(|()| true)
+                let put = closed(entry).and_then(|()| self.put_away(from, name, entry)).map(|()| true);
+                put.inspect(|_| self.remember(entry))
             } else {
                 Ok(false)
             }
@@ -128,6 +161,14 @@ impl Judging<'_> {
             Ok(true) => {}
             Ok(false) => self.left.add(shown(&entry.path)),
             Err(trouble) => self.left.add(crate::agents::vaultmgr::chain(&trouble)),
+        }
+    }
+
+    fn remember(&mut self, entry: &Entry) {
+        let within = entry.path.strip_prefix(&self.places.staging).ok().filter(|_| entry.stat.stx_nlink > 1);
+        let number = entry.stat.stx_ino.to_string().into();
+        if let Some(within) = within {
+            self.former.entry(number).or_insert_with(|| self.places.place.join(within));
         }
     }
 
