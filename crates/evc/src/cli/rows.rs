@@ -141,7 +141,7 @@ pub(super) fn aged(sentence: &str) -> String {
     let aged = |word: &str| {
         let (time, end) = word.split_at(word.trim_end_matches([',', ';', ':']).len());
         match at(time) {
-            Some(_) => format!("{time} ({}){end}", passed(time)),
+            Some(at) => format!("{time} ({}){end}", when(at, crate::clock::now())),
             None => word.to_owned(),
         }
     };
@@ -154,7 +154,7 @@ pub(super) fn named(name: Option<&Name>, id: DeviceId) -> String {
 
 /// A vault that left the list, or was never on it, is under none: only a default one that is listed is under the default.
 fn policy(vault: &VaultView) -> Option<String> {
-    let listed = !matches!(vault.standing, Standing::Gone | Standing::Orphan);
+    let listed = !matches!(vault.standing, Standing::Gone | Standing::Orphan | Standing::Unlisted);
     let default = || listed.then(|| "(default)".to_owned());
     vault.policy.as_ref().map(ToString::to_string).or_else(default)
 }
@@ -162,7 +162,7 @@ fn policy(vault: &VaultView) -> Option<String> {
 /// Whether and when it goes.
 pub(super) fn removal(vault: &VaultView) -> Option<String> {
     match (vault.standing, &vault.delete_at) {
-        (Standing::Active | Standing::Orphan, _) => None,
+        (Standing::Active | Standing::Orphan | Standing::Unlisted, _) => None,
         (Standing::Removing, Some(at)) => Some(format!("{}, erased after {at}", locked(vault))),
         (Standing::Removing, None) => Some(format!("{}, to be erased", locked(vault))),
         (Standing::Retained, _) => Some(format!("{}, retained", locked(vault))),
@@ -348,6 +348,15 @@ pub(super) fn short(digest: &str) -> String {
     if digest.len() > SHORT { digest.chars().take(SHORT).collect() } else { digest.to_owned() }
 }
 
+/// How long ago a time is, or in how long it comes.
+fn when(at: u64, now: u64) -> String {
+    if at <= now {
+        return ago(at, now);
+    }
+    let span = ago(now, at);
+    format!("in {}", span.strip_suffix(" ago").unwrap_or(&span))
+}
+
 /// How long ago a time is, that a controller wrote; itself where it does not read.
 pub(super) fn passed(time: &str) -> String {
     match at(time) {
@@ -371,6 +380,7 @@ mod tests {
         let at = humantime::format_rfc3339_seconds(
             std::time::SystemTime::now() - std::time::Duration::from_hours(3),
         );
+        assert_eq!((when(90, 100).as_str(), when(7300, 100).as_str()), ("10s ago", "in 2h"));
         assert_eq!(
             aged(&format!("silent since {at}, but for")),
             format!("silent since {at} (3h ago), but for")

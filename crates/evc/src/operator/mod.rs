@@ -12,6 +12,7 @@ pub mod escrow;
 pub(crate) mod glance;
 pub(crate) mod knocks;
 pub mod labels;
+mod of_keys;
 pub mod onboarding;
 pub mod operate;
 pub mod references;

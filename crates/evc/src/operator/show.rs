@@ -3,33 +3,28 @@
 use std::collections::HashMap;
 
 use vault::decide::{Decision, Ruling, Withheld, decide};
-use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
+use vault::ids::{DeviceId, Name, Project, VaultId};
 use vault::labels::Labels;
-use vault::ledger::Older;
 use vault::policy::VaultPolicy;
-use vault::report::State;
 use wire::Certificate;
 
 use ::attest::SessionKey;
 
 use super::Operator;
 use super::escrow::in_escrow;
-use super::views::is_known;
-use crate::api::{
-    Damaged, Described, DeviceView, InEscrow, Listed, PolicyView, ServerStatus, StateNow, VaultView,
-};
+use super::of_keys::{key_words, opened_at};
+use super::views::{is_behind, is_known};
+use crate::api::{Damaged, Described, DeviceView, InEscrow, Listed, PolicyView, ServerStatus, VaultView};
 use crate::custody::unopened;
 use crate::fleet::fared::strange;
 use crate::fleet::heard::is_silent;
-use crate::fleet::reported::{is_held_to, said_at};
+use crate::fleet::reported::said_at;
 use crate::fleet::section::subject;
 use crate::fleet::view::{ListedVault, View};
 use crate::service::{Controller, Fault, Refusal, find_device};
 use crate::store::{
-    Appraised, DeviceRow, OrDamaged, Page, PolicyRow, StoreError, Strange, Tx, UnixSeconds, VaultRow,
-    VaultStanding,
+    DeviceRow, OrDamaged, Page, PolicyRow, StoreError, Strange, Tx, UnixSeconds, VaultRow, VaultStanding,
 };
-use crate::words::notes::of_who_was_ahead;
 
 impl Controller {
     /// Itself, at a glance. Nothing of it is secret.
@@ -118,7 +113,8 @@ impl Operator {
         // What a row that does not read is of is none of nobody's.
         let is_damaged = |vault: &VaultView| damaged.iter().any(|row| row.may_be(vault.device, vault.id));
         let orphans = shown.orphans.into_iter().filter(|vault| !is_known(&rows, vault) && !is_damaged(vault));
-        let shown = DeviceView { orphans: orphans.collect(), ..shown };
+        let orphans = orphans.collect();
+        let shown = DeviceView { orphans, ..shown }.held_against(self.incarnation);
         Ok(Described { device: shown, vaults })
     }
 
@@ -295,7 +291,11 @@ fn explained(view: &View, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) 
     }
     let held = view.vaults.iter().find(|held| held.row.id == row.id);
     let withheld = held.is_some_and(|held| is_withheld(view, held, now));
-    let shown = VaultView { withheld, ..row.into() }.fitted(held.map(|held| &held.policy), &view.device);
+    let shown = VaultView { withheld, ..row.into() }.fitted(
+        held.map(|held| &held.policy),
+        &view.device,
+        is_behind(row, now),
+    );
     let shown = shown.aged(device, said_at(row, device.report.get()), now);
     let opened_at = opened_at(&shown).filter(|_| !is_silent(device, now));
     let key = held.map(|held| key_words(view, held, opened_at, now));
@@ -313,7 +313,8 @@ pub(super) fn in_a_list(
     match strange {
         Some(view) => explained(view, device, row, now).if_withheld(),
         None => {
-            VaultView::from(row).fitted(policy, device).aged(device, said_at(row, device.report.get()), now)
+            let fitted = VaultView::from(row).fitted(policy, device, is_behind(row, now));
+            fitted.aged(device, said_at(row, device.report.get()), now)
         }
     }
 }
@@ -345,57 +346,9 @@ fn is_withheld(view: &View, held: &ListedVault, now: UnixSeconds) -> bool {
     )
 }
 
-fn decided(view: &View, held: &ListedVault, now: UnixSeconds) -> Decision {
+pub(super) fn decided(view: &View, held: &ListedVault, now: UnixSeconds) -> Decision {
     let session = view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
     let decision = decide(&subject(held), &view.evidence(), &view.asking(session), now);
     let is_shut = matches!(decision.ruling, Ruling::Release(_)) && view.unopened.contains(&held.row.id);
     if is_shut { Decision { ruling: Ruling::Withhold(Withheld::KeyUnopened), ..decision } } else { decision }
-}
-
-/// The epoch at which the vault is open, by its node's word.
-fn opened_at(shown: &VaultView) -> Option<Epoch> {
-    let state = shown.last_state.map(StateNow::Said).or(shown.state);
-    shown.reported_epoch.filter(|_| state == Some(StateNow::Said(State::Unlocked)))
-}
-
-fn key_words(view: &View, held: &ListedVault, opened_at: Option<Epoch>, now: UnixSeconds) -> String {
-    let session = view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
-    if let Some(other) = is_held_to(&view.device) {
-        return format!(
-            "of no use: the node takes no list for this device, it holds to that of device {other}"
-        );
-    }
-    match decided(view, held, now).ruling {
-        Ruling::NotNeeded => "not needed: the TPM alone holds the key".into(),
-        _ if let Some(mark) = view.device.older => {
-            of_who_was_ahead(if mark.is_put_back() { Older::PutBack } else { mark.older() })
-        }
-        Ruling::Release(_) => match refused_since(view) {
-            // What is good is of an earlier session; the present one has shown nothing that is.
-            Some(why) => format!("withheld: evidence refused: {why}"),
-            None => released(&session, opened_at),
-        },
-        Ruling::Withhold(why) => match refused_since(view) {
-            Some(refused) => format!("withheld: evidence refused: {refused}; before that: {}", why.explain()),
-            None => format!("withheld: {}", why.explain()),
-        },
-    }
-}
-
-/// Of a key that nothing keeps back: whether it is there already.
-fn released(session: &SessionKey, opened_at: Option<Epoch>) -> String {
-    let session = hex::encode(&session.0[..4]);
-    match opened_at {
-        Some(epoch) => {
-            format!("released: the vault is open at epoch {epoch}; session {session} may have it again")
-        }
-        None => format!("would be released to session {session}"),
-    }
-}
-
-/// Why the last evidence was refused, when none was good since.
-fn refused_since(view: &View) -> Option<String> {
-    let fared = view.device.verdict.get()?;
-    let since = view.stands().is_none_or(|stands| stands.row.at <= fared.at);
-    (since && fared.outcome == Appraised::Refused).then(|| fared.words.join("; "))
 }
