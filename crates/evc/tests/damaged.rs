@@ -174,12 +174,19 @@ fn goes_on_without(evc: &Evc, device: &mut Device, at: &str) -> Section {
     section
 }
 
-/// Invariant 6, each column of a vault's row. Where its name, policy and state read, it is listed: what is open stays open.
+/// Without these a vault's row can't be listed.
+const TO_LIST: [&str; 5] = ["project", "id", "name", "policy", "standing"];
+
+/// Invariant 6 and seen-by-users, a vault's row whose any column is damaged, in more ways than one. Where what a list says of it reads, it is
+/// listed; else its device gets no list, for by one without it its node would lock what is open.
 #[test]
-fn a_damaged_vault_is_named_and_withheld_and_the_others_go_on() {
+fn a_damaged_vault_is_named_and_withheld_and_closes_nothing_that_is_open() {
     let (evc, mut other) = with_other();
-    for (column, value) in damages(&evc, "vaults") {
-        let name = format!("edge-{}", column.replace('_', "-"));
+    let damages = damages(&evc, "vaults").into_iter().map(|(column, value)| (column, value, ""));
+    let more = [("standing", "'activ'", "-word"), ("name", "''", "-none"), ("policy", "NULL", "-none")];
+    let more = more.map(|(column, value, way)| (column.to_owned(), value, way));
+    for (column, value, way) in damages.chain(more) {
+        let name = format!("edge-{}{way}", column.replace('_', "-"));
         let mut device = Device::onboarded(&evc, &name);
         evc.apply(&two_vaults(&name));
         let whole = device.attested(&evc);
@@ -202,15 +209,16 @@ fn a_damaged_vault_is_named_and_withheld_and_the_others_go_on() {
         // Of no device, it is none of this one's.
         if damaged == 1 && column != "device" {
             assert!(needs.contains("damaged"), "{column}: {needs}");
-            let section = goes_on_without(&evc, &mut device, &column);
-            let listed = section.vaults.iter().find(|entry| entry.name.as_str() == "payments");
-            let is_certain = !["project", "id", "name", "policy", "standing"].contains(&&*column);
-            assert_eq!(listed.is_some(), is_certain, "{column}");
-            let wanted = listed.map(|entry| (entry.operation, entry.recreate, entry.standing));
-            assert!(
-                wanted.is_none_or(|wanted| wanted == (Operation::Unlock, false, Presence::Active)),
-                "{column}"
-            );
+            if TO_LIST.contains(&&*column) {
+                device.hash.clear();
+                assert_eq!(status(&evc, &device), 500, "{column}: a list without it would lock it");
+                assert!(needs.contains("gets no list"), "{column}: {needs}");
+            } else {
+                let section = goes_on_without(&evc, &mut device, &column);
+                let listed = section.vaults.iter().find(|entry| entry.name.as_str() == "payments");
+                let wanted = listed.map(|entry| (entry.operation, entry.recreate, entry.standing));
+                assert_eq!(wanted, Some((Operation::Unlock, false, Presence::Active)), "{column}");
+            }
             device.report(&evc, &whole, 1);
             let told = evc.act("GET", &format!("/devices/{name}"), "");
             assert_eq!(named(told["vaults"].as_array().expect("its vaults")).len(), 1, "{column}");
@@ -220,6 +228,65 @@ fn a_damaged_vault_is_named_and_withheld_and_the_others_go_on() {
         let gone = list(&evc, "/deleted-devices");
         assert!(gone.iter().any(|row| row["name"] == *name), "{column}: {gone:?}");
         sql(evc.dir.path(), &["DELETE FROM vaults WHERE device = x'00'"]);
+    }
+}
+
+/// Of a vault that is gone nothing is open, and on a lost device nothing is to be: neither waits for a row that does not read.
+#[test]
+fn a_damaged_vault_that_is_gone_or_of_a_lost_device_keeps_no_list_back() {
+    let (evc, _) = with_other();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&(POLICIES.to_owned() + &two_vaults("edge-1")));
+    device.attested(&evc);
+    let of_device = format!("device = x'{}' AND name = 'payments'", hex::encode(device.id.0.as_bytes()));
+    let mut damage = |what: &str| {
+        sql(evc.dir.path(), &[&format!("UPDATE vaults SET {what} WHERE {of_device}")]);
+        device_is_listed(&evc, &mut device)
+    };
+    assert!(!damage("standing = 'activ'"));
+    assert!(damage("standing = 'gone', left_version = -7"), "it is gone");
+    assert!(!damage("standing = 'activ'"));
+    evc.act("POST", "/devices/edge-1/lost", "");
+    assert!(damage("standing = 'activ'"), "all of it is to be locked");
+}
+
+fn device_is_listed(evc: &Evc, device: &mut Device) -> bool {
+    device.hash.clear();
+    status(evc, device) == 200
+}
+
+/// A vault that an operator made and that has no policy is a damaged row, and none under the default policy: that may be the looser one.
+#[test]
+fn a_vault_that_lost_its_policy_is_under_no_other() {
+    let (evc, _) = with_other();
+    evc.apply(&(POLICIES.to_owned() + &vault("other", "p")));
+    sql(evc.dir.path(), &["UPDATE vaults SET policy = NULL WHERE name = 'payments'"]);
+    let rows = list(&evc, "/vaults");
+    let [row] = named(&rows)[..] else { panic!("{rows:?}") };
+    assert_eq!(
+        (row["name"].as_str(), row["damaged"].as_str()),
+        (Some("payments"), Some("column policy has an impossible value"))
+    );
+}
+
+/// A policy whose row does not read is mended by its document, applied as a whole.
+#[test]
+fn a_damaged_policy_is_mended_by_its_document() {
+    let (evc, _) = with_other();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&two_vaults("edge-1"));
+    device.attested(&evc);
+    for damage in ["canonical = 'x'", "changed_at = -7"] {
+        sql(evc.dir.path(), &[&format!("UPDATE policies SET {damage} WHERE name = 'p'")]);
+        assert!(!device_is_listed(&evc, &mut device));
+        assert!(what_needs_somebody(&evc).1.contains("evc apply"), "{damage}: what mends it is told");
+        let applied = evc.apply(POLICIES);
+        assert_eq!(applied[0]["outcome"], "changed", "{damage}: {applied}");
+        assert!(applied[0]["notes"].to_string().contains("damaged"), "{damage}: {applied}");
+        assert!(named(&list(&evc, "/policies")).is_empty(), "{damage}");
+        device.hash.clear();
+        let section = device.section(&evc);
+        assert!(device.keys(&section, "payments").is_some(), "{damage}: mended, it is served again");
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Vault<'a> {
     pub state: Option<State>,
     /// It is being removed.
     pub removing: bool,
+    /// Its node says that what is in escrow is not what it has: a number alone does not tell two generations of a TPM apart that was set back.
+    pub behind: bool,
 }
 
 /// What is to be expected.
@@ -153,6 +155,11 @@ pub enum Doubt {
         "its node's last escrow drill failed, and none has passed since: the bundle in escrow may not open there"
     )]
     DrillFailed,
+    /// What goes back may be of other roots.
+    #[error(
+        "its node says that what is in escrow is not what it has: the bundle may be of other secrets than its TPM's, though their generation has its number"
+    )]
+    Behind,
     /// It is not whole now.
     #[error("it is not whole now: its node says {0}")]
     NotWhole(State),
@@ -174,7 +181,7 @@ pub fn foresee(vault: &Vault<'_>, node: &Node) -> Forecast {
     };
     match way {
         Err(bolt) => Forecast::Stays(bolt),
-        Ok(ground) => doubt(vault.state, ground, node).map_or(Forecast::Opens(ground), Forecast::Unknown),
+        Ok(ground) => doubt(vault, ground, node).map_or(Forecast::Opens(ground), Forecast::Unknown),
     }
 }
 
@@ -224,8 +231,8 @@ fn past(share: bool, moved: bool, node: &Node) -> Result<Ground, Bolt> {
 }
 
 /// Whether something else may keep it closed.
-fn doubt(state: Option<State>, ground: Ground, node: &Node) -> Option<Doubt> {
-    match (state, ground, node.in_force) {
+fn doubt(vault: &Vault<'_>, ground: Ground, node: &Node) -> Option<Doubt> {
+    match (vault.state, ground, node.in_force) {
         (None, ..) => Some(Doubt::Silent),
         (Some(State::Unlocked | State::Locked), Ground::Escrow(bundle), None) => {
             Some(Doubt::Generation(bundle))
@@ -233,6 +240,7 @@ fn doubt(state: Option<State>, ground: Ground, node: &Node) -> Option<Doubt> {
         (Some(State::Unlocked | State::Locked), Ground::Escrow(_), _) if node.drill_failed => {
             Some(Doubt::DrillFailed)
         }
+        (Some(State::Unlocked | State::Locked), Ground::Escrow(_), _) if vault.behind => Some(Doubt::Behind),
         (Some(State::Unlocked | State::Locked), ..) => None,
         (Some(other), ..) => Some(Doubt::NotWhole(other)),
     }
@@ -263,7 +271,8 @@ mod tests {
     }
 
     fn of(text: &str, node: Node) -> Forecast {
-        foresee(&Vault { policy: &policy(text), state: Some(State::Unlocked), removing: false }, &node)
+        let state = Some(State::Unlocked);
+        foresee(&Vault { policy: &policy(text), state, removing: false, behind: false }, &node)
     }
 
     /// AC-5: a planned update. Before the reboot an operator learns of each vault whether it opens after it.
@@ -317,7 +326,12 @@ mod tests {
     #[test]
     fn a_vault_that_is_not_whole_is_not_promised() {
         let policy = policy("custody: tpm\nseal: pcrs");
-        let of = |state, removing| foresee(&Vault { policy: &policy, state, removing }, &NODE);
+        let vault = Vault { policy: &policy, state: None, removing: false, behind: false };
+        let of = |state, removing| foresee(&Vault { state, removing, ..vault }, &NODE);
+        let behind = Vault { state: Some(State::Unlocked), behind: true, ..vault };
+        assert_eq!(foresee(&behind, &NODE), Forecast::Unknown(Doubt::Behind), "of the same number");
+        let unmoved = Node { moved: false, ..NODE };
+        assert_eq!(foresee(&behind, &unmoved), Forecast::Opens(Ground::Unmoved), "it is not needed");
         assert_eq!(of(None, false), Forecast::Unknown(Doubt::Silent));
         let missing = of(Some(State::Missing), false);
         assert_eq!(missing, Forecast::Unknown(Doubt::NotWhole(State::Missing)));

@@ -59,6 +59,15 @@ pub struct VaultReport {
     pub detail: Vec<String>,
 }
 
+impl VaultReport {
+    /// Its node says that what is in escrow is not what it has: of before its last change, of other roots of the TPM, or nothing.
+    #[must_use]
+    pub fn is_behind_in_escrow(&self) -> bool {
+        let words = [Note::NotEscrowed, Note::NotEscrowedSince].map(|note| note.to_string());
+        self.holds_escrow_up || self.detail.iter().any(|line| words.contains(line))
+    }
+}
+
 /// What is remembered of a vault in this life.
 #[derive(Debug, Clone, Default)]
 pub struct Remembered {

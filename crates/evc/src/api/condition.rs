@@ -34,6 +34,8 @@ pub enum Condition {
     Unapproved,
     /// There is no room in escrow for its next bundle.
     EscrowFull,
+    /// Its bundle is of a generation of its TPM's secrets that is over.
+    EscrowBehind,
     /// The last drill on its bundle failed.
     DrillFailed,
     /// It made no drill for too long.

@@ -12,6 +12,9 @@ use super::calls::Query;
 pub struct InEscrow {
     /// The newest bundle's generation.
     pub generation: Generation,
+    /// The generation in force at its node, where the bundle is of an earlier one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<Generation>,
     /// Its SHA-256, in hexadecimal.
     pub digest: String,
     /// When it came.

@@ -64,6 +64,9 @@ pub struct Accepted {
     pub incarnation: String,
     /// The version in it.
     pub version: u64,
+    /// That life is the present one. Only when described.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_this_life: Option<bool>,
 }
 
 /// What a vault's state is worth now.

@@ -76,6 +76,8 @@ pub enum Standing {
     Gone,
     /// Its node has it, and no list ever named it: locked, and kept.
     Orphan,
+    /// Its node has it by a list that this database does not have.
+    Unlisted,
 }
 
 impl From<VaultStanding> for Standing {
@@ -103,7 +105,7 @@ pub struct VaultView {
     pub name: Name,
     /// Its policy; none: the default.
     pub policy: Option<Name>,
-    /// `active`, `removing`, `retained`, `gone` or `orphan`.
+    /// `active`, `removing`, `retained`, `gone`, `orphan` or `unlisted`.
     pub standing: Standing,
     /// When its grace ends.
     pub delete_at: Option<String>,

@@ -12,8 +12,8 @@ use super::escrow::drilled;
 use super::rows::{in_escrow, named, removal, short};
 use super::table;
 use crate::api::{
-    Accepted, Allowance, Attestation, Counts, CoverView, Damaged, DeviceView, InEscrow, Knock, NodeReport,
-    PolicyView, Reference, RuleView, ServerStatus, Standing, ThreatView, VaultView,
+    Accepted, Allowance, Attestation, Condition, Counts, CoverView, Damaged, DeviceView, InEscrow, Knock,
+    NodeReport, PolicyView, Reference, RuleView, ServerStatus, Standing, ThreatView, VaultView,
 };
 use crate::words::condition::SEE;
 
@@ -60,7 +60,7 @@ pub(super) fn device(device: &DeviceView, vaults: &[VaultView], damaged: &[Damag
     }
     escrow(&mut page, device);
     if let Some(report) = &device.report {
-        node(&mut page, report, device.section_version);
+        node(&mut page, report, device);
     }
     page.0 += "\nVaults:\n";
     let table = table::table(vaults, damaged, false);
@@ -162,24 +162,29 @@ fn older_alone(device: &DeviceView, escrow: &InEscrow) -> String {
     )
 }
 
-fn node(page: &mut Page, report: &NodeReport, sent: u64) {
+fn node(page: &mut Page, report: &NodeReport, device: &DeviceView) {
     page.0 += "\n";
     page.field("Node's report", &report.received);
     page.maybe("  TPM", Some(report.tpm_info.clone()).filter(|words| !words.is_empty()));
     page.maybe("  Attestation", report.attestation_error.clone());
-    page.maybe(
-        "  Vault list",
-        report.accepted.as_ref().map(|Accepted { version, .. }| taken(*version, sent)),
-    );
+    page.maybe("  Vault list", report.accepted.as_ref().map(|accepted| taken(accepted, device)));
     report.notes.iter().for_each(|note| page.0 += &format!("  {}\n", plain(note)));
 }
 
 /// Which of the controller's lists of vaults the node took last.
-fn taken(version: u64, sent: u64) -> String {
-    if version == sent {
-        format!("the node took number {version}, the newest that was sent")
-    } else {
-        format!("the node took number {version}, and number {sent} was sent")
+fn taken(Accepted { version, of_this_life, .. }: &Accepted, device: &DeviceView) -> String {
+    let sent = device.section_version;
+    if *of_this_life == Some(false) {
+        return format!(
+            "the node took number {version} of another life of this database, or of another controller; number {sent} was sent since"
+        );
+    }
+    match device.condition_kind {
+        Condition::Ahead | Condition::PutBack => format!(
+            "the node took number {version}, which may be of a newer copy of this database; number {sent} is the last that this one knows of"
+        ),
+        _ if *version == sent => format!("the node took number {version}, the newest that was sent"),
+        _ => format!("the node took number {version}, and number {sent} was sent"),
     }
 }
 

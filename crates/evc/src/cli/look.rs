@@ -149,7 +149,8 @@ fn all_vaults(client: &Client) -> OrFailed<Rows<VaultView>> {
     let known = reported.whole.into_iter().map(|vault| VaultView { key: None, ..vault });
     let unread = all.damaged.clone();
     let is_unread = |vault: &VaultView| {
-        vault.standing == Standing::Orphan && unread.iter().any(|row| row.may_be(vault.device, vault.id))
+        matches!(vault.standing, Standing::Orphan | Standing::Unlisted)
+            && unread.iter().any(|row| row.may_be(vault.device, vault.id))
     };
     all.whole.extend(known.filter(|vault| !kept.contains(&vault.place()) && !is_unread(vault)));
     // Default vaults of a device that does not read are in no list.

@@ -82,7 +82,9 @@ fn run(disk: &Disk, Args { command, reach, output }: Args) -> Result<(), Failed>
         Command::Completions { shell } => return Ok(cli::completions("evc", shell)?),
         Command::Man { dir } => return Ok(cli::man(Args::command(), dir.as_deref())?),
         Command::Version => version(&reach),
-        Command::BeginAnew { confirm } => Told::done(&anew::begin(&reach, confirm)?),
+        Command::BeginAnew { confirm, despite_open } => {
+            Told::done(&anew::begin(&reach, confirm, despite_open)?)
+        }
         Command::PutBack { checked } => Told::done(&put_back::put_back(disk, &reach, checked)?),
         Command::Token(TokenAct::New) => Told::done(&token::new(disk, &reach)?),
         Command::Token(TokenAct::Rotate) => Told::done(&token::rotate(disk, &mut Client::new(&reach)?)?),

@@ -137,7 +137,7 @@ pub(super) fn named(name: Option<&Name>, id: DeviceId) -> String {
 
 /// A vault that left the list, or was never on it, is under none: only a default one that is listed is under the default.
 fn policy(vault: &VaultView) -> Option<String> {
-    let listed = !matches!(vault.standing, Standing::Gone | Standing::Orphan);
+    let listed = !matches!(vault.standing, Standing::Gone | Standing::Orphan | Standing::Unlisted);
     let default = || listed.then(|| "(default)".to_owned());
     vault.policy.as_ref().map(ToString::to_string).or_else(default)
 }
@@ -145,7 +145,7 @@ fn policy(vault: &VaultView) -> Option<String> {
 /// Whether and when it goes.
 pub(super) fn removal(vault: &VaultView) -> Option<String> {
     match (vault.standing, &vault.delete_at) {
-        (Standing::Active | Standing::Orphan, _) => None,
+        (Standing::Active | Standing::Orphan | Standing::Unlisted, _) => None,
         (Standing::Removing, Some(at)) => Some(format!("{}, erased after {at}", locked(vault))),
         (Standing::Removing, None) => Some(format!("{}, to be erased", locked(vault))),
         (Standing::Retained, _) => Some(format!("{}, retained", locked(vault))),

@@ -32,7 +32,7 @@ pub(super) async fn add(
     let row = DeviceRow {
         id: DeviceId(id),
         project: allowed.project.clone(),
-        name: name(tx, allowed, register, id).await?,
+        name: name(tx, (allowed, was), register, id).await?,
         labels: labels.clone(),
         cert_digest: certificate.digest().0,
         cert_der: certificate.der().to_vec(),
@@ -70,8 +70,13 @@ pub(super) async fn add(
     Ok(row.id)
 }
 
-/// The operator's word first: one that was to have the name of another is not silently called otherwise. A device's own serial is a name only where no other device has it, and none is to get it.
-async fn name(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register, id: Uuid) -> Result<Name, Refusal> {
+/// The operator's word first: one that was to have the name of another is not silently called otherwise. One that is what it was has its name again. A device's own serial is a name only where no other device has it, and none is to get it.
+async fn name(
+    tx: &mut dyn Tx,
+    (allowed, was): (&OnboardRow, Option<&DeletedRow>),
+    register: &Register,
+    id: Uuid,
+) -> Result<Name, Refusal> {
     let project = &allowed.project;
     match &allowed.name {
         Some(given) if tx.device_by_name(project, given.as_str()).await?.is_none() => {
@@ -81,6 +86,11 @@ async fn name(tx: &mut dyn Tx, allowed: &OnboardRow, register: &Register, id: Uu
             return Err(NotAdmitted::OthersName { name: given.clone() }.into());
         }
         _ => {}
+    }
+    if let Some(was) = was
+        && !is_taken(tx, project, &was.name).await?
+    {
+        return Ok(was.name.clone());
     }
     match own_name(serial(allowed, register)) {
         Some(own) if !is_taken(tx, project, &own).await? => Ok(own),

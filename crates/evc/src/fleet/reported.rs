@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use vault::draft::Told;
 use vault::ids::{DeviceId, VaultId};
+use vault::life::is_unlisted;
 use vault::report::{State, VaultReport};
 use vault::section::MAX_ORDERS;
 use wire::info::DeviceInfo;
@@ -19,6 +20,15 @@ pub(crate) fn default_vaults(row: &DeviceRow) -> impl Iterator<Item = &VaultRepo
 /// The states of the default vaults that have no row, as the node told them last.
 pub(crate) fn default_states(row: &DeviceRow) -> impl Iterator<Item = State> {
     default_vaults(row).map(|vault| vault.state)
+}
+
+/// Vaults that the node told of last, and that no row is kept of: those of no list, and those of a list that this database does not have. A row may
+/// have been made since.
+pub(crate) fn orphans(row: &DeviceRow) -> impl Iterator<Item = &VaultReport> {
+    // One that holds to another device's lists has those vaults by them.
+    let of_ours = is_held_to(row).is_none();
+    let reported = row.report.get().into_iter().flat_map(|report| &report.vaults);
+    reported.filter(move |vault| vault.state == State::Orphan || of_ours && is_unlisted(vault))
 }
 
 /// Most bytes, as text, of what a report says of vaults without a row here, beside which they are.

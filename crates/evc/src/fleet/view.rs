@@ -63,7 +63,8 @@ impl View {
     ) -> Result<Self, Refusal> {
         let around = tx.around(device.id).await?;
         let shown = shown(verdicts, &around, &device);
-        let (rows, mut damaged) = as_far_as_it_reads(around.vaults, around.damaged)?;
+        let (rows, mut damaged) =
+            as_far_as_it_reads(around.vaults, around.damaged, device.lost_at.is_some())?;
         // Not by the time: a vault leaves the list in the transaction that ends its grace.
         let (gone, listed): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|row| row.standing == VaultStanding::Gone);
@@ -182,15 +183,18 @@ fn named(name: &Name, stored: Option<&PolicyRow>) -> Result<VaultPolicy, String>
 /// Damaged rows that were told: they are met with every request of their device.
 static TOLD: OnceForContent = OnceForContent::new();
 
-/// Rows that are to be listed, in the order of their identity, and what does not read of them. A row that may be a default vault's has to read
-/// so far that it can be listed: without a list its node would take it for one under the default policy.
+/// Rows that are to be listed, in the order of their identity, and what does not read of them. Each has to read so far that it can be listed: by a
+/// list without it its node would lock it, or take a default vault for one under the default policy. Without a list what is open stays open. But
+/// one that is gone is open nowhere, and on a lost device all is to be locked.
 fn as_far_as_it_reads(
     whole: Vec<VaultRow>,
     remains: Vec<VaultRemains>,
+    is_lost: bool,
 ) -> Result<(Vec<VaultRow>, BTreeMap<VaultId, String>), StoreError> {
     let (mut rows, mut damaged) = (whole, BTreeMap::new());
-    for VaultRemains { row, id, may_be_default, listed } in remains {
-        if listed.is_none() && may_be_default {
+    for VaultRemains { row, id, may_be_default, is_gone, listed } in remains {
+        let may_be_left_out = !may_be_default && (is_gone || is_lost);
+        if listed.is_none() && !may_be_left_out {
             return Err(row.into());
         }
         if TOLD.told(&[row.to_string().as_bytes(), &row.content.to_be_bytes()]) {

@@ -1,5 +1,6 @@
 //! Orphans: vaults that a node has and that no section of this controller ever listed, of an earlier controller or an older database. The node
-//! keeps them locked. An operator takes one in, under a policy; what he does not want he takes in to be removed, after the grace of the policy.
+//! keeps them locked. And vaults of a list that this database does not have, of a newer copy of it or of another controller: its node has them
+//! as that list says, until it takes one of this database. An operator takes one in, under a policy; what he does not want he takes in to be removed, after the grace of the policy.
 
 use vault::ids::{DeviceId, Incarnation, Name, SectionVersion};
 use vault::life::{NotAdopted, Orphan, adopted, orphan};
@@ -8,10 +9,11 @@ use vault::report::VaultReport;
 use super::Operator;
 use super::operate::RemovalWish;
 use crate::api::{Adoption, Done};
+use crate::custody::{Kek, add_epoch};
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
 use crate::fleet::placed::{held_against, named_policy};
-use crate::fleet::reported::is_held_to;
+use crate::fleet::reported::{is_held_to, orphans};
 use crate::service::{InTheWay, Refusal, device_by_id, in_life};
 use crate::store::{Accepted, DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
 use crate::words::notes::of_adopted;
@@ -68,11 +70,20 @@ impl Operator {
             adopted
         };
         let row = new_row(&device, (orphan.id, name.clone()), adopted, now);
-        add_vault(tx, &self.kek, row).await.map_err(|refusal| match refusal {
+        add_with_epochs(tx, &self.kek, row).await.map_err(|refusal| match refusal {
             Refusal::InTheWay(InTheWay::Taken) => refused(NotAdopted::NameTaken { name }),
             other => other,
         })
     }
+}
+
+/// With a key of each of its epochs.
+async fn add_with_epochs(tx: &mut dyn Tx, kek: &Kek, row: VaultRow) -> Result<(), Refusal> {
+    add_vault(tx, kek, row.clone()).await?;
+    if row.last_epoch != row.current_epoch {
+        add_epoch(tx, kek, &row, row.last_epoch, row.added_at).await?;
+    }
+    Ok(())
 }
 
 /// For one that is only to be removed: another vault of its name is no reason to keep it.
@@ -94,5 +105,5 @@ fn accepted(device: &DeviceRow) -> Option<SectionVersion> {
 
 /// What the node said last of vaults that no row is kept of.
 fn reports(device: &DeviceRow) -> Vec<VaultReport> {
-    device.report.get().map(|report| report.vaults.clone()).unwrap_or_default()
+    orphans(device).cloned().collect()
 }

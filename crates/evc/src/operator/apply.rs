@@ -10,6 +10,7 @@ use vault::policy::{Document, Located, VaultPolicy, VaultSpec, read};
 use super::Operator;
 use super::differences::{of_policies, of_vault};
 use super::operate::of_deleted;
+use super::show::unless_damaged;
 use crate::api::{Applied, Kind, Outcome};
 use crate::fleet::placed::{self, Placed};
 use crate::service::{Fault, InTheWay, Refusal, find_device};
@@ -121,13 +122,20 @@ async fn put_policy(
     policy: &VaultPolicy,
     now: UnixSeconds,
 ) -> Result<Applied, Refusal> {
-    let there = tx.policy(project, policy.name.as_str()).await?;
+    let there = unless_damaged(tx.policy(project, policy.name.as_str()).await.map_err(Refusal::from))?;
+    let is_mended = there.is_err();
+    let there = there.unwrap_or_default();
     let outcome = match &there {
+        // What it said is not known: this is the whole of it now.
+        None if is_mended => {
+            defaults_fit(tx, project, None, policy).await?;
+            Outcome::Changed
+        }
         None => Outcome::Created,
         Some(row) if row.policy == *policy => Outcome::Unchanged,
         Some(row) => {
             encryption_stays(tx, row, policy).await?;
-            defaults_fit(tx, row, policy).await?;
+            defaults_fit(tx, project, Some(&row.policy), policy).await?;
             Outcome::Changed
         }
     };
@@ -142,7 +150,7 @@ async fn put_policy(
         name: policy.name.to_string(),
         outcome,
         changes: of_policies(there.as_ref().map(|row| &row.policy), policy),
-        notes: cautions.chain(changed).collect(),
+        notes: cautions.chain(is_mended.then(notes::of_mended)).chain(changed).collect(),
     })
 }
 
@@ -162,22 +170,27 @@ async fn encryption_stays(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy
 }
 
 /// A policy that gets a lease or a storage limit: no default vault is under it that can't have it.
-async fn defaults_fit(tx: &mut dyn Tx, row: &PolicyRow, policy: &VaultPolicy) -> Result<(), Refusal> {
-    let (before, after) = (&row.policy.node, &policy.node);
-    let leased = before.lease.is_none() && after.lease.is_some();
-    let limited = before.storage_limit.is_none() && after.storage_limit.is_some();
+async fn defaults_fit(
+    tx: &mut dyn Tx,
+    project: &Project,
+    before: Option<&VaultPolicy>,
+    policy: &VaultPolicy,
+) -> Result<(), Refusal> {
+    let (before, after) = (before.map(|before| &before.node), &policy.node);
+    let leased = after.lease.is_some() && before.is_none_or(|before| before.lease.is_none());
+    let limited = after.storage_limit.is_some() && before.is_none_or(|before| before.storage_limit.is_none());
     if !leased && !limited {
         return Ok(());
     }
     let under = |vault: &&VaultRow| vault.id.is_default() && vault.policy.as_ref() == Some(&policy.name);
-    for deleted in all_whole(tx.deleted(&row.project).await?)? {
+    for deleted in all_whole(tx.deleted(project).await?)? {
         let vaults = tx.of_deleted(deleted.id).await?.whole()?.vaults;
         vaults
             .iter()
             .filter(under)
             .try_for_each(|vault| placed::held_against_default(policy, &vault.name))?;
     }
-    let vaults = tx.defaults_under(&row.project, &policy.name).await?;
+    let vaults = tx.defaults_under(project, &policy.name).await?;
     vaults.iter().try_for_each(|vault| placed::held_against_default(policy, &vault.name))
 }
 

@@ -11,7 +11,7 @@ use vault::escrow::drill::Drills;
 use vault::escrow::history::InHistory;
 use vault::foresee::{Aside, Node, Values, Vault, foresee};
 use vault::ids::{DeviceId, Generation, Name, Project, VaultId};
-use vault::report::State;
+use vault::report::{State, VaultReport};
 
 use super::Operator;
 use super::again::confirmed;
@@ -32,6 +32,7 @@ pub(super) fn held(device: &DeviceRow, every_s: u64, now: UnixSeconds) -> Option
     let HeldBundle { id, received_at } = device.held?;
     Some(InEscrow {
         generation: id.generation,
+        behind: behind(device),
         digest: hex::encode(id.digest),
         received: crate::clock::text(received_at),
         given_back: None,
@@ -39,6 +40,12 @@ pub(super) fn held(device: &DeviceRow, every_s: u64, now: UnixSeconds) -> Option
         drill: drill(device, every_s, now)?,
         no_room: device.no_room_at.map(|since| words::of_no_room(&device.name, since)),
     })
+}
+
+/// The generation in force, where the newest bundle is of an earlier one. That of the next one comes before the next one is in force.
+pub(super) fn behind(device: &DeviceRow) -> Option<Generation> {
+    let in_force = device.report.get()?.generation?;
+    device.held.filter(|held| held.id.generation < in_force).map(|_| in_force)
 }
 
 fn drill(device: &DeviceRow, every_s: u64, now: UnixSeconds) -> Option<DrillView> {
@@ -312,7 +319,11 @@ pub(super) fn in_escrow(view: &View, every_s: u64, now: UnixSeconds) -> Option<I
     let held = held(&view.device, every_s, now)?;
     let session = view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
     let granted = escrow(&view.evidence(), &view.asking(session), now);
-    Some(InEscrow { given_back: Some(words::of_giving_back(&granted, &view.device.name)), ..held })
+    let given_back = match held.behind {
+        Some(in_force) => words::of_behind(held.generation, in_force),
+        None => words::of_giving_back(&granted, &view.device.name),
+    };
+    Some(InEscrow { given_back: Some(given_back), ..held })
 }
 
 async fn around(
@@ -363,8 +374,9 @@ fn of_vault(
     (node, reference): (&Node, i64),
     now: UnixSeconds,
 ) -> Foreseen {
-    let vault =
-        Vault { policy, state: state(device, row, now), removing: row.standing != VaultStanding::Active };
+    let removing = row.standing != VaultStanding::Active;
+    let behind = row.report.get().is_some_and(VaultReport::is_behind_in_escrow);
+    let vault = Vault { policy, state: state(device, row, now), removing, behind };
     let (opens, because, advice) = words::of_forecast(foresee(&vault, node), &device.name, reference);
     let (vault, name) = (row.id, row.name.clone());
     Foreseen { device: device.id, device_name: device.name.clone(), vault, name, opens, because, advice }

@@ -11,7 +11,7 @@ use vault::report::State;
 use super::Operator;
 use super::key_words::withheld_for;
 use super::show::{Policies, in_a_list, read_policies, readable, split, strange_view, unless_damaged};
-use super::views::is_known;
+use super::views::{is_behind, is_known};
 use crate::api::{Condition, Counts, Damaged, DeviceView, Glance, Knock, Listed, Reference, VaultView};
 use crate::fleet::heard::Heard;
 use crate::fleet::view::View;
@@ -303,7 +303,11 @@ impl Tally {
         for orphan in shown.orphans.iter().filter(|vault| !is_known(&rows, vault) && !is_unread(vault)) {
             self.vaults.add(|| of_vault(orphan, &shown));
         }
-        if let Some(line) = of_escrow(&shown) {
+        if let Some(line) = of_escrow(&shown, &listed) {
+            self.devices.add(|| line);
+        }
+        let behind: Vec<_> = rows.iter().filter(|row| is_behind(row, now)).collect();
+        if let Some(line) = of_behind(&shown, &behind) {
             self.devices.add(|| line);
         }
         self.counts.devices += 1;
@@ -343,8 +347,10 @@ fn of_vault(vault: &VaultView, device: &DeviceView) -> String {
 }
 
 /// A device that puts nothing more into escrow before some of its vaults were opened.
-fn of_escrow(device: &DeviceView) -> Option<String> {
-    let told = device.report.iter().filter(|_| device.is_there()).flat_map(|report| &report.vaults);
+fn of_escrow(device: &DeviceView, listed: &[VaultView]) -> Option<String> {
+    let told = device.report.iter().flat_map(|report| &report.vaults);
+    let told = told.chain(listed.iter().filter_map(|vault| vault.report.as_ref()));
+    let told = told.filter(|_| device.is_there());
     let names: Vec<_> =
         told.filter(|vault| vault.holds_escrow_up).map(|vault| vault.name.to_string()).collect();
     let (first, more) = (names.first()?, names.len() - 1);
@@ -352,6 +358,17 @@ fn of_escrow(device: &DeviceView) -> Option<String> {
     let device = &device.name;
     Some(format!(
         "device {device}: its escrow waits for vault {first}{more}: no key has opened its key files since the boot, and no other bundle is made before it opens; see `evc describe device {device}`"
+    ))
+}
+
+/// A device whose escrow stands still, by its own word; where it says of no vault what that waits for.
+fn of_behind(device: &DeviceView, behind: &[&VaultRow]) -> Option<String> {
+    let held_up = |row: &&VaultRow| row.report.get().is_some_and(|report| report.holds_escrow_up);
+    let first = behind.first().filter(|_| device.is_there() && !behind.iter().any(held_up))?;
+    let more = if behind.len() > 1 { format!(" and {} more", behind.len() - 1) } else { String::new() };
+    let (device, first) = (&device.name, &first.name);
+    Some(format!(
+        "device {device}: it says of vault {first}{more} that what is in escrow is not what it has: no bundle of it came since, and what is sealed to the boot of now may not open after an update; see `evc describe device {device}`"
     ))
 }
 

@@ -10,7 +10,7 @@ use wire::Certificate;
 use super::Operator;
 use super::escrow::in_escrow;
 use super::key_words::{is_withheld, key_words, opened_at, withheld_for};
-use super::views::is_known;
+use super::views::{is_behind, is_known};
 use crate::api::{Damaged, Described, DeviceView, InEscrow, Listed, PolicyView, ServerStatus, VaultView};
 use crate::custody::unopened;
 use crate::fleet::heard::is_silent;
@@ -111,7 +111,8 @@ impl Operator {
         // What a row that does not read is of is none of nobody's.
         let is_damaged = |vault: &VaultView| damaged.iter().any(|row| row.may_be(vault.device, vault.id));
         let orphans = shown.orphans.into_iter().filter(|vault| !is_known(&rows, vault) && !is_damaged(vault));
-        let shown = DeviceView { orphans: orphans.collect(), ..shown };
+        let orphans = orphans.collect();
+        let shown = DeviceView { orphans, ..shown }.held_against(self.incarnation);
         Ok(Described { device: shown, vaults })
     }
 
@@ -288,7 +289,11 @@ fn explained(view: &View, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) 
     }
     let held = view.vaults.iter().find(|held| held.row.id == row.id);
     let withheld = held.is_some_and(|held| is_withheld(view, held, now));
-    let shown = VaultView { withheld, ..row.into() }.fitted(held.map(|held| &held.policy), &view.device);
+    let shown = VaultView { withheld, ..row.into() }.fitted(
+        held.map(|held| &held.policy),
+        &view.device,
+        is_behind(row, now),
+    );
     let shown = shown.aged(device, said_at(row, device.report.get()), now);
     let opened_at = opened_at(&shown).filter(|_| !is_silent(device, now));
     let key = held.map(|held| key_words(view, held, opened_at, now));
@@ -306,7 +311,8 @@ pub(super) fn in_a_list(
     match strange {
         Some(view) => explained(view, device, row, now).if_withheld(),
         None => {
-            VaultView::from(row).fitted(policy, device).aged(device, said_at(row, device.report.get()), now)
+            let fitted = VaultView::from(row).fitted(policy, device, is_behind(row, now));
+            fitted.aged(device, said_at(row, device.report.get()), now)
         }
     }
 }

@@ -3,14 +3,14 @@
 use std::cmp::Ordering;
 
 use vault::decide::TpmPin;
-use vault::ids::{CONFIG_VAULT, Epoch, Name};
+use vault::ids::{CONFIG_VAULT, Epoch, Incarnation, Name};
 use vault::ledger::{Mark, Older};
-use vault::life::fits;
+use vault::life::{fits, lacks_key};
 use vault::policy::VaultPolicy;
 use vault::report::{State, VaultReport};
 use vault::section::{Operation, Seal};
 
-use super::escrow::held;
+use super::escrow::{behind, held};
 use crate::api::{
     self, Attestation, Condition, DeviceView, DrillState, NodeReport, Standing, StateNow, VaultView,
 };
@@ -21,9 +21,10 @@ use crate::store::{
     Accepted, DeviceReport, DeviceRow, Fared, Moment, Strange, UnixSeconds, VaultRow, VaultStanding,
 };
 use crate::words::condition::{DISK_AWAY, of_condition};
-use crate::words::escrow::{NOT_ESCROWED, NOT_SEALED_YET};
+use crate::words::escrow::{ESCROW_BEHIND, NOT_ESCROWED, NOT_SEALED_YET};
 use crate::words::evidence::{of_alarm, of_fared};
 use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_locks_elsewhere, of_orphan};
+use crate::words::unlisted::{NOT_HERE, of_default, of_unlisted};
 
 /// What it is, and beside that it is lost what else keeps its list from it.
 fn conditions(row: &DeviceRow, (kind, since): (Condition, UnixSeconds)) -> String {
@@ -99,6 +100,15 @@ impl DeviceView {
         Self { attestation, ..self }
     }
 
+    /// With whether the list that the node took is of this life of the database: numbers of two lives say nothing of each other.
+    pub(super) fn held_against(mut self, here: Incarnation) -> Self {
+        let accepted = self.report.as_mut().and_then(|report| report.accepted.as_mut());
+        if let Some(accepted) = accepted {
+            accepted.of_this_life = Some(accepted.incarnation == hex::encode(here.0));
+        }
+        self
+    }
+
     /// One that is there, and whose keys are withheld for what its evidence shows, says so first.
     pub(super) fn withheld_for(self, why: Option<Strange>) -> Self {
         match why {
@@ -113,6 +123,9 @@ impl DeviceView {
     fn drilled(self) -> Self {
         if self.escrow.as_ref().is_some_and(|escrow| escrow.no_room.is_some()) {
             return self.but_for(Condition::EscrowFull);
+        }
+        if self.escrow.as_ref().is_some_and(|escrow| escrow.behind.is_some()) {
+            return self.but_for(Condition::EscrowBehind);
         }
         let state = self.escrow.as_ref().map(|escrow| escrow.drill.state);
         match state {
@@ -158,27 +171,37 @@ impl From<DeviceReport> for NodeReport {
 
 impl From<Accepted> for api::Accepted {
     fn from(Accepted { incarnation, version }: Accepted) -> Self {
-        Self { incarnation: hex::encode(incarnation), version }
+        Self { incarnation: hex::encode(incarnation), version, of_this_life: None }
     }
 }
 
+/// One under a controller's key that is not here says so: whoever has the rows leaves those that have one out.
 fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
     let Some(Moment(at)) = row.report.get().map(DeviceReport::vaults_received) else { return Vec::new() };
-    let defaults = reported::default_vaults(row);
-    defaults.map(|vault| as_reported(row, vault.clone(), at).aged(row, Some(at), now)).collect()
+    let shown = |vault: &VaultReport| {
+        let known = as_reported(row, vault.clone(), at);
+        match lacks_key(vault) {
+            true => VaultView { notes: vec![of_default(vault)], key: Some(NOT_HERE.into()), ..known },
+            false => known,
+        }
+        .aged(row, Some(at), now)
+    };
+    reported::default_vaults(row).map(shown).collect()
 }
 
 /// Those of which a row was made since are that row's: whoever has the rows leaves them out ([`is_known`]).
 fn orphans(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
     let Some(Moment(at)) = row.report.get().map(DeviceReport::vaults_received) else { return Vec::new() };
-    let reported = row.report.get().into_iter().flat_map(|report| &report.vaults);
-    let orphans: Vec<_> = reported.filter(|vault| vault.state == State::Orphan).collect();
+    let orphans: Vec<_> = reported::orphans(row).collect();
     let is_alone = |name: &Name| orphans.iter().filter(|vault| vault.name == *name).count() == 1;
     let shown = orphans.iter().map(|vault| {
         let called = if is_alone(&vault.name) { vault.name.to_string() } else { vault.id.to_string() };
-        let notes = vec![of_orphan(vault, &called, &row.name)];
+        let (standing, note) = match vault.state {
+            State::Orphan => (Standing::Orphan, of_orphan(vault, &called, &row.name)),
+            _ => (Standing::Unlisted, of_unlisted(vault, &called, &row.name)),
+        };
         let known = as_reported(row, (*vault).clone(), at);
-        VaultView { standing: Standing::Orphan, notes, key: None, ..known }.aged(row, Some(at), now)
+        VaultView { standing, notes: vec![note], key: None, ..known }.aged(row, Some(at), now)
     });
     shown.collect()
 }
@@ -255,9 +278,24 @@ impl DeviceView {
     }
 }
 
-/// Sealed to the boot of now, with no copy that goes back to another one.
-fn is_at_risk(policy: &VaultPolicy, device: &DeviceRow) -> bool {
-    seals_to_boot(policy) && device.tpm == TpmPin::Present && device.held.is_none()
+/// For so long a node may say that what is in escrow is not what it has: each change is followed by a bundle.
+const PATIENCE_S: u64 = 600;
+
+/// Its node has said for long that what is in escrow is not what it has.
+pub(super) fn is_behind(row: &VaultRow, now: UnixSeconds) -> bool {
+    let since = row.reported_at.is_some_and(|since| now.saturating_sub(since) >= PATIENCE_S);
+    since && row.report.get().is_some_and(VaultReport::is_behind_in_escrow)
+}
+
+/// Of one that is sealed to the boot of now, with no copy that goes back to another one.
+fn at_risk(policy: &VaultPolicy, device: &DeviceRow, is_behind: bool) -> Option<&'static str> {
+    if !seals_to_boot(policy) || device.tpm != TpmPin::Present {
+        return None;
+    }
+    match device.held {
+        None => Some(NOT_ESCROWED),
+        Some(_) => (is_behind || behind(device).is_some()).then_some(ESCROW_BEHIND),
+    }
 }
 
 fn seals_to_boot(policy: &VaultPolicy) -> bool {
@@ -294,15 +332,19 @@ fn epoch_note(row: &VaultRow) -> Option<String> {
 
 impl VaultView {
     /// With a note where its policy can never be met on its device, where it is not carried out yet, and where the next update would close it.
-    pub(super) fn fitted(mut self, policy: Option<&VaultPolicy>, device: &DeviceRow) -> Self {
+    pub(super) fn fitted(
+        mut self,
+        policy: Option<&VaultPolicy>,
+        device: &DeviceRow,
+        is_behind: bool,
+    ) -> Self {
         let fit = policy.filter(|_| self.standing == Standing::Active);
         let unfit = fit.and_then(|policy| fits(policy, device.tpm).err());
         self.notes.extend(unfit.and_then(|why| of_fit(Err(why))));
         let due = self.report.as_ref().is_some_and(|report| report.change_due);
         self.notes.extend(fit.filter(|policy| due && seals_to_boot(policy)).map(|_| NOT_SEALED_YET.into()));
-        self.notes.extend(
-            fit.filter(|policy| self.created && is_at_risk(policy, device)).map(|_| NOT_ESCROWED.into()),
-        );
+        let at_risk = fit.filter(|_| self.created).and_then(|policy| at_risk(policy, device, is_behind));
+        self.notes.extend(at_risk.map(Into::into));
         self
     }
 

@@ -44,6 +44,8 @@ pub struct VaultRemains {
     pub id: Option<VaultId>,
     /// It is one of the default vaults, or may be.
     pub may_be_default: bool,
+    /// Its standing reads, and says that it is gone: it is open nowhere.
+    pub is_gone: bool,
     /// As it is to be listed, where its name, its policy and its standing read. The rest of it is such that nothing is made, ordered or ended by it.
     pub listed: Option<VaultRow>,
 }

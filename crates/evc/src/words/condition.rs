@@ -32,6 +32,7 @@ pub(crate) fn of_condition(condition: Condition, since: UnixSeconds) -> String {
         Condition::DiskAway => DISK_AWAY,
         Condition::EvidenceRefused => "evidence refused",
         Condition::EscrowFull => "escrow full",
+        Condition::EscrowBehind => "no bundle in escrow of its TPM's present secrets",
         Condition::DrillFailed => "escrow drill failed",
         Condition::DrillOverdue => "escrow drill overdue",
         Condition::Other => "not known here",

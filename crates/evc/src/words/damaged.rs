@@ -40,10 +40,10 @@ fn what_to_do(row: &DamagedRow) -> String {
             "nothing is released to it, and its node keeps what it has; {PUT_BACK}; or give the device up: `evc device lost {which}`, `evc delete device {which} --force --confirm {which}`"
         ),
         RowKind::Vault => format!(
-            "no key of it goes out until then, what is in it is kept, and its device's other vaults are as before; where its name, policy or state does not read its node locks it, and a default vault's device gets no list; {PUT_BACK}"
+            "no key of it goes out until then, what is in it is kept, and its device's other vaults are as before; where its identity, name, policy or state does not read its device gets no list and no key of any vault, and what is open there stays open; {PUT_BACK}"
         ),
         RowKind::Policy => format!(
-            "devices with a vault under it get no list and no key of any vault until then, and what is open there stays open; {PUT_BACK}"
+            "devices with a vault under it get no list and no key of any vault until then, and what is open there stays open; {PUT_BACK}; or apply the policy's document as it was (`evc apply`): its row is written anew"
         ),
         RowKind::Reference => format!(
             "no boot is good by it until then: vaults that require measured PCRs are withheld from a boot of its values; {PUT_BACK}, or `evc reference learn` of its device, and approve what its next evidence shows"

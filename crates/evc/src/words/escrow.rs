@@ -13,6 +13,16 @@ use crate::store::UnixSeconds;
 pub(crate) const NOT_ESCROWED: &str =
     "not in escrow: sealed to the boot of now, it will not open after an update of firmware or system";
 
+/// The same of one whose node says for long that what is in escrow is not what it has.
+pub(crate) const ESCROW_BEHIND: &str = "what is in escrow is not what its node has: sealed to the boot of now, it may not open after an update of firmware or system; `evc describe device` says what the escrow waits for";
+
+/// Of a bundle of a generation that is over, where none of the one in force is there.
+pub(crate) fn of_behind(bundle: Generation, in_force: Generation) -> String {
+    format!(
+        "of no use to it: it is of generation {bundle}, and the node's TPM has the secrets of generation {in_force}, of which no bundle is here. What is sealed to an earlier boot opens by that boot (bring back the firmware and system of before), or by its recovery key"
+    )
+}
+
 /// Of a vault whose policy seals it to a measured boot, and that its node has not taken there yet.
 pub(crate) const NOT_SEALED_YET: &str = "its node has not carried out its policy, which says `seal: pcrs`, yet: `evc describe vault` says what that waits for";
 
@@ -138,6 +148,9 @@ fn about(doubt: Doubt, device: &Name) -> String {
         }
         Doubt::DrillFailed => format!(
             "`evc describe device {device}` says why it failed; plan no update before one passes (`evc escrow drill {device}`)"
+        ),
+        Doubt::Behind => format!(
+            "plan no update before its node says so no more: `evc describe device {device}` says what its escrow waits for; if nothing moves, the vault's recovery key is what helps (`eve vault recovery` on the node, while the vault is open)"
         ),
         Doubt::NotWhole(_) => format!("mend it before the update: `evc describe device {device}`"),
     }

@@ -269,6 +269,11 @@ pub(crate) fn of_changed(policy: &Name) -> String {
     format!("its vaults follow at their nodes' next contact: `evc describe policy {policy}` lists them")
 }
 
+/// Of a policy whose row did not read, and that was applied whole.
+pub(crate) fn of_mended() -> String {
+    "its row was damaged, and is written anew from this document: what it said before is not known. A vault keeps the `encryption` that it was made with: name the same here".into()
+}
+
 /// What becomes of a key whose device is ahead of this database.
 pub(crate) fn of_who_was_ahead(older: Older) -> String {
     // A node that went back to what this database sent is followed, and the note stays.

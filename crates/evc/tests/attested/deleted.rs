@@ -119,6 +119,21 @@ fn th2_a_deleted_device_gets_nothing_back_unasked() {
     assert_eq!(kept[0]["vaults"], json!(["logs"]), "and it is kept: {kept}");
 }
 
+/// Decision 80: a device that is let in again as itself has its name too, where its allowance says no other.
+#[test]
+fn a_device_that_is_given_back_has_its_name_again() {
+    let evc = Evc::start();
+    let device = Device::onboarded(&evc, "edge-1");
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: logs\ndevice: edge-1\npolicy: p\n");
+    for name in ["edge-1", "edge-1"] {
+        evc.act("DELETE", &format!("/devices/{name}?force=true&confirm={name}"), "");
+        let ask = json!({ "cert_pem": device.onboard.pem, "serial": device.serial, "give_back": true });
+        evc.act("POST", "/onboarding", &ask.to_string());
+        assert_eq!(device.register(&evc), 201);
+        assert_eq!(evc.act("GET", "/devices", "")[0]["name"], name, "and not its serial");
+    }
+}
+
 /// A grace ends by itself, and not before; an operator's word ends it at once.
 #[test]
 fn what_is_kept_of_a_deleted_device_goes_by_its_grace_or_by_an_operators_word() {

@@ -131,3 +131,54 @@ fn what_an_update_will_do_is_told_before_it() {
     let unknown = evc.operator("GET", "/devices/edge-1/update?reference=9", "", Some(&evc.token));
     assert_eq!(unknown.problem().code, Code::ReferenceUnknown);
 }
+
+/// Seen-by-users, KO-1: a node whose escrow stands still is named wherever somebody looks, and no update is promised on a bundle of a generation
+/// that is over, or of another one of the same number.
+#[test]
+fn a_node_whose_escrow_stands_still_is_named_and_no_update_is_promised() {
+    let evc = Evc::start();
+    let (mut device, _tpm) = approved(&evc);
+    evc.apply("kind: VaultPolicy\nname: sealed\ncustody: tpm+controller\nseal: pcrs\n---\nkind: Vault\nname: s\ndevice: edge-1\npolicy: sealed\n");
+    let section = device.section(&evc);
+    evc.act("POST", "/devices/edge-1/references", &four(2).to_string());
+    evc.act("POST", "/references/2/approve", "");
+    let bundle = common::escrowed::sealed(&evc, &device, 2, b"x");
+    assert_eq!(common::escrowed::upload(&evc, &device, bundle), StoreKeysCode::Success);
+    let told = |device: &Device, detail: &[&str], holds: bool, generation: u32| {
+        let mut info = device.info(&section, 1);
+        info.node.as_mut().expect("ours").generation = Some(Generation(generation));
+        for report in info.vaults.iter_mut().filter_map(|line| line.report.as_mut()) {
+            report.detail = detail.iter().map(ToString::to_string).collect();
+            report.holds_escrow_up = holds;
+        }
+        device.tell(&evc, &info);
+        common::sql(evc.dir.path(), &["UPDATE vaults SET reported_at = reported_at - 700"]);
+        evc.wait(evc.app.glances.forget());
+        let glance = evc.act("GET", "/glance", "")["needs_somebody"].to_string();
+        let update = evc.act("GET", "/devices/edge-1/update?reference=2", "")[0].clone();
+        let notes = evc.act("GET", "/vaults", "")[0]["notes"].to_string();
+        let condition = evc.act("GET", "/devices", "")[0]["condition_kind"].clone();
+        (glance, update["opens"].clone(), notes, condition)
+    };
+    let (glance, opens, notes, condition) = told(&device, &[], false, 2);
+    assert!(!glance.contains("escrow") && !notes.contains("escrow"), "{glance} {notes}");
+    assert_eq!((opens, condition), (json!("yes"), json!("online")));
+    let behind = ["not escrowed since its last change"];
+    let (glance, opens, notes, _) = told(&device, &behind, false, 2);
+    assert!(
+        glance.contains("device edge-1: it says of vault s that what is in escrow is not what it has"),
+        "{glance}"
+    );
+    assert!(notes.contains("what is in escrow is not what its node has"), "{notes}");
+    assert_eq!(opens, "unknown", "the number is the same, and the roots may be others");
+    let (glance, opens, ..) = told(&device, &[], true, 2);
+    assert!(glance.contains("device edge-1: its escrow waits for vault s"), "{glance}");
+    assert_eq!(opens, "unknown");
+    let (glance, opens, notes, condition) = told(&device, &[], false, 3);
+    assert!(glance.contains("device edge-1: no bundle in escrow of its TPM's present secrets"), "{glance}");
+    assert!(notes.contains("what is in escrow is not what its node has"), "{notes}");
+    assert_eq!((opens, condition), (json!("no"), json!("escrow-behind")));
+    let described = evc.act("GET", "/devices/edge-1", "")["device"]["escrow"].clone();
+    let given_back = described["given_back"].as_str().expect("said");
+    assert!(given_back.contains("of generation 2") && given_back.contains("generation 3"), "{described}");
+}

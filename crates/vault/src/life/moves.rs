@@ -5,17 +5,39 @@ use crate::condition::State;
 use crate::ids::{Epoch, Incarnation, Name, SectionVersion, VaultId};
 use crate::ledger::Older;
 use crate::report::{By, VaultReport};
+use crate::rotation::Epochs;
 use crate::section::Custody;
 
-/// A vault that a node has, and that no section listed.
+/// A vault that a node has, and that this database has no row of: its node says that no list named it, or holds to a list that this database does
+/// not have. Such a list is of a newer copy of it, or of another controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
     /// Its identity.
     pub id: VaultId,
     /// Its name there.
     pub name: Name,
-    /// The epoch of the controller's key that it is under, which is not here; none: it opens without, by its recovery key perhaps.
+    /// The epoch of the controller's key that it is under, which is not here; none: it opens without, by its recovery key perhaps, or is open.
     pub key: Option<Epoch>,
+    /// It is open, under a controller's key of this epoch that is not here: its node wraps it anew under a key above that.
+    pub above: Option<Epoch>,
+    /// It is on a list that its node holds to.
+    pub listed: bool,
+}
+
+/// Above it no node's word on an epoch is believed.
+const HIGHEST: Epoch = Epoch(0xffff_ffff);
+
+/// Whether a vault that a node speaks of, and that this database has no row of, is on a list that this database does not have.
+#[must_use]
+pub fn is_unlisted(told: &VaultReport) -> bool {
+    let is_there = matches!(told.state, State::Unlocked | State::LockIncomplete | State::Locked);
+    is_there && !told.id.is_default()
+}
+
+/// Whether a default vault, of which this database has no row, is under a key of a controller's all the same.
+#[must_use]
+pub fn lacks_key(told: &VaultReport) -> bool {
+    told.id.is_default() && told.epoch.is_some()
 }
 
 /// Why an orphan is not taken in.
@@ -58,26 +80,37 @@ pub enum NotAdopted {
     },
 }
 
-/// The orphan of this name or identity, among what its node reports.
+/// The orphan of this name or identity, among what its node reports of vaults without a row.
 ///
 /// # Errors
 /// [`NotAdopted`].
 pub fn orphan(reports: impl IntoIterator<Item = VaultReport>, which: &Name) -> Result<Orphan, NotAdopted> {
     let id = which.as_str().parse::<VaultId>().ok();
     let is_it = |told: &VaultReport| Some(told.id) == id || told.name == *which;
-    let mut named = reports.into_iter().filter(|told| told.state == State::Orphan && is_it(told));
+    let mut named =
+        reports.into_iter().filter(|told| (told.state == State::Orphan || is_unlisted(told)) && is_it(told));
     match (named.next(), named.next()) {
         (None, _) => Err(NotAdopted::Unknown),
         (Some(_), Some(_)) => Err(NotAdopted::Several),
-        (Some(VaultReport { id, name, epoch, opened, .. }), None) => {
-            // Listed, it gets another protector, under a key of this controller's.
-            let recovered = opened.is_some_and(|opened| opened.by == By::RecoveryKey);
-            Ok(Orphan { id, name, key: epoch.filter(|_| !recovered) })
-        }
+        (Some(told), None) => Ok(Orphan::of(told)),
     }
 }
 
 impl Orphan {
+    fn of(VaultReport { id, name, state, epoch, opened, .. }: VaultReport) -> Self {
+        // Listed, it gets another protector, under a key of this controller's.
+        let recovered = opened.is_some_and(|opened| opened.by == By::RecoveryKey);
+        let above = epoch.filter(|epoch| state == State::Unlocked && *epoch < HIGHEST);
+        let key = epoch.filter(|_| !recovered && above.is_none());
+        Self { id, name, key, above, listed: state != State::Orphan }
+    }
+
+    /// Of an open one the newest is above its node's: what is wrapped under another key of the same number is never taken for it.
+    fn epochs(&self) -> Epochs {
+        let above = self.above.and_then(|node| Epochs::stored(node.next(), node).ok());
+        above.unwrap_or_else(Epochs::first)
+    }
+
     /// One that is to be opened.
     ///
     /// # Errors
@@ -106,10 +139,13 @@ pub fn adopted(
     match there {
         _ if others >= MOST_BESIDE_DEFAULTS => Err(NotAdopted::Full),
         Some(Life::Listed(_)) => Err(NotAdopted::Listed { name: orphan.name.clone() }),
-        Some(Life::Gone(gone)) if !gone.is_told(here, accepted) => {
+        Some(Life::Gone(gone)) if orphan.listed || !gone.is_told(here, accepted) => {
             Err(NotAdopted::Gone { name: orphan.name.clone() })
         }
-        Some(Life::Gone(_)) | None => Ok(Listed { made: true, ..Listed::new(Some(policy.clone())) }),
+        Some(Life::Gone(_)) | None => {
+            let epochs = orphan.epochs();
+            Ok(Listed { made: true, epochs, ..Listed::new(Some(policy.clone())) })
+        }
     }
 }
 

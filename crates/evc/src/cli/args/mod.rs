@@ -158,12 +158,16 @@ pub(in crate::cli) enum Command {
     ///
     /// Nodes that took a newer list of vaults than the copy has then obey this controller again. They delete nothing that it does not
     /// list, lock what it does not list, and take its keys while their vaults are open. A vault that was being removed stays locked, and
-    /// is kept until you say anew what becomes of it.
+    /// is kept until you say anew what becomes of it. A vault that is open under a key which the copy does not have, and that the copy does
+    /// not list, would be locked for good: take it in first (`evc adopt vault`).
     #[command(before_help = BEGIN_ANEW)]
     BeginAnew {
         /// Say with it that no newer copy of the database is anywhere.
         #[arg(long)]
         confirm: bool,
+        /// Begin also where a vault that is open on its node would be locked, and stay locked until the newest database is back.
+        #[arg(long)]
+        despite_open: bool,
     },
     /// List what to go through when the database was put back from a copy, and say that it was gone through.
     ///

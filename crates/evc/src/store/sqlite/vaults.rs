@@ -32,16 +32,19 @@ impl FromRow for PolicyRow {
 impl FromRow for VaultRow {
     const KIND: RowKind = RowKind::Vault;
     const COLUMNS: &'static str =
-        "project, device, id, name, policy, standing, delete_at, left_version, created, recreate,
+        "project, device, id, name, standing, policy, delete_at, left_version, created, recreate,
         current_epoch, last_epoch, reported_epoch, report, reported_at, added_at";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
+        let (project, device, id) = (row.read(project)?, row.read(device)?, row.read(vault)?);
+        let (name, standing) = (row.read(super::read::name)?, row.read(word)?);
+        let policy = policy_of(row, Some(id), Some(standing))?;
         Ok(Self {
-            project: row.read(project)?,
-            device: row.read(device)?,
-            id: row.read(vault)?,
-            name: row.read(name)?,
-            policy: row.read_some(name)?,
-            standing: row.read(word)?,
+            project,
+            device,
+            id,
+            name,
+            policy,
+            standing,
             delete_at: row.read_some(number)?,
             left_version: row.read_some(number)?,
             created: row.read(plain)?,
@@ -56,12 +59,24 @@ impl FromRow for VaultRow {
     }
 }
 
+/// Its policy. A default vault may have none, and one that is gone; any other without one would be under the default policy, which may be the
+/// looser one.
+fn policy_of(
+    row: &mut Columns<'_>,
+    id: Option<VaultId>,
+    standing: Option<VaultStanding>,
+) -> Stored<Option<Name>> {
+    let may_lack = id.is_some_and(VaultId::is_default) || standing == Some(VaultStanding::Gone);
+    if may_lack { row.read_some(name) } else { row.read(name).map(Some) }
+}
+
 /// What is certain of a vault whose row does not read, column by column.
 pub(super) fn remains(damaged: DamagedRow, row: &mut Columns<'_>) -> VaultRemains {
     let (project, device) = (row.read(project).ok(), row.read(device).ok());
     let (id, name) = (row.read(vault).ok(), row.read(super::read::name).ok());
-    let policy = row.read_some(super::read::name).ok();
     let standing = row.read(word::<VaultStanding>).ok();
+    let policy = policy_of(row, id, standing).ok();
+    let is_gone = standing == Some(VaultStanding::Gone);
     let by_name = name.as_ref().is_none_or(|name| defaults::named(name).is_some());
     let may_be_default = id.map_or(by_name, VaultId::is_default);
     let listed = || {
@@ -72,7 +87,7 @@ pub(super) fn remains(damaged: DamagedRow, row: &mut Columns<'_>) -> VaultRemain
             name: name?,
             policy: policy?,
             // That one is gone is said by a row that reads, or by none: what is named as gone is erased.
-            standing: standing.filter(|standing| *standing != VaultStanding::Gone)?,
+            standing: standing.filter(|_| !is_gone)?,
             delete_at: None,
             left_version: None,
             // Made: a node that has it not says so, and makes no new one.
@@ -86,7 +101,7 @@ pub(super) fn remains(damaged: DamagedRow, row: &mut Columns<'_>) -> VaultRemain
             added_at: 0,
         })
     };
-    VaultRemains { row: damaged, id, may_be_default, listed: listed() }
+    VaultRemains { row: damaged, id, may_be_default, is_gone, listed: listed() }
 }
 
 impl FromRow for Grace {

@@ -17,6 +17,7 @@ use crate::life::{
 use crate::policy::Removal;
 use crate::policy::{Check, VaultPolicy};
 use crate::report::{By, Opened};
+use crate::rotation::Epochs;
 use crate::section::{Custody, Encryption};
 
 const XTS: Encryption = Encryption::Aes256Xts;
@@ -386,19 +387,30 @@ fn a_vault_that_is_gone_is_forgotten_when_its_node_knows_and_has_it_no_more() {
 #[test]
 fn an_orphan_is_found_by_name_or_identity_and_opens_without_a_key_of_others() {
     let one = report(State::Orphan, None);
-    let found = Ok(Orphan { id: user(), name: name("v"), key: None });
+    let as_orphan = Orphan { id: user(), name: name("v"), key: None, above: None, listed: false };
+    let found = Ok(as_orphan.clone());
+    let listed = Orphan { listed: true, ..as_orphan.clone() };
+    let open = Orphan { above: Some(Epoch(3)), ..listed.clone() };
     let twin = crate::report::VaultReport { id: CONFIG_VAULT, ..one.clone() };
     let foreign = Err(NotAdopted::ForeignKey { name: name("v"), epoch: Epoch(3) });
     let uuid = name(&user().to_string());
     let opened = Some(Opened { by: By::RecoveryKey });
     let recovered = crate::report::VaultReport { opened, ..report(State::Orphan, Some(3)) };
-    let found_too = found.clone();
+    let found_too = Ok(as_orphan);
+    let config = crate::report::VaultReport { id: CONFIG_VAULT, ..report(State::Unlocked, None) };
+    let far = Epoch(u64::MAX);
+    let too_far = Err(NotAdopted::ForeignKey { name: name("v"), epoch: far });
     let rows = [
         ("by name", vec![one.clone()], name("v"), found.clone()),
         ("by identity", vec![one.clone(), twin.clone()], uuid, found),
         ("of two, which", vec![one.clone(), twin], name("v"), Err(NotAdopted::Several)),
         ("no other name", vec![one], name("w"), Err(NotAdopted::Unknown)),
-        ("no orphan", vec![report(State::Locked, None)], name("v"), Err(NotAdopted::Unknown)),
+        ("no orphan", vec![report(State::Removed, None)], name("v"), Err(NotAdopted::Unknown)),
+        ("a default vault", vec![config], name("v"), Err(NotAdopted::Unknown)),
+        ("of a list that is not here, by the TPM", vec![report(State::Locked, None)], name("v"), Ok(listed)),
+        ("the same, locked", vec![report(State::Locked, Some(3))], name("v"), foreign.clone()),
+        ("the same, open", vec![report(State::Unlocked, Some(3))], name("v"), Ok(open)),
+        ("at no number", vec![report(State::Unlocked, Some(far.0))], name("v"), too_far),
         ("another's key", vec![report(State::Orphan, Some(3))], name("v"), foreign),
         ("opened by its recovery key", vec![recovered], name("v"), found_too),
     ];
@@ -409,7 +421,8 @@ fn an_orphan_is_found_by_name_or_identity_and_opens_without_a_key_of_others() {
 
 #[test]
 fn an_orphan_is_adopted_as_made_where_there_is_room_and_nothing_of_it() {
-    let it = Orphan { id: user(), name: name("v"), key: None };
+    let it = Orphan { id: user(), name: name("v"), key: None, above: None, listed: false };
+    let open = Orphan { above: Some(Epoch(3)), listed: true, ..it.clone() };
     let gone = Life::Gone(Gone { left: 1, used: true });
     let as_made = Listed { made: true, ..Listed::new(Some(name("p"))) };
     let (v, full) = (name("v"), MOST_BESIDE_DEFAULTS);
@@ -429,7 +442,13 @@ fn an_orphan_is_adopted_as_made_where_there_is_room_and_nothing_of_it() {
         let accepted = SectionVersion { incarnation: Incarnation([incarnation; 16]), version };
         let told = adopted(&it, &name("p"), Some(&gone), 1, (Incarnation([1; 16]), Some(accepted)));
         assert_eq!(told.is_ok(), makes_way, "{accepted:?}");
+        // By another list its node has it, and is told to erase it by this one.
+        let listed = adopted(&open, &name("p"), Some(&gone), 1, (Incarnation([1; 16]), Some(accepted)));
+        assert_eq!(listed, Err(NotAdopted::Gone { name: name("v") }), "{accepted:?}");
     }
+    let here = (Incarnation([1; 16]), None);
+    let epochs = adopted(&open, &name("p"), None, 1, here).map(|vault| vault.epochs);
+    assert_eq!(epochs, Ok(Epochs::stored(Epoch(4), Epoch(3)).expect("a rotation")), "above what it is under");
 }
 
 #[test]
