@@ -13,6 +13,8 @@ use crate::store::UnixSeconds;
 const QUIET_S: u64 = 60;
 /// Most that are remembered as told, so most lines in [`QUIET_S`]; what comes beside them is counted.
 const MOST: usize = 1024;
+/// Most that [`Once`] remembers: a line of each stays away while it is there.
+const MOST_ONCE: usize = 4096;
 
 /// What was told, when, and how often it was kept back since.
 #[derive(Debug)]
@@ -116,10 +118,10 @@ impl<K> Default for Once<K> {
 }
 
 impl<K: Hash + Eq> Once<K> {
-    /// Whether it is to be told now. Of more than [`MOST`] some may be told again.
+    /// Whether it is to be told now. Of more than [`MOST_ONCE`] some may be told again.
     pub fn told(&self, key: K) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= MOST && !told.contains(&key) {
+        if told.len() >= MOST_ONCE && !told.contains(&key) {
             told.clear();
         }
         told.insert(key)
@@ -174,8 +176,8 @@ mod tests {
         assert!(once.told(("a", 2)), "something else of the same");
         once.is_over(&("a", 1));
         assert!(once.told(("a", 1)) && !once.told(("a", 2)));
-        (0..10 * MOST).for_each(|n| assert!(once.told(("b", n))));
-        assert!(once.0.lock().expect("there").len() <= MOST, "it is bounded");
+        (0..10 * MOST_ONCE).for_each(|n| assert!(once.told(("b", n))));
+        assert!(once.0.lock().expect("there").len() <= MOST_ONCE, "it is bounded");
     }
 
     fn kept(repeated: u64, others: u64) -> Option<KeptBack> {

@@ -95,12 +95,19 @@ fn is_journaled(file: &File) -> bool {
 }
 
 /// Whether all data of its filesystem goes through the journal: by an option of mount, or by a default in the superblock, of which the table of
-/// mounts says nothing (Linux 6.18). Where that can't be found out it counts as that: to wipe a journal in vain costs little.
-pub fn journals_data(of: impl AsFd) -> bool {
+/// mounts says nothing (Linux 6.18). None where that can't be found out.
+pub fn known_to_journal_data(of: impl AsFd) -> Option<bool> {
     let of = of.as_fd();
-    let device = || Some(File::from(of.try_clone_to_owned().ok()?).metadata().ok()?.dev());
-    let in_force = || fs::read_to_string(options_of(device()?)?).ok();
-    elsewhere(of).is_none() && in_force().is_none_or(|options| are_journaled(&options))
+    if elsewhere(of).is_some() {
+        return Some(false);
+    }
+    let device = File::from(of.try_clone_to_owned().ok()?).metadata().ok()?.dev();
+    Some(are_journaled(&fs::read_to_string(options_of(device)?).ok()?))
+}
+
+/// The same for who wipes: where it can't be found out it counts as that, for to wipe a journal in vain costs little.
+fn journals_data(of: impl AsFd) -> bool {
+    known_to_journal_data(of).unwrap_or(true)
 }
 
 /// Where ext4 says by which options, defaults too, the filesystem on this device is mounted.

@@ -85,6 +85,9 @@ impl Controller {
             self.store.write(Scope::Device(id), |tx| tx.saw_device(id, shown_at)).await?;
             self.acted().await;
         }
+        if matches!(judged, Judged::Good { .. }) {
+            self.heard.proved(id, session);
+        }
         self.told(id, session, came, &judged);
         Ok(answered(judged))
     }

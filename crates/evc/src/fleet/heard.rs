@@ -34,6 +34,13 @@ struct Counted {
     named: HashMap<DeviceId, Named>,
 }
 
+impl Counted {
+    fn set(&mut self, device: DeviceId, session: SessionKey, standing: Standing) {
+        let known = self.named.remove(&device);
+        self.named.insert(device, Named::after(known, session, standing));
+    }
+}
+
 /// What is known of a session that a device names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -45,10 +52,37 @@ pub(crate) enum Standing {
     Past,
 }
 
+/// So many sessions before the present one are remembered: a poll of theirs, sent again, is no new session's.
+const BEFORE: usize = 4;
+
 #[derive(Debug)]
 struct Named {
     session: SessionKey,
     standing: Standing,
+    /// Those that it followed, the last one last.
+    before: Vec<SessionKey>,
+}
+
+impl Named {
+    fn after(known: Option<Self>, session: SessionKey, standing: Standing) -> Self {
+        let mut before = known.map_or_else(Vec::new, |known| known.with_itself());
+        before.retain(|one| *one != session);
+        before.drain(..before.len().saturating_sub(BEFORE));
+        Self { session, standing, before }
+    }
+
+    fn with_itself(mut self) -> Vec<SessionKey> {
+        self.before.push(self.session);
+        self.before
+    }
+
+    /// Whether a poll that names this session is of a later one.
+    fn is_followed_by(&self, session: SessionKey, standing: Standing) -> bool {
+        let is_new = standing == Standing::New && !self.before.contains(&session);
+        self.session == session
+            || is_new
+            || (standing == Standing::Stands && self.standing == Standing::Stands)
+    }
 }
 
 impl Heard {
@@ -59,14 +93,18 @@ impl Heard {
 
     /// Counts a poll that names a session. A new one is the device's present one from then on: polls of the one before may be sent again.
     pub(crate) fn named(&self, device: DeviceId, session: SessionKey, standing: Standing) {
-        let is_news = |known: &Named| standing == Standing::New || known.standing == Standing::Stands;
         self.held(|counted| {
             let known = counted.named.get(&device);
-            let follows = known.is_none_or(|known| known.session == session || is_news(known));
+            let follows = known.is_none_or(|known| known.is_followed_by(session, standing));
             if standing != Standing::Past && follows {
-                counted.named.insert(device, Named { session, standing });
+                counted.set(device, session, standing);
             }
         });
+    }
+
+    /// Counts evidence of a session, which nobody can send again: that one is the present one.
+    pub(crate) fn proved(&self, device: DeviceId, session: SessionKey) {
+        self.held(|counted| counted.set(device, session, Standing::Stands));
     }
 
     /// Whether a session, by its first digits, is the one that the device named last, since this controller started.
@@ -227,6 +265,15 @@ mod tests {
             let found = [first, second, third].map(is_present);
             assert_eq!(found, [first, second, third].map(|one| one == present), "{why}");
         }
+        // Two that turn: evidence tells which one there is, whatever was only named meanwhile; and what was named once is not new again.
+        heard.named(device, second, Standing::New);
+        heard.proved(device, first);
+        assert!(is_present(first) && !is_present(second), "evidence");
+        heard.named(device, second, Standing::New);
+        assert!(is_present(first), "a poll that was recorded");
+        heard.proved(device, third);
+        heard.named(device, first, Standing::Stands);
+        assert!(is_present(first), "settled");
     }
 
     #[test]

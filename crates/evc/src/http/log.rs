@@ -53,12 +53,18 @@ impl Refusals {
         let Over { runs, others: of_devices } = self.of_devices.over(now);
         for ((device, code, kind), repeated) in runs {
             let name = names.of(device);
-            tracing::info!(%device, name, ?code, kind, repeated, "refused: {UNTOLD}");
+            match code {
+                Code::Busy => tracing::debug!(%device, name, ?code, kind, repeated, "refused: {UNTOLD}"),
+                _ => tracing::info!(%device, name, ?code, kind, repeated, "refused: {UNTOLD}"),
+            }
         }
         let Over { runs, others } = self.of_sources.over(now);
         for ((source, code, kind), repeated) in runs {
             let source = source.map(|source| source.address().to_string());
-            tracing::info!(source, ?code, kind, repeated, "refused: {UNTOLD}");
+            match code {
+                Code::Busy => tracing::debug!(source, ?code, kind, repeated, "refused: {UNTOLD}"),
+                _ => tracing::info!(source, ?code, kind, repeated, "refused: {UNTOLD}"),
+            }
         }
         let others = of_devices + others;
         if others > 0 {
@@ -130,7 +136,7 @@ pub(super) async fn told(State(app): State<App>, request: Request, next: Next) -
     tell(&app, (&method, &uri), source, &response);
     if response.extensions().get::<Acted>().is_some() {
         // Whoever did something and looks sees it.
-        app.glances.forget().await;
+        app.glances.acted();
     }
     response
 }

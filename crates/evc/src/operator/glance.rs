@@ -1,6 +1,7 @@
 //! The fleet at a glance: how many of each there are, and what needs somebody. Counted here, page by page, so that the answer is small however
 //! many there are; and once in a few seconds, however many ask.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -30,14 +31,24 @@ const FRESH: Duration = Duration::from_secs(5);
 /// Most lines of one kind.
 const MOST: usize = 20;
 
-/// The last count, by project.
+/// The last count, by project, and after how many acts it was begun.
 #[derive(Default)]
-pub struct Glances(Mutex<Option<(Instant, Project, Glance)>>);
+pub struct Glances {
+    last: Mutex<Option<Counted>>,
+    acts: AtomicU64,
+}
+
+struct Counted {
+    at: Instant,
+    acts: u64,
+    project: Project,
+    glance: Glance,
+}
 
 impl Glances {
-    /// Forgets it: who asks next has it counted.
-    pub async fn forget(&self) {
-        *self.0.lock().await = None;
+    /// Somebody did something: who asks next has it counted. Waits for no count.
+    pub fn acted(&self) {
+        self.acts.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -89,17 +100,18 @@ impl Operator {
     /// # Errors
     /// [`Refusal`] of the store's.
     pub async fn glance(&self, now: UnixSeconds) -> Result<Glance, Refusal> {
-        let mut last = self.glances.0.lock().await;
-        match &*last {
-            Some((at, project, glance)) if at.elapsed() < FRESH && *project == self.project => {
-                Ok(glance.clone())
-            }
-            _ => {
-                let glance = self.count(now).await?;
-                *last = Some((Instant::now(), self.project.clone(), glance.clone()));
-                Ok(glance)
-            }
+        let mut last = self.glances.last.lock().await;
+        let acts = self.glances.acts.load(Ordering::SeqCst);
+        let is_of_now = |counted: &Counted| counted.acts == acts && counted.project == self.project;
+        if let Some(counted) =
+            last.as_ref().filter(|counted| counted.at.elapsed() < FRESH && is_of_now(counted))
+        {
+            return Ok(counted.glance.clone());
         }
+        let glance = self.count(now).await?;
+        let project = self.project.clone();
+        *last = Some(Counted { at: Instant::now(), acts, project, glance: glance.clone() });
+        Ok(glance)
     }
 
     async fn count(&self, now: UnixSeconds) -> Result<Glance, Refusal> {

@@ -85,8 +85,9 @@ impl DeviceView {
 fn orders_that_stand(row: &DeviceRow) -> Option<String> {
     let other = reported::is_held_to(row).filter(|_| row.lost_at.is_none())?;
     let vaults = row.report.get().into_iter().flat_map(|report| &report.vaults);
-    let locked: Vec<_> =
-        vaults.filter(|vault| vault.wanted == Operation::Lock).map(|vault| &vault.name).collect();
+    // One that no list has is locked by no order.
+    let is_locked = |vault: &&VaultReport| vault.wanted == Operation::Lock && vault.state != State::Orphan;
+    let locked: Vec<_> = vaults.filter(is_locked).map(|vault| &vault.name).collect();
     (!locked.is_empty()).then(|| of_locks_elsewhere(&locked, other))
 }
 

@@ -68,7 +68,7 @@ pub(crate) fn of_found_elsewhere(device: &Name, other: DeviceId) -> String {
 pub(crate) fn of_locks_elsewhere(vaults: &[&Name], other: DeviceId) -> String {
     let vaults: Vec<String> = vaults.iter().map(|name| format!("`{name}`")).collect();
     format!(
-        "its node is told to keep locked: {}. What was ordered so while the device was lost only a list of device {other} lifts",
+        "its node keeps locked: {}. Where that was ordered while the device was lost, only a list of device {other} lifts it",
         vaults.join(", ")
     )
 }

@@ -56,7 +56,8 @@ fn kind(disk: &Mounted) -> Vec<Finding> {
 }
 
 fn journal(persist: &Path) -> Option<Finding> {
-    let journaled = File::open(persist).is_ok_and(fscrypt::scrub::journals_data);
+    let known = |disk: File| fscrypt::scrub::known_to_journal_data(disk) == Some(true);
+    let journaled = File::open(persist).is_ok_and(known);
     journaled.then(|| Finding::of(Code::DiskJournalData, "persist is mounted with data=journal"))
 }
 

@@ -121,8 +121,10 @@ fn cells(vault: &VaultReport, common: &[String], root: Option<&Path>, columns: C
     });
     let own = vault.detail.iter().filter(|said| !common.contains(said)).cloned();
     let opened = vault.opened.as_ref().map(|opened| format!("opened by {opened}"));
-    let ordered =
-        (vault.state == State::Locked && vault.wanted == Operation::Lock).then(|| LOCKED.to_owned());
+    // One that is locked for want of a list says so itself.
+    let is_ordered =
+        vault.state == State::Locked && vault.wanted == Operation::Lock && vault.detail.is_empty();
+    let ordered = is_ordered.then(|| LOCKED.to_owned());
     let detail: Vec<_> = failure(vault).into_iter().chain(ordered).chain(opened).chain(own).collect();
     let first = [vault.name.to_string(), vault.state.to_string(), epoch].into_iter().chain(path);
     let all = first.chain(more.into_iter().flatten()).chain([detail.join("; ")]);

@@ -279,7 +279,14 @@ impl<C: Crypt> Manager<C> {
 
     /// The plan for one vault.
     pub(super) fn ask(&self, id: VaultId) -> (Wish, Next) {
-        let (wish, next) = one(self.belief.desired(), id, &self.known(id), &self.node());
+        let (mut known, node) = (self.known(id), self.node());
+        let mut answer = one(self.belief.desired(), id, &known, &node);
+        if matches!(answer.1, Next::Do(Act { step: Step::WriteByHeart, .. })) && self.crypt.is_away() {
+            // Nothing is written on a disk that went, and what is due of its vaults, a lock above all, is not held up by that.
+            known.setbacks.insert(StepKind::WriteByHeart);
+            answer = one(self.belief.desired(), id, &known, &node);
+        }
+        let (wish, next) = answer;
         let table_lent = || self.shares.as_ref().is_some_and(ShareStore::is_lent);
         (wish, next.within_reach(|| self.crypt.is_away(), table_lent))
     }

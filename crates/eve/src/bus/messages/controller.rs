@@ -7,7 +7,7 @@ use vault::escrow::BundleId;
 use vault::ids::{DeviceId, Generation};
 use wire::escrow::UploadPlace;
 
-use super::Bytes;
+use super::{Bytes, rfc3339};
 
 /// How far the device is with its onboarding (client): for people.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,8 +135,7 @@ impl ControllerStatus {
     /// When it last answered: RFC 3339.
     #[must_use]
     pub fn last_answer(&self) -> Option<String> {
-        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.last_answer_unix_s?))?;
-        Some(humantime::format_rfc3339_seconds(at).to_string())
+        rfc3339(self.last_answer_unix_s?)
     }
 
     /// What needs care though the controller answers.

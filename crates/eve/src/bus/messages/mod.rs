@@ -19,7 +19,7 @@ pub use controller::{
     ControllerStatus, EscrowUpload, EscrowWish, Onboarded, Onboarding, SignedConfig, SignedWord, Source,
 };
 pub use courier::{CarriedAnswer, CourierRefusal, ExportEvidence, ImportAnswer, Imported};
-pub use node::{AgentLine, Agents, CLEARED, Location, NetworkStatus, Port, TpmIdentity, TpmStatus};
+pub use node::{AgentLine, Agents, CLEARED, Location, NetworkStatus, Port, TpmIdentity, TpmStatus, rfc3339};
 pub use orders::{OrderError, Ordered};
 pub use tpm::{
     DefineRoots, Health, ReadRoots, RoomForRoots, RootSet, RootSlot, Roots, Sign, Signed, TpmCommands,

@@ -7,6 +7,16 @@ use serde::{Deserialize, Serialize};
 use super::Bytes;
 use crate::bus::Agent;
 
+/// The first second of the year 10000, which no text of RFC 3339 has.
+const TOO_LATE: u64 = 253_402_300_800;
+
+/// A time that an agent told, as RFC 3339; none of one that has no such text.
+#[must_use]
+pub fn rfc3339(unix_s: u64) -> Option<String> {
+    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(unix_s)).filter(|_| unix_s < TOO_LATE)?;
+    Some(humantime::format_rfc3339_seconds(at).to_string())
+}
+
 /// The agents' processes (supervisor).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agents(pub Vec<AgentLine>);
@@ -36,8 +46,7 @@ impl AgentLine {
     /// Since when it does not answer: RFC 3339.
     #[must_use]
     pub fn silent_since(&self) -> Option<String> {
-        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.silent_since_unix_s?))?;
-        Some(humantime::format_rfc3339_seconds(at).to_string())
+        rfc3339(self.silent_since_unix_s?)
     }
 
     fn note(&self) -> Option<String> {

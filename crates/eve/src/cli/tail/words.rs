@@ -1,8 +1,8 @@
 //! A value of the bus in words: `device 4f..; attested yes; vaults (name image; state unlocked), (..)`. What is empty is left out.
 
-use std::time::{Duration, SystemTime};
-
 use serde_json::Value;
+
+use crate::bus::messages::rfc3339;
 
 /// Lists of bytes by their length, for a list of bytes (a key, a point) says nothing to a reader but that; and times as text.
 pub(super) fn readable(value: Value) -> Value {
@@ -17,10 +17,10 @@ pub(super) fn readable(value: Value) -> Value {
 }
 
 fn readable_field((name, value): (String, Value)) -> (String, Value) {
-    let time = name.strip_suffix("_unix_s").zip(value.as_u64()).and_then(|(name, seconds)| {
-        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
-        Some((name.to_owned(), humantime::format_rfc3339_seconds(at).to_string().into()))
-    });
+    let time = name
+        .strip_suffix("_unix_s")
+        .zip(value.as_u64())
+        .and_then(|(name, seconds)| Some((name.to_owned(), rfc3339(seconds)?.into())));
     time.unwrap_or_else(|| (name, readable(value)))
 }
 
@@ -107,13 +107,13 @@ mod tests {
     #[test]
     fn a_value_is_words_without_what_is_empty_and_without_bytes() {
         let value = json!({ "key": [4, 1, 2, 3, 255], "ports": [{ "n": [1, 2], "is_up": true }], "note": "", "of": null,
-            "Ready": { "LastAnswer": [[7, 8]], "at_unix_s": 86_400 }, "b1f0-1": "x" });
+            "late_unix_s": 1_u64 << 40, "Ready": { "LastAnswer": [[7, 8]], "at_unix_s": 86_400 }, "b1f0-1": "x" });
         let shown = readable(value);
         assert_eq!(shown["key"], json!("5 bytes"));
         // Fields stand as JSON has them: by the alphabet.
         assert_eq!(
             words(&shown),
-            "ready (last answer (7, 8); at 1970-01-02T00:00:00Z); b1f0-1 x; key 5 bytes; ports (is up yes; n 1, 2)"
+            "ready (last answer (7, 8); at 1970-01-02T00:00:00Z); b1f0-1 x; key 5 bytes; late unix s 1099511627776; ports (is up yes; n 1, 2)"
         );
         assert_eq!(words(&json!([])), "");
         assert_eq!(words(&json!(null)), "none");

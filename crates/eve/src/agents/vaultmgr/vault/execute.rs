@@ -169,6 +169,12 @@ impl<C: Crypt> Manager<C> {
     fn write_by_heart(&mut self, id: VaultId) -> Result<(), StepError> {
         let files = self.crypt.key_files(id).ok_or(StepError::KeyGone)?;
         self.crypt.bring_back(id, &files).map_err(StepError::ByHeart)?;
+        let is_whole = |place| matches!(self.crypt.read(id, place), Ok(CopyRead::Whole { .. }));
+        if ![MetaPlace::First, MetaPlace::Second].into_iter().any(is_whole) {
+            return Err(StepError::ByHeart(CryptError::new(
+                "what stands in the places of its key files reads, and is not theirs",
+            )));
+        }
         tracing::warn!(vault = %id, "its key files were gone, and are written anew: its key was at hand");
         Ok(())
     }
