@@ -10,7 +10,7 @@ use vault::defaults;
 use vault::escrow::hope::Hopeless;
 use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::lease::Leases;
-use vault::plan::{Act, Hold, Known, Next, RecordDoor, Step, one};
+use vault::plan::{Act, Hold, Known, Next, RecordDoor, Step, StepKind, one};
 use vault::wanted::Wish;
 use wire::release::SessionSecret;
 

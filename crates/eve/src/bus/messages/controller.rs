@@ -1,7 +1,5 @@
 //! The line to the controller: who the device is there, and what the controller says.
 
-use std::time::{Duration, SystemTime};
-
 use serde::{Deserialize, Serialize};
 use vault::escrow::BundleId;
 use vault::ids::{DeviceId, Generation};

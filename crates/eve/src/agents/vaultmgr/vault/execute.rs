@@ -13,7 +13,7 @@ use vault::section::Encryption;
 
 use crate::agents::vaultmgr::belief::record;
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
-use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, KeyId};
+use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, KeyId};
 use crate::agents::vaultmgr::hands::movein::MoveError;
 use crate::agents::vaultmgr::hands::tree::Trouble;
 use crate::agents::vaultmgr::manager::Manager;
