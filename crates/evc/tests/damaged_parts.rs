@@ -219,7 +219,7 @@ fn new_keys_are_made(evc: &Evc, at: &str) {
 }
 
 fn shown(evc: &Evc, at: &str) -> Vec<(&'static str, String)> {
-    evc.wait(evc.app.glances.forget());
+    evc.app.glances.acted();
     let shown = LISTS.iter().map(|list| {
         let answer = evc.operator("GET", list, "", Some(&evc.token));
         assert_eq!(answer.status, 200, "{at}: {list}");
