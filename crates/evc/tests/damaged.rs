@@ -53,7 +53,7 @@ fn is_served(evc: &Evc, other: &mut Device, at: &str) {
 }
 
 fn what_needs_somebody(evc: &Evc) -> (Value, String) {
-    evc.app.glances.acted();
+    evc.app.glances.count_anew();
     let glance = evc.act("GET", "/glance", "");
     (glance["counts"].clone(), glance["needs_somebody"].to_string())
 }

@@ -219,7 +219,7 @@ fn new_keys_are_made(evc: &Evc, at: &str) {
 }
 
 fn shown(evc: &Evc, at: &str) -> Vec<(&'static str, String)> {
-    evc.app.glances.acted();
+    evc.app.glances.count_anew();
     let shown = LISTS.iter().map(|list| {
         let answer = evc.operator("GET", list, "", Some(&evc.token));
         assert_eq!(answer.status, 200, "{at}: {list}");

@@ -362,7 +362,7 @@ fn a_default_vault_under_a_key_that_is_not_here_is_told() {
             }
         }
         device.tell(&evc, &info);
-        evc.app.glances.acted();
+        evc.app.glances.count_anew();
         let told = glance(&evc);
         if told.contains("vault config of edge-1") { told } else { String::new() }
     };

@@ -114,7 +114,7 @@ fn locks_that_outlive_a_mark_are_described_while_they_stand() {
         device.tell(&evc, &info);
         shown(&evc, &["describe", "device", "edge-1"])
     };
-    let stands = "its node is told to keep locked: `ledger`";
+    let stands = "its node keeps locked: `ledger`";
     assert!(!tell(Operation::Unlock).contains(stands), "nothing is ordered");
     evc.act("POST", "/devices/edge-1/lost", "");
     assert!(!tell(Operation::Lock).contains(stands), "while it is lost that is as it is to be");

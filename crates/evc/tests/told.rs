@@ -98,7 +98,7 @@ fn what_a_lost_nodes_own_agents_hold_is_told_as_that() {
     for (which, times) in [("config", 1), ("day", 0), ("none", 0)] {
         let state = |name: &str| if name == which { State::LockIncomplete } else { State::Locked };
         assert_eq!(evc.post(&device.own("info"), &device.reported(&section, 1, state)).status, 201);
-        evc.app.glances.acted();
+        evc.app.glances.count_anew();
         for list in ["/vaults?device=edge-1", "/glance"] {
             let told = evc.act("GET", list, "").to_string();
             assert_eq!(told.matches(held).count(), times, "{which}: {list}: {told}");

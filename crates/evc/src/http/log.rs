@@ -136,7 +136,7 @@ pub(super) async fn told(State(app): State<App>, request: Request, next: Next) -
     tell(&app, (&method, &uri), source, &response);
     if response.extensions().get::<Acted>().is_some() {
         // Whoever did something and looks sees it.
-        app.glances.acted();
+        app.glances.count_anew();
     }
     response
 }

@@ -47,7 +47,7 @@ struct Counted {
 
 impl Glances {
     /// Somebody did something: who asks next has it counted. Waits for no count.
-    pub fn acted(&self) {
+    pub fn count_anew(&self) {
         self.acts.fetch_add(1, Ordering::SeqCst);
     }
 }

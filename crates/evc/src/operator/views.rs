@@ -24,7 +24,7 @@ use crate::words::condition::{DISK_AWAY, of_condition};
 use crate::words::escrow::{ESCROW_BEHIND, NOT_ESCROWED, NOT_SEALED_YET};
 use crate::words::evidence::{of_alarm, of_fared};
 use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_locks_elsewhere, of_orphan};
-use crate::words::unlisted::{NOT_HERE, of_default, of_unlisted};
+use crate::words::unlisted::{NOT_HERE, UNLISTED, of_default, of_unlisted};
 
 /// What it is, and beside that it is lost what else keeps its list from it.
 fn conditions(row: &DeviceRow, (kind, since): (Condition, UnixSeconds)) -> String {
@@ -190,15 +190,20 @@ fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
     reported::default_vaults(row).map(shown).collect()
 }
 
+/// Of so many unlisted vaults it is said what to do.
+const EXPLAINED: usize = 20;
+
 /// Those of which a row was made since are that row's: whoever has the rows leaves them out ([`is_known`]).
 fn orphans(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
     let Some(Moment(at)) = row.report.get().map(DeviceReport::vaults_received) else { return Vec::new() };
     let orphans: Vec<_> = reported::orphans(row).collect();
     let is_alone = |name: &Name| orphans.iter().filter(|vault| vault.name == *name).count() == 1;
-    let shown = orphans.iter().map(|vault| {
+    let shown = orphans.iter().enumerate().map(|(at, vault)| {
         let called = if is_alone(&vault.name) { vault.name.to_string() } else { vault.id.to_string() };
         let (standing, note) = match vault.state {
             State::Orphan => (Standing::Orphan, of_orphan(vault, &called, &row.name)),
+            // What to do is the same for all: a node may report a thousand.
+            _ if at >= EXPLAINED => (Standing::Unlisted, UNLISTED.to_owned()),
             _ => (Standing::Unlisted, of_unlisted(vault, &called, &row.name)),
         };
         let known = as_reported(row, (*vault).clone(), at);

@@ -10,10 +10,13 @@ use crate::service::LeftBehind;
 pub(crate) const NOT_HERE: &str =
     "not here: it is wrapped under a controller's key that this database does not have";
 
-/// Of a vault that is on a list that is not here.
+/// Whose a vault is that is on a list that is not here.
+pub(crate) const UNLISTED: &str = "its node has it by a list that this database does not have: it was made after this copy, or under another controller";
+
+/// The same, and what to do.
 pub(crate) fn of_unlisted(vault: &VaultReport, called: &str, device: &Name) -> String {
     let adopt = format!("`evc adopt vault {called} --device {device} --policy POLICY`");
-    let whose = "its node has it by a list that this database does not have: it was made after this copy, or under another controller";
+    let whose = UNLISTED;
     match (vault.state, vault.epoch) {
         (State::Unlocked, Some(_)) => format!(
             "{whose}. Its key is not here. Take it in while it is open: {adopt}; its node wraps it under a key of this database with the next list that it takes of it. Locked before that (a boot, `evc begin-anew`), it opens only once the newest database is back"

@@ -153,7 +153,7 @@ fn a_node_whose_escrow_stands_still_is_named_and_no_update_is_promised() {
         }
         device.tell(&evc, &info);
         common::sql(evc.dir.path(), &["UPDATE vaults SET reported_at = reported_at - 700"]);
-        evc.app.glances.acted();
+        evc.app.glances.count_anew();
         let glance = evc.act("GET", "/glance", "")["needs_somebody"].to_string();
         let update = evc.act("GET", "/devices/edge-1/update?reference=2", "")[0].clone();
         let notes = evc.act("GET", "/vaults", "")[0]["notes"].to_string();

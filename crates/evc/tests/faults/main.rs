@@ -54,7 +54,7 @@ impl Scene {
         self.memory.restore(before);
         self.evc.app.settled.forget();
         self.evc.app.recall.forget();
-        self.evc.app.glances.acted();
+        self.evc.app.glances.count_anew();
         self.faults.set(fault);
         let answer = (act.say)(&self.evc);
         let (status, after) = (answer.status, self.memory.world());

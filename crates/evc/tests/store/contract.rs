@@ -171,7 +171,7 @@ fn vault(device: &DeviceRow, number: u8, called: &str) -> VaultRow {
         device: device.id,
         id: VaultId(Uuid::from_bytes([number; 16])),
         name: name(called),
-        policy: None,
+        policy: Some("shop".parse().expect("a name")),
         standing: VaultStanding::Active,
         delete_at: None,
         left_version: None,
