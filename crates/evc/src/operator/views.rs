@@ -198,12 +198,12 @@ fn orphans(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
     let Some(Moment(at)) = row.report.get().map(DeviceReport::vaults_received) else { return Vec::new() };
     let orphans: Vec<_> = reported::orphans(row).collect();
     let is_alone = |name: &Name| orphans.iter().filter(|vault| vault.name == *name).count() == 1;
-    let shown = orphans.iter().enumerate().map(|(at, vault)| {
+    let shown = orphans.iter().enumerate().map(|(nth, vault)| {
         let called = if is_alone(&vault.name) { vault.name.to_string() } else { vault.id.to_string() };
         let (standing, note) = match vault.state {
             State::Orphan => (Standing::Orphan, of_orphan(vault, &called, &row.name)),
             // What to do is the same for all: a node may report a thousand.
-            _ if at >= EXPLAINED => (Standing::Unlisted, UNLISTED.to_owned()),
+            _ if nth >= EXPLAINED => (Standing::Unlisted, UNLISTED.to_owned()),
             _ => (Standing::Unlisted, of_unlisted(vault, &called, &row.name)),
         };
         let known = as_reported(row, (*vault).clone(), at);
