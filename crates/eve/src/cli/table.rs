@@ -4,6 +4,7 @@ use std::path::Path;
 
 use cli::{NOTHING, aged, aligned, cell};
 use vault::lease::SinceBoot;
+use vault::plan::Note;
 use vault::report::{State, VaultReport};
 use vault::section::Operation;
 use vault::text::plain;
@@ -121,14 +122,18 @@ fn cells(vault: &VaultReport, common: &[String], root: Option<&Path>, columns: C
     });
     let own = vault.detail.iter().filter(|said| !common.contains(said)).cloned();
     let opened = vault.opened.as_ref().map(|opened| format!("opened by {opened}"));
-    // One that is locked for want of a list says so itself.
-    let is_ordered =
-        vault.state == State::Locked && vault.wanted == Operation::Lock && vault.detail.is_empty();
-    let ordered = is_ordered.then(|| LOCKED.to_owned());
+    let ordered = is_ordered_locked(vault).then(|| LOCKED.to_owned());
     let detail: Vec<_> = failure(vault).into_iter().chain(ordered).chain(opened).chain(own).collect();
     let first = [vault.name.to_string(), vault.state.to_string(), epoch].into_iter().chain(path);
     let all = first.chain(more.into_iter().flatten()).chain([detail.join("; ")]);
     all.map(|cell| plain(&aged(&cell)).into_owned()).collect()
+}
+
+/// One that is locked for want of a list that names it says so itself.
+fn is_ordered_locked(vault: &VaultReport) -> bool {
+    let says = |note: Note| vault.detail.contains(&note.to_string());
+    let is_locked = vault.state == State::Locked && vault.wanted == Operation::Lock;
+    is_locked && !says(Note::LeftAsItIs) && !says(Note::Unlisted)
 }
 
 /// Of a vault that is locked and waits for nothing.

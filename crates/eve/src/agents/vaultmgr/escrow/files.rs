@@ -39,7 +39,7 @@ pub(super) enum LeftOut {
     UntoldOpen,
     /// No key will tell.
     #[error(
-        "its key files as they lie on the disk are in no bundle from now on, for nothing opens it as it is, and no key tells whether they are good; what is in escrow of it stays there"
+        "its key files as they lie on the disk are in no bundle from now on, for nothing opens it as it is, and no key tells whether they are good; what is in escrow of it stays there while its generation lasts"
     )]
     Shut,
 }

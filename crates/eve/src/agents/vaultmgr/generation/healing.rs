@@ -21,7 +21,11 @@ impl ShareStore {
     /// # Errors
     /// [`SharesError::Copies`]: a copy is out of reach; what can be written is. Tried again at the next look.
     pub(super) fn heal_copies(&self, paths: &Paths) -> Result<bool, SharesError> {
-        let (Some(keys), Some(table), false) = (&self.keys, &self.table, self.lent) else { return Ok(false) };
+        // A change that came half-way is done again as such: what is at hand has what it was to drop.
+        let is_held_back = self.lent || self.half_written || self.taken;
+        let (Some(keys), Some(table), false) = (&self.keys, &self.table, is_held_back) else {
+            return Ok(false);
+        };
         let shut: Vec<PathBuf> = paths.tables().into_iter().filter(|it| is_covered(paths, it)).collect();
         let seen = |path: &&PathBuf| !shut.iter().any(|folder| path.starts_with(folder));
         let edition = |path: &PathBuf| {

@@ -35,7 +35,7 @@ pub(crate) struct ShareStore {
     pub(super) keys: Option<RootKeys>,
     pub(super) table: Option<Table>,
     /// Something that is not this TPM's stands where the table is to lie, and could not be put aside yet.
-    taken: bool,
+    pub(super) taken: bool,
     /// What is left beside the generation in force.
     pub(super) left: Left,
     /// Incomplete generations, while no table is open: those that may go, and those that stay.
@@ -49,6 +49,8 @@ pub(crate) struct ShareStore {
     pub(super) lent: bool,
     /// A newer table was seen on the disk than what is known here.
     overtaken: bool,
+    /// The last change failed: a copy on the disk may have it, and what is at hand has not.
+    pub(super) half_written: bool,
 }
 
 /// What the roots and the disk say.
@@ -347,9 +349,12 @@ impl ShareStore {
         change(&mut changed, keys)?;
         let written = write(paths, &mut changed, keys);
         match &written {
-            Ok(()) => self.table = Some(changed),
+            Ok(()) => (self.table, self.half_written) = (Some(changed), false),
             // Perhaps one place has it: what is written next must be newer than that.
-            Err(_) => self.table.iter_mut().for_each(|table| table.follow(changed.edition())),
+            Err(_) => {
+                self.half_written = true;
+                self.table.iter_mut().for_each(|table| table.follow(changed.edition()));
+            }
         }
         written
     }
