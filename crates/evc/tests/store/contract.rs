@@ -554,7 +554,9 @@ async fn a_vault_leaves_and_frees_its_name(tx: &mut dyn Tx) -> Stored<()> {
     let removing = VaultRow { standing: VaultStanding::Removing, delete_at: Some(NOW + 5), ..first.clone() };
     assert_eq!(tx.vault(first.device, first.id).await?, Some(removing.clone()));
     tx.end_grace(first.device, first.id, 3).await?;
-    let gone = VaultRow { standing: VaultStanding::Gone, left_version: Some(3), ..removing };
+    // It is under none any more.
+    let gone =
+        VaultRow { standing: VaultStanding::Gone, left_version: Some(3), policy: None, ..removing };
     assert_eq!(tx.vault(first.device, first.id).await?, Some(gone));
     let second = vault(&device(1), 2, "payments");
     tx.add_vault(&second).await?;
