@@ -7,12 +7,13 @@ mod common;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Device, Evc, damages, sql};
+use common::{Device, Evc, damages, new_session, sql};
 use evc::clock::now;
 use evc::service::{Steady, token_hash};
 use serde_json::Value;
-use vault::ids::DeviceId;
+use vault::ids::{DeviceId, VaultId};
 use vault::section::{Custody, Operation, Presence, Section};
+use wire::control::Order;
 
 const POLICIES: &str =
     "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: VaultPolicy\nname: q\ncustody: controller\n";
@@ -248,6 +249,28 @@ fn a_damaged_vault_that_is_gone_or_of_a_lost_device_keeps_no_list_back() {
     assert!(!damage("standing = 'activ'"));
     evc.act("POST", "/devices/edge-1/lost", "");
     assert!(damage("standing = 'activ'"), "all of it is to be locked");
+}
+
+/// Seen-by-users 1.2: a lost device is ordered to lock a vault whose row does not read, also where it shows no evidence and gets no list.
+#[test]
+fn a_damaged_vault_of_a_lost_device_is_ordered_to_lock() {
+    let (evc, _) = with_other();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&(POLICIES.to_owned() + &two_vaults("edge-1")));
+    device.attested(&evc);
+    let of_name = |name: &str| {
+        let rows = evc.act("GET", "/devices/edge-1", "")["vaults"].clone();
+        let row = rows.as_array().expect("its vaults").iter().find(|row| row["name"] == name).cloned();
+        row.expect("there")["id"].as_str().expect("text").parse::<VaultId>().expect("an identity")
+    };
+    let vault = of_name("payments");
+    let of_device = format!("device = x'{}' AND name = 'payments'", hex::encode(device.id.0.as_bytes()));
+    sql(evc.dir.path(), &[&format!("UPDATE vaults SET policy = NULL WHERE {of_device}")]);
+    evc.act("POST", "/devices/edge-1/lost", "");
+    device.session = new_session();
+    let control = device.poll(&evc).expect("an answer").control.expect("control");
+    assert!(control.challenge.is_some(), "it shows nothing");
+    assert!(control.orders.contains(&Order::Lock(vault)), "{:?}", control.orders);
 }
 
 fn device_is_listed(evc: &Evc, device: &mut Device) -> bool {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use vault::draft::Told;
 use vault::ids::{DeviceId, VaultId};
-use vault::life::is_unlisted;
+use vault::life::{self, is_unlisted};
 use vault::report::{State, VaultReport};
 use vault::section::MAX_ORDERS;
 use wire::info::DeviceInfo;
@@ -29,6 +29,11 @@ pub(crate) fn orphans(row: &DeviceRow) -> impl Iterator<Item = &VaultReport> {
     let of_ours = is_held_to(row).is_none();
     let reported = row.report.get().into_iter().flat_map(|report| &report.vaults);
     reported.filter(move |vault| vault.state == State::Orphan || of_ours && is_unlisted(vault))
+}
+
+/// Whether a vault is under a controller's key that is not here. Where its node holds to another device's lists, it is by them.
+pub(crate) fn lacks_key(row: &DeviceRow, vault: &VaultReport) -> bool {
+    is_held_to(row).is_none() && life::lacks_key(vault)
 }
 
 /// Most bytes, as text, of what a report says of vaults without a row here, beside which they are.

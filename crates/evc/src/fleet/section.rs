@@ -44,6 +44,7 @@ fn facts<'a>(view: &'a View, session: SessionKey, unopened: &'a BTreeSet<VaultId
     Facts {
         listed: view.vaults.iter().map(to_list).collect(),
         gone: &view.removed,
+        unread: view.unlisted(),
         told: told(&view.device),
         evidence: view.evidence(),
         asking: view.asking(session),

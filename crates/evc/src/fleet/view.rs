@@ -93,6 +93,13 @@ impl View {
         Ok(Self { device, vaults, removed, standing, certs, references, shown, unopened, damaged })
     }
 
+    /// Those that do not read, and that are neither listed nor gone.
+    pub(crate) fn unlisted(&self) -> Vec<VaultId> {
+        let is_here =
+            |id: &VaultId| self.vaults.iter().any(|held| held.row.id == *id) || self.removed.contains(id);
+        self.damaged.keys().copied().filter(|id| !is_here(id)).collect()
+    }
+
     /// The evidence that holds.
     pub(crate) fn stands(&self) -> Option<Stands<'_>> {
         let (shown, row) = (self.shown.as_deref()?, self.standing.as_ref()?);

@@ -28,11 +28,16 @@ use crate::store::{
 use crate::words::escrow as words;
 
 /// What is in escrow of a device, with its drills, of which one is made `every_s`.
-pub(super) fn held(device: &DeviceRow, every_s: u64, now: UnixSeconds) -> Option<InEscrow> {
+pub(super) fn held(
+    device: &DeviceRow,
+    behind: Option<Generation>,
+    every_s: u64,
+    now: UnixSeconds,
+) -> Option<InEscrow> {
     let HeldBundle { id, received_at } = device.held?;
     Some(InEscrow {
         generation: id.generation,
-        behind: behind(device),
+        behind,
         digest: hex::encode(id.digest),
         received: crate::clock::text(received_at),
         given_back: None,
@@ -42,8 +47,16 @@ pub(super) fn held(device: &DeviceRow, every_s: u64, now: UnixSeconds) -> Option
     })
 }
 
+/// The generation in force, where no bundle of it is here. Of a TPM that was set back and forth an older bundle may be of it, and is what is given
+/// back: the others are read only where the newest is of an earlier one.
+pub(super) async fn behind(tx: &mut dyn Tx, device: &DeviceRow) -> Result<Option<Generation>, Refusal> {
+    let Some(in_force) = newest_is_before(device) else { return Ok(None) };
+    let bundles = tx.bundles(device.id).await?;
+    Ok(bundles.iter().all(|listed| listed.held.id.generation != in_force).then_some(in_force))
+}
+
 /// The generation in force, where the newest bundle is of an earlier one. That of the next one comes before the next one is in force.
-pub(super) fn behind(device: &DeviceRow) -> Option<Generation> {
+fn newest_is_before(device: &DeviceRow) -> Option<Generation> {
     let in_force = device.report.get()?.generation?;
     device.held.filter(|held| held.id.generation < in_force).map(|_| in_force)
 }
@@ -315,8 +328,13 @@ async fn order_drill(
 }
 
 /// A device with what is in escrow of it, and whether it would have that back: the decision of a poll, asked for whom it would be now.
-pub(super) fn in_escrow(view: &View, every_s: u64, now: UnixSeconds) -> Option<InEscrow> {
-    let held = held(&view.device, every_s, now)?;
+pub(super) fn in_escrow(
+    view: &View,
+    behind: Option<Generation>,
+    every_s: u64,
+    now: UnixSeconds,
+) -> Option<InEscrow> {
+    let held = held(&view.device, behind, every_s, now)?;
     let session = view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
     let granted = escrow(&view.evidence(), &view.asking(session), now);
     let given_back = match held.behind {

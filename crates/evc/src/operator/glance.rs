@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use vault::ids::Project;
+use vault::ids::{Generation, Project};
 use vault::report::State;
 
 use super::Operator;
+use super::escrow::behind;
 use super::key_words::withheld_for;
 use super::show::{Policies, in_a_list, read_policies, readable, split, strange_view, unless_damaged};
 use super::views::{is_behind, is_known};
@@ -239,6 +240,8 @@ fn number(row: &Listed<Reference>) -> Option<i64> {
 /// A device with its vaults, and all around it where its evidence shows PCRs of no reference value.
 struct Seen {
     device: DeviceRow,
+    /// The generation in force, where no bundle of it is here.
+    behind: Option<Generation>,
     vaults: Vec<OrDamaged<VaultRow>>,
     /// Or what of that is damaged.
     strange: Result<Option<View>, String>,
@@ -271,7 +274,7 @@ async fn seen(
     let whole: Vec<_> = vaults.iter().cloned().filter_map(|row| row.whole().ok()).collect();
     read_policies(tx, &device.project, &whole, policies).await?;
     let strange = unless_damaged(strange_view(of, tx, &device).await)?;
-    Ok(Seen { device, vaults, strange })
+    Ok(Seen { behind: behind(tx, &device).await?, device, vaults, strange })
 }
 
 impl Tally {
@@ -285,7 +288,7 @@ impl Tally {
     fn add(
         &mut self,
         heard: &Heard,
-        Seen { device, vaults, strange }: Seen,
+        Seen { device, behind, vaults, strange }: Seen,
         policies: &Policies,
         now: UnixSeconds,
     ) {
@@ -300,8 +303,8 @@ impl Tally {
         });
         let strange = strange.as_ref();
         let listed: Vec<_> =
-            rows.iter().map(|row| in_a_list((strange, policies), &device, row, now)).collect();
-        let shown = DeviceView::of(device, self.drill_every_s, now)
+            rows.iter().map(|row| in_a_list((strange, policies), (&device, behind), row, now)).collect();
+        let shown = DeviceView::of((device, behind), self.drill_every_s, now)
             .withheld_for(strange.and_then(|view| withheld_for(view, now)));
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         for vault in unlisted.clone().chain(&listed) {
@@ -318,8 +321,8 @@ impl Tally {
         if let Some(line) = of_escrow(&shown, &listed) {
             self.devices.add(|| line);
         }
-        let behind: Vec<_> = rows.iter().filter(|row| is_behind(row, now)).collect();
-        if let Some(line) = of_behind(&shown, &behind) {
+        let standing_still: Vec<_> = rows.iter().filter(|row| is_behind(row, now)).collect();
+        if let Some(line) = of_behind(&shown, &standing_still) {
             self.devices.add(|| line);
         }
         self.counts.devices += 1;

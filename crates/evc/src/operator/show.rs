@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use vault::ids::{DeviceId, Name, Project, VaultId};
+use vault::ids::{DeviceId, Generation, Name, Project, VaultId};
 use vault::labels::Labels;
 use vault::policy::VaultPolicy;
 use wire::Certificate;
 
 use super::Operator;
-use super::escrow::in_escrow;
+use super::escrow::{behind, in_escrow};
 use super::key_words::{is_withheld, key_words, opened_at, withheld_for};
 use super::views::{is_behind, is_known};
 use crate::api::{Damaged, Described, DeviceView, InEscrow, Listed, PolicyView, ServerStatus, VaultView};
@@ -50,8 +50,8 @@ impl Operator {
         now: UnixSeconds,
     ) -> Result<Vec<Listed<DeviceView>>, Refusal> {
         let read = self.store.read(|tx| Box::pin(self.devices_and_keys(tx, selector, page, now)));
-        let shown = |(row, why)| {
-            DeviceView::of(self.heard.newest(row), self.drill_every_s, now)
+        let shown = |(row, behind, why)| {
+            DeviceView::of((self.heard.newest(row), behind), self.drill_every_s, now)
                 .heard_by(&self.heard)
                 .withheld_for(why)
                 .in_a_list()
@@ -66,18 +66,20 @@ impl Operator {
         selector: Option<&Labels>,
         page: &Page,
         now: UnixSeconds,
-    ) -> Result<Vec<OrDamaged<(DeviceRow, Option<Strange>)>>, Refusal> {
+    ) -> Result<Vec<OrDamaged<(DeviceRow, Option<Generation>, Option<Strange>)>>, Refusal> {
         let rows = match selector {
             None => tx.devices(&self.project, page).await?,
             Some(labels) => tx.devices_named_by(&self.project, labels, page).await?,
         };
         let mut judged = Vec::with_capacity(rows.len());
         for row in rows {
-            let why = match &row {
-                OrDamaged::Whole(row) => readable(strange_view(self, tx, row).await)?.flatten(),
-                OrDamaged::Damaged(_) => None,
+            let (view, behind) = match &row {
+                OrDamaged::Whole(row) => {
+                    (readable(strange_view(self, tx, row).await)?.flatten(), behind(tx, row).await?)
+                }
+                OrDamaged::Damaged(_) => (None, None),
             };
-            judged.push(row.map(|row| (row, why.and_then(|view| withheld_for(&view, now)))));
+            judged.push(row.map(|row| (row, behind, view.and_then(|view| withheld_for(&view, now)))));
         }
         Ok(judged)
     }
@@ -87,20 +89,21 @@ impl Operator {
     /// # Errors
     /// [`Refusal`].
     pub async fn show_device(&self, which: &str, now: UnixSeconds) -> Result<Described, Refusal> {
-        let AsStored { device, rows, view } = self.store.read(|tx| Box::pin(self.stored(tx, which))).await?;
+        let stored = self.store.read(|tx| Box::pin(self.stored(tx, which)));
+        let AsStored { device, behind, rows, view } = stored.await?;
         let device = self.heard.newest(device);
         let (mut rows, mut vaults) = split(rows);
         let damaged: Vec<Damaged> = vaults.iter().filter_map(damaged).cloned().collect();
         // Of one name, the one that is there comes before those that were.
         rows.sort_by_key(|row| row.standing == VaultStanding::Gone);
         let own: Vec<_> = match &view {
-            Ok((view, _)) => rows.iter().map(|row| explained(view, &device, row, now)).collect(),
+            Ok((view, _)) => rows.iter().map(|row| explained(view, (&device, behind), row, now)).collect(),
             Err(why) => rows.iter().map(|row| unexplained(why, &device, row, now)).collect(),
         };
-        let shown = DeviceView::of(device, self.drill_every_s, now).heard_by(&self.heard);
+        let shown = DeviceView::of((device, behind), self.drill_every_s, now).heard_by(&self.heard);
         let shown = match view {
             Ok((view, older_alone)) => {
-                let escrow = in_escrow(&view, self.drill_every_s, now);
+                let escrow = in_escrow(&view, behind, self.drill_every_s, now);
                 let escrow = escrow.map(|escrow| InEscrow { older_alone, ..escrow });
                 DeviceView { escrow, ..shown.withheld_for(withheld_for(&view, now)) }
             }
@@ -134,7 +137,7 @@ impl Operator {
         let device = find_device(tx, &self.project, which).await?;
         let rows = tx.vaults_listed(device.id).await?;
         let view = unless_damaged(self.judged(tx, &device, which).await)?;
-        Ok(AsStored { device, rows, view })
+        Ok(AsStored { behind: behind(tx, &device).await?, device, rows, view })
     }
 
     async fn judged(
@@ -161,9 +164,11 @@ impl Operator {
         let page = self.store.read(|tx| Box::pin(vaults_and_devices(self, tx, &self.project, after, limit)));
         let Around { rows, devices, strange, policies } = page.await?;
         let devices: HashMap<_, _> =
-            devices.into_iter().map(|row| (row.id, self.heard.newest(row))).collect();
+            devices.into_iter().map(|(row, behind)| (row.id, (self.heard.newest(row), behind))).collect();
         let shown = |row: VaultRow| match devices.get(&row.device) {
-            Some(device) => in_a_list((strange.get(&row.device), &policies), device, &row, now),
+            Some((device, behind)) => {
+                in_a_list((strange.get(&row.device), &policies), (device, *behind), &row, now)
+            }
             None => VaultView::from(&row),
         };
         Ok(rows.into_iter().map(|row| row.map(|row| shown(row).in_a_list()).into()).collect())
@@ -189,7 +194,7 @@ impl Operator {
 /// they name.
 struct Around {
     rows: Vec<OrDamaged<VaultRow>>,
-    devices: Vec<DeviceRow>,
+    devices: Vec<(DeviceRow, Option<Generation>)>,
     strange: HashMap<DeviceId, View>,
     policies: Policies,
 }
@@ -221,7 +226,7 @@ async fn vaults_and_devices(
     limit: u32,
 ) -> Result<Around, Refusal> {
     let rows = tx.all_vaults(project, after, limit).await?;
-    let (mut devices, mut strange) = (Vec::<DeviceRow>::new(), HashMap::new());
+    let (mut devices, mut strange) = (Vec::new(), HashMap::new());
     let whole: Vec<_> = rows.iter().cloned().filter_map(|row| row.whole().ok()).collect();
     // In the order of their devices.
     for first in whole.chunk_by(|one, next| one.device == next.device).filter_map(<[_]>::first) {
@@ -229,7 +234,8 @@ async fn vaults_and_devices(
         let Some(device) = device.flatten() else { continue };
         let view = readable(strange_view(of, tx, &device).await)?.flatten();
         strange.extend(view.map(|view| (device.id, view)));
-        devices.push(device);
+        let behind = behind(tx, &device).await?;
+        devices.push((device, behind));
     }
     let mut policies = HashMap::new();
     read_policies(tx, project, &whole, &mut policies).await?;
@@ -239,6 +245,8 @@ async fn vaults_and_devices(
 /// One device as the database has it.
 struct AsStored {
     device: DeviceRow,
+    /// The generation in force, where no bundle of it is here.
+    behind: Option<Generation>,
     rows: Vec<OrDamaged<VaultRow>>,
     /// It, judged, and the vaults that older bundles alone have something of; or what of it is damaged.
     view: Result<(View, Vec<String>), String>,
@@ -283,7 +291,12 @@ fn unexplained(damaged: &str, device: &DeviceRow, row: &VaultRow, now: UnixSecon
     VaultView { key: Some(format!("withheld: the database is damaged: {damaged}")), withheld: true, ..shown }
 }
 
-fn explained(view: &View, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) -> VaultView {
+fn explained(
+    view: &View,
+    (device, behind): (&DeviceRow, Option<Generation>),
+    row: &VaultRow,
+    now: UnixSeconds,
+) -> VaultView {
     if let Some(damaged) = view.damaged.get(&row.id) {
         return unexplained(damaged, device, row, now);
     }
@@ -292,7 +305,7 @@ fn explained(view: &View, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) 
     let shown = VaultView { withheld, ..row.into() }.fitted(
         held.map(|held| &held.policy),
         &view.device,
-        is_behind(row, now),
+        behind.is_some() || is_behind(row, now),
     );
     let shown = shown.aged(device, said_at(row, device.report.get()), now);
     let opened_at = opened_at(&shown).filter(|_| !is_silent(device, now));
@@ -303,15 +316,16 @@ fn explained(view: &View, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) 
 /// What a list says of it: why a key is withheld where the evidence shows PCRs of no reference value, and else nothing of its key.
 pub(super) fn in_a_list(
     (strange, policies): (Option<&View>, &Policies),
-    device: &DeviceRow,
+    (device, behind): (&DeviceRow, Option<Generation>),
     row: &VaultRow,
     now: UnixSeconds,
 ) -> VaultView {
     let policy = row.policy.as_ref().and_then(|name| policies.get(name));
     match strange {
-        Some(view) => explained(view, device, row, now).if_withheld(),
+        Some(view) => explained(view, (device, behind), row, now).if_withheld(),
         None => {
-            let fitted = VaultView::from(row).fitted(policy, device, is_behind(row, now));
+            let is_behind = behind.is_some() || is_behind(row, now);
+            let fitted = VaultView::from(row).fitted(policy, device, is_behind);
             fitted.aged(device, said_at(row, device.report.get()), now)
         }
     }

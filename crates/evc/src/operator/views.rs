@@ -3,14 +3,14 @@
 use std::cmp::Ordering;
 
 use vault::decide::TpmPin;
-use vault::ids::{CONFIG_VAULT, Epoch, Incarnation, Name};
+use vault::ids::{CONFIG_VAULT, Epoch, Generation, Incarnation, Name};
 use vault::ledger::{Mark, Older};
-use vault::life::{fits, lacks_key};
+use vault::life::fits;
 use vault::policy::VaultPolicy;
 use vault::report::{State, VaultReport};
 use vault::section::{Operation, Seal};
 
-use super::escrow::{behind, held};
+use super::escrow::held;
 use crate::api::{
     self, Attestation, Condition, DeviceView, DrillState, NodeReport, Standing, StateNow, VaultView,
 };
@@ -24,7 +24,7 @@ use crate::words::condition::{DISK_AWAY, of_condition};
 use crate::words::escrow::{ESCROW_BEHIND, NOT_ESCROWED, NOT_SEALED_YET};
 use crate::words::evidence::{of_alarm, of_fared};
 use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_locks_elsewhere, of_orphan};
-use crate::words::unlisted::{NOT_HERE, UNLISTED, of_default, of_unlisted};
+use crate::words::unlisted::{NOT_HERE, of_default, of_more, of_unlisted};
 
 /// What it is, and beside that it is lost what else keeps its list from it.
 fn conditions(row: &DeviceRow, (kind, since): (Condition, UnixSeconds)) -> String {
@@ -46,13 +46,17 @@ fn of_mark(mark: Mark) -> String {
 }
 
 impl DeviceView {
-    /// `drill_every_s`: how often escrow drills are made.
-    pub(super) fn of(row: DeviceRow, drill_every_s: u64, now: UnixSeconds) -> Self {
+    /// With the generation in force, where no bundle of it is here. `drill_every_s`: how often escrow drills are made.
+    pub(super) fn of(
+        (row, behind): (DeviceRow, Option<Generation>),
+        drill_every_s: u64,
+        now: UnixSeconds,
+    ) -> Self {
         let of_older = row.older.map(of_mark);
         let of_other = reported::is_held_to(&row).map(|other| of_held_to(&row.name, other));
         let alarm = row.alarm.as_ref().map(|alarm| of_alarm(alarm, &row.name));
         let of_locks = orders_that_stand(&row);
-        let (seen, escrow) = (row.proved_at.or(row.last_seen), held(&row, drill_every_s, now));
+        let (seen, escrow) = (row.proved_at.or(row.last_seen), held(&row, behind, drill_every_s, now));
         let (condition_kind, since) = condition(&row, now);
         Self {
             default_vaults: default_vaults(&row, now),
@@ -181,7 +185,7 @@ fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
     let Some(Moment(at)) = row.report.get().map(DeviceReport::vaults_received) else { return Vec::new() };
     let shown = |vault: &VaultReport| {
         let known = as_reported(row, vault.clone(), at);
-        match lacks_key(vault) {
+        match reported::lacks_key(row, vault) {
             true => VaultView { notes: vec![of_default(vault)], key: Some(NOT_HERE.into()), ..known },
             false => known,
         }
@@ -190,7 +194,7 @@ fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
     reported::default_vaults(row).map(shown).collect()
 }
 
-/// Of so many unlisted vaults it is said what to do.
+/// So many unlisted vaults are shown as rows, those that are open first: a node may report a thousand, and its report names each.
 const EXPLAINED: usize = 20;
 
 /// Those of which a row was made since are that row's: whoever has the rows leaves them out ([`is_known`]).
@@ -198,18 +202,27 @@ fn orphans(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
     let Some(Moment(at)) = row.report.get().map(DeviceReport::vaults_received) else { return Vec::new() };
     let orphans: Vec<_> = reported::orphans(row).collect();
     let is_alone = |name: &Name| orphans.iter().filter(|vault| vault.name == *name).count() == 1;
-    let shown = orphans.iter().enumerate().map(|(nth, vault)| {
+    let (gone_astray, mut unlisted): (Vec<&VaultReport>, Vec<&VaultReport>) =
+        orphans.iter().copied().partition(|vault| vault.state == State::Orphan);
+    unlisted.sort_by_key(|vault| vault.state != State::Unlocked);
+    let more = unlisted.len().saturating_sub(EXPLAINED);
+    let shown = gone_astray.into_iter().chain(unlisted.into_iter().take(EXPLAINED));
+    let shown = shown.map(|vault| {
         let called = if is_alone(&vault.name) { vault.name.to_string() } else { vault.id.to_string() };
         let (standing, note) = match vault.state {
             State::Orphan => (Standing::Orphan, of_orphan(vault, &called, &row.name)),
-            // What to do is the same for all: a node may report a thousand.
-            _ if nth >= EXPLAINED => (Standing::Unlisted, UNLISTED.to_owned()),
             _ => (Standing::Unlisted, of_unlisted(vault, &called, &row.name)),
         };
-        let known = as_reported(row, (*vault).clone(), at);
-        VaultView { standing, notes: vec![note], key: None, ..known }.aged(row, Some(at), now)
+        let known = as_reported(row, vault.clone(), at);
+        // Of many the words stand in the device's report alone.
+        let report = known.report.filter(|_| more == 0);
+        VaultView { standing, notes: vec![note], key: None, report, ..known }.aged(row, Some(at), now)
     });
-    shown.collect()
+    let mut shown: Vec<_> = shown.collect();
+    // An unlisted one is the last, where there are more.
+    let last = shown.last_mut().filter(|_| more > 0);
+    last.into_iter().for_each(|last| last.notes.push(of_more(more, &row.name)));
+    shown
 }
 
 /// Whether a vault is that of a row: of one that is gone here, what its node has is another thing.
@@ -300,7 +313,7 @@ fn at_risk(policy: &VaultPolicy, device: &DeviceRow, is_behind: bool) -> Option<
     }
     match device.held {
         None => Some(NOT_ESCROWED),
-        Some(_) => (is_behind || behind(device).is_some()).then_some(ESCROW_BEHIND),
+        Some(_) => is_behind.then_some(ESCROW_BEHIND),
     }
 }
 

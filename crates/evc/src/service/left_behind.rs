@@ -4,11 +4,10 @@
 use std::path::Path;
 
 use vault::ids::{Name, Project, VaultId};
-use vault::life::lacks_key;
 use vault::report::{State, VaultReport};
 
 use super::start::{StartError, claimed};
-use crate::fleet::reported::{default_vaults, orphans};
+use crate::fleet::reported::{default_vaults, lacks_key, orphans};
 use crate::store::{DeviceRow, Page, Tx, VaultStanding, next_page, readable};
 
 /// Devices of one view.
@@ -84,6 +83,6 @@ async fn of_device(tx: &mut dyn Tx, device: &DeviceRow) -> Result<Vec<LeftBehind
     let rows = readable(tx.vaults_listed(device.id).await?);
     let has_row = |id: VaultId| rows.iter().any(|row| row.id == id && row.standing != VaultStanding::Gone);
     let told = orphans(device).filter(|told| told.state != State::Orphan);
-    let told = told.chain(default_vaults(device).filter(|told| lacks_key(told)));
+    let told = told.chain(default_vaults(device).filter(|told| lacks_key(device, told)));
     Ok(told.filter(|told| !has_row(told.id)).map(|told| LeftBehind::of(device, told)).collect())
 }

@@ -11,7 +11,7 @@ pub(crate) const NOT_HERE: &str =
     "not here: it is wrapped under a controller's key that this database does not have";
 
 /// Whose a vault is that is on a list that is not here.
-pub(crate) const UNLISTED: &str = "its node has it by a list that this database does not have: it was made after this copy, or under another controller";
+const UNLISTED: &str = "its node has it by a list that this database does not have: it was made after this copy, or under another controller";
 
 /// The same, and what to do.
 pub(crate) fn of_unlisted(vault: &VaultReport, called: &str, device: &Name) -> String {
@@ -28,6 +28,13 @@ pub(crate) fn of_unlisted(vault: &VaultReport, called: &str, device: &Name) -> S
             "{whose}: {adopt} takes it in; else its node locks it, and keeps it, once it takes a list of this database"
         ),
     }
+}
+
+/// Of those beside the ones that are shown.
+pub(crate) fn of_more(more: usize, device: &Name) -> String {
+    format!(
+        "and {more} more such vaults of device {device}: `evc describe device {device} -o json` names each, under `report`; what to do is the same"
+    )
 }
 
 /// Of a default vault that is under its default policy here, and under a controller's key there.

@@ -181,4 +181,16 @@ fn a_node_whose_escrow_stands_still_is_named_and_no_update_is_promised() {
     let described = evc.act("GET", "/devices/edge-1", "")["device"]["escrow"].clone();
     let given_back = described["given_back"].as_str().expect("said");
     assert!(given_back.contains("of generation 2") && given_back.contains("generation 3"), "{described}");
+    // The TPM was set back, and brought forward again: the bundle that came last is of the past, and an older one is given back.
+    for generation in [3, 2] {
+        let bundle =
+            common::escrowed::sealed(&evc, &device, generation, &[u8::try_from(generation).expect("small")]);
+        assert_eq!(common::escrowed::upload(&evc, &device, bundle), StoreKeysCode::Success);
+    }
+    let (glance, opens, notes, condition) = told(&device, &[], false, 3);
+    assert!(!glance.contains("escrow") && !notes.contains("escrow"), "{glance} {notes}");
+    assert_eq!((opens, condition), (json!("yes"), json!("online")));
+    let described = evc.act("GET", "/devices/edge-1", "")["device"]["escrow"].clone();
+    assert!(!described["given_back"].as_str().expect("said").contains("of no use"), "{described}");
+    assert!(described["behind"].is_null(), "{described}");
 }

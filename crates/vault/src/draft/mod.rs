@@ -62,6 +62,8 @@ pub struct Facts<'a> {
     pub listed: Vec<ToList<'a>>,
     /// Those whose grace is over, until the node has told that they are gone.
     pub gone: &'a [VaultId],
+    /// Those whose rows do not read, and that stand in no line of its list: a lost device has them locked by orders.
+    pub unread: Vec<VaultId>,
     /// What its node told.
     pub told: Told<'a>,
     /// What it has shown.

@@ -80,6 +80,7 @@ fn facts<'a>(shown: &'a Appraisal, listed: Vec<ToList<'a>>) -> Facts<'a> {
     Facts {
         listed,
         gone: &[],
+        unread: Vec::new(),
         told: Told::default(),
         evidence: StandingAt { standing: Standing::Quoted(shown), at: NOW, renew: false },
         asking: Asking { device: DEVICE, session: OURS, tpm: TpmPin::Present, barred: None },
@@ -245,6 +246,22 @@ fn what_no_list_reaches_is_ordered_to_lock() {
     let lost = held_to(barred(facts(&bad, vec![listed(&open, 1)]), Bar::Lost), &told, OTHER);
     assert_eq!(orders(&lost), [vault(1), IMAGE_VAULT, vault(5), vault(6)]);
     assert_eq!(orders(&Facts { told: Told { strays: &many, ..lost.told }, ..lost }).len(), MAX_ORDERS);
+}
+
+/// seen-by-users 1.2: a vault of a lost device whose row does not read stands in no line, and is ordered to lock where no list goes out, once.
+#[test]
+fn what_does_not_read_of_a_lost_device_is_ordered_to_lock() {
+    let (good, bad, open) =
+        (appraisal(OURS, References::Passed), appraisal(OURS, References::Failed), both());
+    let told = strays([vault(5), vault(7)]);
+    let device = |shown| Facts { unread: vec![vault(7)], ..facts(shown, vec![listed(&open, 1)]) };
+    let lost = |shown| barred(device(shown), Bar::Lost);
+    assert_eq!(drafted(&lost(&bad)).orders, [vault(1), IMAGE_VAULT, vault(7)]);
+    assert!(drafted(&lost(&good)).orders.is_empty(), "the list locks it");
+    assert!(drafted(&device(&bad)).orders.is_empty(), "not lost");
+    assert_eq!(drafted(&held_to(lost(&good), &told, OTHER)).orders, [vault(7), vault(5)]);
+    let ours = held_to(lost(&bad), &told, DEVICE);
+    assert_eq!(orders_of_lost(&ours), [vault(1), IMAGE_VAULT, vault(7), vault(5)]);
 }
 
 /// seen-by-users 1.2: of a lost device whose database is older than it all is ordered to be locked that is known of; of one that is not lost nothing.

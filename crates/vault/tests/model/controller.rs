@@ -312,6 +312,7 @@ impl Controller {
         let facts = Facts {
             listed: self.listed().filter(over).map(|listed| self.to_list(listed)).into_iter().collect(),
             gone: &self.gone(guard),
+            unread: Vec::new(),
             told: Told::default(),
             evidence: StandingAt { standing, at: NOW, renew: false },
             asking: Asking { device: DEVICE, session: word.session, tpm: TpmPin::Present, barred },

@@ -139,6 +139,7 @@ impl Database {
         let facts = Facts {
             listed: wish.listed.then_some(vault).into_iter().chain([beside]).collect(),
             gone: gone.as_slice(),
+            unread: Vec::new(),
             told: Told::default(),
             evidence: StandingAt { standing: shown(!wish.withheld), at: NOW, renew: false },
             asking: Asking { device: DEVICE, session: SESSION, tpm: TpmPin::Present, barred: None },
