@@ -555,8 +555,7 @@ async fn a_vault_leaves_and_frees_its_name(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.vault(first.device, first.id).await?, Some(removing.clone()));
     tx.end_grace(first.device, first.id, 3).await?;
     // It is under none any more.
-    let gone =
-        VaultRow { standing: VaultStanding::Gone, left_version: Some(3), policy: None, ..removing };
+    let gone = VaultRow { standing: VaultStanding::Gone, left_version: Some(3), policy: None, ..removing };
     assert_eq!(tx.vault(first.device, first.id).await?, Some(gone));
     let second = vault(&device(1), 2, "payments");
     tx.add_vault(&second).await?;
