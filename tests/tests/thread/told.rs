@@ -89,7 +89,10 @@ fn a_refused_registration_is_told_in_the_controllers_words() {
 fn an_absent_controller_is_told_with_what_to_do() {
     let mut scene = Scene::attested().unwrap();
     scene.evc.stop().unwrap();
-    let told = until_told(&scene, "controller", |controller| controller["reachable"] == false);
+    let told = until_told(&scene, "controller", |controller| {
+        controller["reachable"] == false
+            && controller["words"].as_str().is_some_and(|words| !words.is_empty())
+    });
     assert!(has("config/server")(&told) && has("tried again in")(&told), "{told}");
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::restore::{asks_for_files, can_help, hangs_on_a_bundle, lacking, stands_shut};
+use super::restore::{asks_for_files, can_help, hangs_on_a_bundle, lacking};
 use crate::cause::Cause;
 use crate::condition::Node;
 use crate::ids::VaultId;
@@ -157,11 +157,7 @@ impl Hopes<'_> {
     #[must_use]
     pub fn is_in_escrow(&self, id: VaultId, glance: KeyFilesSeen, known: &Known) -> bool {
         let away = self.gives_root && hangs_on_a_bundle(known);
-        let shut = || {
-            let hoped = self.gives_root && self.is_hoped_for(id, glance);
-            hoped && stands_shut(id, known, self.desired, self.node)
-        };
-        self.back != Some(Back::NoneHeld) && (away || self.may_come_back(id, glance, known) || shut())
+        self.back != Some(Back::NoneHeld) && (away || self.may_come_back(id, glance, known))
     }
 }
 

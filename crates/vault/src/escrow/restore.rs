@@ -120,12 +120,6 @@ fn opens_no_more(id: VaultId, known: &Known, desired: &Desired, node: &Node) -> 
     is_damaged || is_over(known) && opens_by_another_key(id, known, &wish, node)
 }
 
-/// Whether a vault stands under a key that nobody here has: what a bundle has of it may open, and is not written over what is there.
-#[must_use]
-pub fn stands_shut(id: VaultId, known: &Known, desired: &Desired, node: &Node) -> bool {
-    can_help(known) && opens_by_another_key(id, known, &desired.wish(id, node, false), node)
-}
-
 /// Whether its key files are of an epoch below the given ones. Newer ones, or another controller's, are never written over by what a bundle has: the
 /// database that gives their keys may come back.
 fn is_over(known: &Known) -> bool {
