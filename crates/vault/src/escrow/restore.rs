@@ -94,7 +94,8 @@ pub fn is_of_another_disk(bundle: &Bundle, dir_key: impl Fn(VaultId) -> Option<D
     here.peek().is_some() && !here.any(|same| same)
 }
 
-/// The vaults whose key files lie whole in neither place, or that no key at hand opens, be they damaged or of an epoch that is over, though they were made, and that nobody wants erased: those that a bundle can help.
+/// The vaults whose key files lie whole in neither place, or open no more, damaged or of an epoch that is over, though they were made, and that
+/// nobody wants erased: those that a bundle can help.
 #[must_use]
 pub fn lacking(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) -> Vec<VaultId> {
     let lacks = |(id, known): &(&VaultId, &Known)| {
@@ -108,8 +109,8 @@ pub fn lacking(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node)
     known.iter().filter(lacks).map(|(id, _)| *id).collect()
 }
 
-/// Both copies read as files, and what a key opens of them is damaged, each key that they name having been tried; or they are wrapped under a key that the
-/// controller does not give: a disk that was put back has key files of an epoch that is over, and the bundle has newer ones.
+/// Both copies read as files, and what a key opens of them is damaged, each key that they name having been tried; or they are of an epoch that is over: a
+/// disk that was put back has such, and the bundle has newer ones.
 fn opens_no_more(id: VaultId, known: &Known, desired: &Desired, node: &Node) -> bool {
     let Known { seen, keys, .. } = known;
     let wish = desired.wish(id, node, false);

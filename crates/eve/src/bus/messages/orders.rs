@@ -83,7 +83,7 @@ pub enum OrderError {
     InEscrow(Name),
     /// It stands under a key that is not here, and newer key files of it may come back by themselves.
     #[error(
-        "nothing was done: vault {0} is there, under the key of another controller, or of an epoch that is over; it may come back from escrow by itself, with other key files, when this node reaches its controller; if `evc escrow list` has a bundle of this node, approve this boot (`evc reference approve`); its recovery key opens it too (`eve vault recover`); only if what is in it is given up: eve vault recreate {0} --despite-other-key --despite-escrow"
+        "nothing was done: vault {0} is there, under the key of an epoch that is over; it may come back from escrow by itself, with other key files, when this node reaches its controller; if `evc escrow list` has a bundle of this node, approve this boot (`evc reference approve`); its recovery key opens it too (`eve vault recover`); only if what is in it is given up: eve vault recreate {0} --despite-other-key --despite-escrow"
     )]
     ShutInEscrow(Name),
     /// What is on the disk may be of another TPM than this one.
