@@ -65,6 +65,7 @@ fn co3_evidence_in_a_file_is_answered_by_keys_once() {
     assert!(device.keys(&told, "own").is_some(), "they open with the session's key");
     let before = (known(&evc)["device"].clone(), known(&evc)["vaults"].clone());
     assert_eq!(answer.get("again"), None);
+    assert_eq!(known(&evc)["device"]["attestation"]["of_now"], json!(true), "it is heard by this session");
     for (again, is_said) in [(import(&evc, &evidence), json!(true)), (export(&evc), Value::Null)] {
         assert_eq!((known(&evc)["device"].clone(), known(&evc)["vaults"].clone()), before, "nothing changed");
         assert_eq!(

@@ -50,21 +50,17 @@ impl Refusals {
 
     /// Tells of what was refused, until it ended, as often as no line has said yet.
     fn tell_over(&self, names: &Names, now: Option<UnixSeconds>) {
+        // Busy is told where every refusal is, and nowhere else.
+        let is_told = |code: Code| code != Code::Busy;
         let Over { runs, others: of_devices } = self.of_devices.over(now);
-        for ((device, code, kind), repeated) in runs {
+        for ((device, code, kind), repeated) in runs.into_iter().filter(|((_, code, _), _)| is_told(*code)) {
             let name = names.of(device);
-            match code {
-                Code::Busy => tracing::debug!(%device, name, ?code, kind, repeated, "refused: {UNTOLD}"),
-                _ => tracing::info!(%device, name, ?code, kind, repeated, "refused: {UNTOLD}"),
-            }
+            tracing::info!(%device, name, ?code, kind, repeated, "refused: {UNTOLD}");
         }
         let Over { runs, others } = self.of_sources.over(now);
-        for ((source, code, kind), repeated) in runs {
+        for ((source, code, kind), repeated) in runs.into_iter().filter(|((_, code, _), _)| is_told(*code)) {
             let source = source.map(|source| source.address().to_string());
-            match code {
-                Code::Busy => tracing::debug!(source, ?code, kind, repeated, "refused: {UNTOLD}"),
-                _ => tracing::info!(source, ?code, kind, repeated, "refused: {UNTOLD}"),
-            }
+            tracing::info!(source, ?code, kind, repeated, "refused: {UNTOLD}");
         }
         let others = of_devices + others;
         if others > 0 {
