@@ -172,7 +172,6 @@ impl Controller {
         }
         self.told(id, session, came, &judged);
         accepted(&device, judged)?;
-        // Unless it was heard by a later one since.
         self.carried_answer(id, poll, COURIER_LIFE_S.2, came.at).await
     }
 
