@@ -243,6 +243,13 @@ impl MemoryTx {
         if own { Ok(()) } else { Err(StoreError::Failed("a row of another project than its device".into())) }
     }
 
+    /// A vault is under a policy of its project, or under none.
+    fn policy_is_there(&self, project: &Project, policy: Option<&Name>) -> Stored<()> {
+        let key = |policy: &Name| (project.clone(), policy.clone());
+        let there = policy.is_none_or(|policy| self.world.policies.contains_key(&key(policy)));
+        if there { Ok(()) } else { Err(StoreError::Failed("a vault of a policy that is not there".into())) }
+    }
+
     fn find_device(&self, is: impl Fn(&DeviceRow) -> bool) -> Option<DeviceRow> {
         self.world.devices.values().find(|row| is(row)).cloned()
     }
@@ -763,9 +770,12 @@ impl Vaults for MemoryTx {
             return Err(StoreError::Taken);
         }
         self.is_of_its_devices_project(row.device, &row.project)?;
+        self.policy_is_there(&row.project, row.policy.as_ref())?;
         add(&mut self.w().vaults, (row.device, row.id), row.clone())
     }
     async fn want_vault(&mut self, device: DeviceId, id: VaultId, policy: Option<&Name>) -> Stored<()> {
+        let project = there(self.w().vaults.get_mut(&(device, id)))?.project.clone();
+        self.policy_is_there(&project, policy)?;
         let wanted = (policy.cloned(), VaultStanding::Active, None);
         self.change_vault(device, id, |row| {
             (row.policy, row.standing, row.delete_at) = wanted;

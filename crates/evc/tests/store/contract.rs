@@ -186,17 +186,27 @@ fn vault(device: &DeviceRow, number: u8, called: &str) -> VaultRow {
     }
 }
 
+/// More tries than any engine of these tests needs: one that fails each time is told with what it said, and not tried for ever.
+const TRIES: usize = 20_000;
+
 /// Says it again until it is done, or refused.
 async fn write<'e, T>(
     store: &Store,
     body: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, StoreError>,
 ) -> Stored<T> {
-    loop {
+    let mut last = None;
+    for _ in 0..TRIES {
         match store.write(Scope::Fleet, &body).await {
-            Err(StoreError::Disk(_) | StoreError::Failed(_) | StoreError::Busy(_) | StoreError::Again) => {}
+            Err(
+                error @ (StoreError::Disk(_)
+                | StoreError::Failed(_)
+                | StoreError::Busy(_)
+                | StoreError::Again),
+            ) => last = Some(error),
             ended => return ended,
         }
     }
+    panic!("it fails each time: {last:?}");
 }
 
 /// Reads until it is told.
@@ -204,11 +214,14 @@ async fn read<'e, T>(
     store: &Store,
     body: impl for<'t> Fn(&'t mut (dyn Tx + 'e)) -> Running<'t, T, StoreError>,
 ) -> T {
-    loop {
-        if let Ok(told) = store.read(&body).await {
-            return told;
+    let mut last = None;
+    for _ in 0..TRIES {
+        match store.read(&body).await {
+            Ok(told) => return told,
+            Err(error) => last = Some(error),
         }
     }
+    panic!("it fails each time: {last:?}");
 }
 
 macro_rules! holds {
@@ -227,7 +240,7 @@ macro_rules! taken {
 /// Every promise, each on the same store. What is refused ends its transaction.
 pub(crate) async fn all(store: &Store) {
     unseen_until_committed(store).await;
-    holds!(store: two_devices,);
+    holds!(store: two_devices, a_policy,);
     taken!(store: a_name_twice, a_certificate_twice,);
     holds!(store: devices_are_found, a_device_changes_where_it_is_told, a_key_finds_its_device,);
     taken!(store: anothers_certificate, anothers_key,);
@@ -236,6 +249,7 @@ pub(crate) async fn all(store: &Store) {
     taken!(store: onboarding_twice,);
     holds!(store: onboarding_is_listed_and_withdrawn, a_vault,);
     taken!(store: a_vaults_name_twice,);
+    no_vault_is_under_a_policy_that_is_not_there(store).await;
     holds!(store: a_vault_leaves_and_frees_its_name, graces_are_over_one_after_the_other, ko7_a_retained_vault_has_no_end,);
     holds!(store: vaults_that_were_are_remembered_by_name_and_identity,);
     holds!(store: sections_that_were_sent_before_are_remembered, a_new_life_begins_with_nothing_of_the_one_before,);
@@ -271,7 +285,10 @@ async fn unseen_until_committed(store: &Store) {
     });
     assert!(matches!(put.await, Err(StoreError::InUse)), "the body's own");
     assert_eq!(read(store, |tx| tx.meta("x")).await, None, "seen though it ended badly");
-    while store.rehearse(Scope::Fleet, |tx| tx.put_meta("x", b"1")).await.is_err() {}
+    let mut tries = 0..TRIES;
+    while store.rehearse(Scope::Fleet, |tx| tx.put_meta("x", b"1")).await.is_err() {
+        assert!(tries.next().is_some(), "it fails each time");
+    }
     assert_eq!(read(store, |tx| tx.meta("x")).await, None, "seen though it was but tried");
     write(store, |tx| tx.put_meta("x", b"2")).await.expect("put");
     assert_eq!(read(store, |tx| tx.meta("x")).await.as_deref(), Some(&b"2"[..]));
@@ -280,6 +297,22 @@ async fn unseen_until_committed(store: &Store) {
 async fn two_devices(tx: &mut dyn Tx) -> Stored<()> {
     tx.add_device(&device(1)).await?;
     tx.add_device(&device(2)).await
+}
+
+/// The one that vaults of these tests are under.
+async fn a_policy(tx: &mut dyn Tx) -> Stored<()> {
+    tx.put_policy(&policy(here(), "shop", 0)).await
+}
+
+/// No vault is under a policy that is not there, neither from its first row on nor by a change.
+async fn no_vault_is_under_a_policy_that_is_not_there(store: &Store) {
+    let absent = name("absent");
+    let row = VaultRow { policy: Some(absent.clone()), ..vault(&device(1), 60, "under-none") };
+    let made = store.write(Scope::Fleet, |tx| tx.add_vault(&row)).await;
+    assert!(made.is_err(), "made under it");
+    let there = vault(&device(1), 1, "payments").id;
+    let changed = store.write(Scope::Fleet, |tx| tx.want_vault(device(1).id, there, Some(&absent))).await;
+    assert!(changed.is_err(), "put under it");
 }
 
 async fn a_name_twice(tx: &mut dyn Tx) -> Stored<()> {
