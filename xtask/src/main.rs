@@ -6,6 +6,7 @@ mod run;
 mod soak;
 mod test;
 mod toolchain;
+mod watch;
 
 use anyhow::{Result, bail};
 

@@ -3,10 +3,13 @@
 use std::fs::File;
 use std::io::Seek;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use crate::watch;
 
 /// Runs cargo at the workspace's root.
 ///
@@ -16,16 +19,22 @@ pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<()> {
     program(Command::new(path()).args(args))
 }
 
-/// Runs cargo in a mount namespace of its own: whatever ends it, killed too, the kernel takes back the mounts and loop
-/// devices that were made in it.
+/// Runs cargo's tests in a mount namespace of its own: whatever ends it, killed too, the kernel takes back the mounts and loop
+/// devices that were made in it. No test program takes longer than [`watch::AT_MOST`].
 ///
 /// # Errors
 /// When it can't be started or fails.
-pub(crate) fn cargo_with_mounts<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    program(with_mounts().args(args))
+pub(crate) fn tests_with_mounts<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    let mut command = with_mounts();
+    let words = words(command.args(args));
+    eprintln!("+ {words}");
+    let mut child = command.spawn().with_context(|| format!("{words} can't be started"))?;
+    let status = watch::wait(&mut child, watch::AT_MOST)?;
+    ensure!(status.success(), "{words} failed: {status}");
+    Ok(())
 }
 
-/// The same, to be given its arguments and run.
+/// A cargo in such a namespace, to be given its arguments and run.
 pub(crate) fn with_mounts() -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private"]).arg(path());
@@ -63,7 +72,7 @@ fn beside(own: &Path, profile: &str) -> PathBuf {
 
 /// A program that runs beside others. What it prints is kept, and shown when it has ended.
 pub(crate) struct Beside {
-    child: Child,
+    ended: JoinHandle<Result<ExitStatus>>,
     words: String,
     printed: File,
     since: Instant,
@@ -81,8 +90,9 @@ impl Beside {
         eprintln!("+ {words} > {} &", file.display());
         // One place in the file for all: each goes on where the last one ended.
         command.stdin(Stdio::null()).stdout(printed.try_clone()?).stderr(printed.try_clone()?);
-        let child = command.spawn().with_context(|| format!("{words} can't be started"))?;
-        Ok(Self { child, words, printed, since: Instant::now() })
+        let mut child = command.spawn().with_context(|| format!("{words} can't be started"))?;
+        let ended = std::thread::spawn(move || watch::wait(&mut child, watch::AT_MOST));
+        Ok(Self { ended, words, printed, since: Instant::now() })
     }
 
     /// Waits for its end, and shows what it printed.
@@ -90,7 +100,7 @@ impl Beside {
     /// # Errors
     /// It fails.
     pub(crate) fn ended(mut self) -> Result<()> {
-        let status = self.child.wait()?;
+        let status = self.ended.join().map_err(|_| anyhow!("{} was not waited for", self.words))??;
         eprintln!("+ {}: {status}, after {} s; it printed:", self.words, self.since.elapsed().as_secs());
         self.printed.rewind()?;
         std::io::copy(&mut self.printed, &mut std::io::stdout())?;

@@ -47,7 +47,7 @@ fn tests() -> Result<()> {
     run::cargo([&TESTS[..4], &["--no-run"]].concat())?;
     run::cargo([&TESTS_OF_VMS[..5], &["--no-run"]].concat())?;
     let vms = run::Beside::start(Command::new(run::path()).args(TESTS_OF_VMS))?;
-    let others = run::cargo_with_mounts(TESTS);
+    let others = run::tests_with_mounts(TESTS);
     let vms = vms.ended();
     others.and(vms)
 }
