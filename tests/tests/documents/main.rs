@@ -106,3 +106,22 @@ fn the_map_stays_a_map() {
     assert!(wide.is_empty(), "{wide:#?}");
     assert!(map.lines().count() <= 200, "it is pressed together or has grown: move facts to their modules");
 }
+
+/// Rows of a table of two columns, whose questions and answers are not as many: semicolons part both.
+fn unmatched(text: &str) -> Vec<&str> {
+    let parts = |cell: &str| cell.split(';').count();
+    let matched = |row: &&str| match row.trim_matches('|').rsplit_once(" | ") {
+        Some((questions, answers)) => parts(questions) == parts(answers),
+        None => false,
+    };
+    text.lines().filter(|line| line.starts_with("| ") && !matched(line)).collect()
+}
+
+/// Whoever asks the third question of a row opens its third answer.
+#[test]
+fn a_row_of_the_index_answers_each_question_in_its_place() {
+    let index = fs::read_to_string(root().join("docs/where.md")).unwrap();
+    assert_eq!(unmatched(&index), Vec::<&str>::new());
+    let rows = "| a; b | `c`; `d` |\n| a, and b | `c`; `d` |\n| a | `c`, `d` |\nwords; and words";
+    assert_eq!(unmatched(rows), ["| a, and b | `c`; `d` |"]);
+}
