@@ -1,6 +1,8 @@
 //! The vault section: what the controller tells one session of one node about its vaults (IF-1, VC-1..VC-7).
 //! Checked types; their bytes on the wire are in the `wire` crate. Holds sealed keys only.
 
+use std::fmt;
+
 use attest::SessionKey;
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +91,16 @@ pub enum Encryption {
     /// Adiantum for both, for processors without AES instructions.
     #[serde(rename = "adiantum")]
     Adiantum,
+}
+
+/// As documents name it.
+impl fmt::Display for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Aes256Xts => "aes-256-xts",
+            Self::Adiantum => "adiantum",
+        })
+    }
 }
 
 /// What the operator wants done with the vault (VC-2).

@@ -176,7 +176,7 @@ fn taken(Accepted { version, of_this_life, .. }: &Accepted, device: &DeviceView)
     let sent = device.section_version;
     if *of_this_life == Some(false) {
         return format!(
-            "the node took number {version} of another life of this database, or of another controller; number {sent} was sent since"
+            "the node took number {version} from before or after `evc begin-anew`, or from another controller; number {sent} was sent since"
         );
     }
     match device.condition_kind {

@@ -83,7 +83,7 @@ impl Failed {
                 format!("{doing}{}\n  what to do: {}", sentence(&problem.error), sentence(&problem.advice))
             }
             Self::TimeUp { after, how } => format!(
-                "the {} are over; last seen: {}\n  what to do: wait for longer with --timeout, or see `evc describe`",
+                "waited {}, in vain; last seen: {}\n  what to do: wait for longer with --timeout, or see `evc describe`",
                 humantime::format_duration(*after),
                 plain(how)
             ),

@@ -61,9 +61,10 @@ impl Steady {
         self.seen = now;
         if self.ahead > JUMP {
             let ahead_s = (std::mem::take(&mut self.ahead) + passed / SLEWED).as_secs();
+            let by = humantime::format_duration(Duration::from_secs(ahead_s));
             tracing::warn!(
                 ahead_s,
-                "the clock jumped, or the controller was off: graces are moved with it, and none ends in the next hour"
+                "the clock jumped, or the controller was off, for {by}: graces are moved with it, and none ends in the next hour"
             );
             self.settles_in = SETTLES_IN;
             // Of two, the first may be in the store already: then it counts twice, and what is kept is kept for longer.

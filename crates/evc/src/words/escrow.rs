@@ -150,7 +150,7 @@ fn about(doubt: Doubt, device: &Name) -> String {
             "`evc describe device {device}` says why it failed; plan no update before one passes (`evc escrow drill {device}`)"
         ),
         Doubt::Behind => format!(
-            "plan no update before its node says so no more: `evc describe device {device}` says what its escrow waits for; if nothing moves, the vault's recovery key is what helps (`eve vault recovery` on the node, while the vault is open)"
+            "plan no update before its node says so no more: `evc describe device {device}` says what its escrow waits for; if nothing moves, give its vaults a recovery key first (`recovery` in their policy): `eve vault recover` opens them by it"
         ),
         Doubt::NotWhole(_) => format!("mend it before the update: `evc describe device {device}`"),
     }

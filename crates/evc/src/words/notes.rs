@@ -239,17 +239,17 @@ pub(crate) fn of_judged(vaults: &[Name], approved: bool) -> String {
     let names: Vec<String> = vaults.iter().map(|name| format!("`{name}`")).collect();
     match (names.as_slice(), approved) {
         ([], _) => {
-            "no vault of this device requires measured PCRs yet: until one does, no key depends on this"
-                .into()
-        }
-        (names, true) => {
+            let back = if approved { "goes back" } else { "does not go back" };
             format!(
-                "a boot with these values gets the keys of {}, from its next contact on",
-                names.join(", ")
+                "no vault of this device requires measured PCRs yet, so no key depends on this; its bundle in escrow, if it has one, {back} to a boot with these values"
             )
         }
+        (names, true) => format!(
+            "a boot with these values gets the keys of {}, and its bundle in escrow if it asks for it, from its next contact on",
+            names.join(", ")
+        ),
         (names, false) => format!(
-            "a boot with these values gets no key of {}; what is open there stays open until it is locked or restarts",
+            "a boot with these values gets no key of {}, and no bundle in escrow; what is open there stays open until it is locked or restarts",
             names.join(", ")
         ),
     }

@@ -77,7 +77,7 @@ codes! {
     TpmNvTight Warning "what is erased stays openable in older images until there is room: `tpm2_getcap handles-nv-index` lists the indices";
     TpmNvForeign Fault "another system uses the places of this node's secrets: `tpm2_nvundefine` them, if that system is gone";
     BootUnmeasured Warning "`seal: pcrs` and `require: [pcrs]` will not open a vault; boot by UEFI with the TPM on, so that firmware measures";
-    PcrsMove Warning "leave it out of what is sealed to and appraised, or expect an approval at each change";
+    PcrsMove Warning "keep that software from extending it, or approve the boot anew after each of its changes";
     DiskMissing Fault "mount the filesystem for vaults there";
     DiskReadOnly Fault "mount it for writing; `dmesg` says whether the kernel found errors on it";
     DiskNoEncryption Fault "";

@@ -20,7 +20,7 @@ Examples:
   cd $(eve vault path payments)";
 
 const CODES: &str = "\
-Exit codes: 0 done; 1 refused or failed; 2 used wrongly; 5 `eve wait`: its time is up.";
+Exit codes: 0 done; 1 refused or failed; 2 used wrongly; 5 `eve wait` and `eve status --wait`: their time is up.";
 
 /// The edge node of EVE Vault.
 #[derive(Debug, Parser)]
@@ -194,9 +194,9 @@ pub(super) enum Cmd {
     /// Say to which controller this node belongs.
     #[command(subcommand, before_help = "Examples:\n  eve controller accept")]
     Controller(ControllerCmd),
-    /// Take the answer of a controller that this node has no line to, out of a file that `evc export` or `evc import` wrote.
+    /// Take the answer of a controller that this node has no network to, out of a file that `evc export` or `evc import` wrote.
     ///
-    /// It is verified as if it came by a line. What is for an earlier start of this node, for another device, or older than what was accepted, is
+    /// It is verified as if it came over the network. What is for an earlier start of this node, for another device, or older than what was accepted, is
     /// refused, and nothing changes.
     #[command(before_help = "Examples:\n  eve import /media/stick/edge-1.answer")]
     Import {
@@ -205,7 +205,7 @@ pub(super) enum Cmd {
     },
     /// Write this node's evidence into a file, for `evc import` at the controller.
     ///
-    /// It answers the file that was taken with `eve import` last, and is of this start of the node: after another, it is to be written again.
+    /// It answers the file that was imported last, and is good until vaultmgr is started anew; then write it again.
     #[command(
         before_help = "Examples:\n  eve import /media/stick/edge-1.answer\n  eve export-evidence /media/stick/edge-1.evidence"
     )]
@@ -335,27 +335,21 @@ pub(super) enum VaultCmd {
         /// Its name again. Without it the command asks.
         #[arg(long)]
         confirm: Option<String>,
-        /// Although a bundle in escrow may bring it back, or this TPM may be another node's: what is in it is given up, and where the share table is lost
-        /// all that hangs on it.
+        /// Also where a bundle in escrow could bring it back, or this TPM may be another node's: what is in it is given up. Where the share table is
+        /// lost, so is every vault with a share in it.
         #[arg(long)]
         despite_escrow: bool,
-        /// Although it is there and locked, under a key that is not here, as that of another controller: what is in it is given up.
+        /// Also where it is there and locked, under a key that this node can't get, as a former controller's: what is in it is given up.
         /// With --despite-escrow also where a bundle may have key files of it that open.
         #[arg(long)]
         despite_other_key: bool,
     },
 }
 
-/// `500ms`, `60s`, `5m`.
+/// `500ms`, `60s`, `5m`, `2h`; without a unit seconds.
 fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits.parse().map_err(|_| "a duration is like 500ms, 60s or 5m".to_owned())?;
-    let duration = match &text[digits.len()..] {
-        "ms" => Duration::from_millis(number),
-        "s" | "" => Duration::from_secs(number),
-        "m" => Duration::from_secs(number.saturating_mul(60)),
-        other => return Err(format!("no unit {other:?}: ms, s or m")),
-    };
+    let seconds = text.parse().map(Duration::from_secs);
+    let duration = seconds.or_else(|_| humantime::parse_duration(text)).map_err(|error| error.to_string())?;
     let bounds = Duration::from_millis(100)..=Duration::from_secs(86_400);
     bounds.contains(&duration).then_some(duration).ok_or_else(|| "between 100ms and a day".to_owned())
 }

@@ -63,9 +63,7 @@ fn keep(disk: &Disk, root: &Root, file: &[u8]) -> anyhow::Result<()> {
 fn in_force(bus: &Bus, section: SectionVersion, known: bool) -> anyhow::Result<String> {
     let number = section.version;
     if known {
-        return Ok(format!(
-            "section {number} of the controller is in force since before; see `eve vault list`\n"
-        ));
+        return Ok(format!("the node already uses list {number} of its controller; see `eve vault list`\n"));
     }
     let begun = Instant::now();
     loop {

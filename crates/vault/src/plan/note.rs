@@ -93,7 +93,7 @@ pub enum Note {
     #[error("{}", recovery(*_0, *_1))]
     Recovery(usize, RecoveryKept),
     /// Fixed at making.
-    #[error("its encryption was fixed when it was made; asked {asked:?}, is {is:?}")]
+    #[error("its encryption was fixed when it was made: the policy says `{asked}`, it has `{is}`")]
     EncryptionFixed {
         /// The policy's.
         asked: Encryption,

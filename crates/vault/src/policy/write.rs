@@ -18,7 +18,7 @@ impl VaultPolicy {
         let require: Vec<&str> = self.attest.require.iter().map(|_| "pcrs").collect();
         let head = [("custody", custody(self.node.custody).to_owned())];
         let tail = [
-            ("encryption", encryption(self.node.encryption).to_owned()),
+            ("encryption", self.node.encryption.to_string()),
             ("attest.every", duration(self.attest.every)),
             ("attest.require", format!("[{}]", require.join(", "))),
             removal(self.on_removal),
@@ -91,13 +91,6 @@ fn seal(seal: Seal) -> &'static str {
     match seal {
         Seal::Tpm => "tpm",
         Seal::Pcrs => "pcrs",
-    }
-}
-
-fn encryption(encryption: Encryption) -> &'static str {
-    match encryption {
-        Encryption::Aes256Xts => "aes-256-xts",
-        Encryption::Adiantum => "adiantum",
     }
 }
 

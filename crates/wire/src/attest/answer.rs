@@ -1,5 +1,7 @@
 //! What a controller answers on `/attest`, with the extension that says why (ZAttestQuoteResp 50570).
 
+use std::fmt;
+
 use prost::Message as _;
 
 use super::request::{EscrowKey, escrow_keys};
@@ -50,6 +52,18 @@ pub enum QuoteCode {
     NoCertFound,
     /// Well formed and not good.
     QuoteFailed,
+}
+
+impl fmt::Display for QuoteCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Invalid => "the evidence does not read",
+            Self::Success => "the evidence was accepted",
+            Self::NonceMismatch => "the evidence is for another nonce, or was not asked for",
+            Self::NoCertFound => "the attestation key is not known there",
+            Self::QuoteFailed => "the quote is not good",
+        })
+    }
 }
 
 /// Our verdict, coarse: the operator sees it in full.

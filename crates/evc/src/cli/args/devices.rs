@@ -25,7 +25,7 @@ pub(in crate::cli) enum Onboard {
         /// A label that the device gets when it registers, like site=berlin; may be repeated. Rules give it their vaults then.
         #[arg(long = "label", value_name = "KEY=VALUE")]
         labels: Vec<String>,
-        /// It was deleted, and gets back what is kept of it: its vaults, their keys and its bundles. Only where the device is in good hands.
+        /// It was deleted: give back what is kept of it, its vaults, their keys and its bundles. Only where the device is in good hands.
         #[arg(long)]
         give_back: bool,
     },
@@ -100,7 +100,7 @@ pub(in crate::cli) enum DeviceAct {
         #[arg(add = ArgValueCandidates::new(devices))]
         name: String,
     },
-    /// List deleted devices whose keys and bundles are kept for a grace. They are a device's own again when it registers again with the same key.
+    /// List deleted devices whose keys and bundles are kept for a grace. A device gets them back by `evc onboard add --give-back`.
     #[command(before_help = "Examples:\n  evc device deleted")]
     Deleted,
     /// Delete for good what is kept of a deleted device.
@@ -123,7 +123,7 @@ pub(in crate::cli) enum DeviceAct {
         #[arg(long, value_name = "NAME")]
         confirm: String,
     },
-    /// Say that a device which may be two is one, as you found: end its alarm, and release keys as its policies say.
+    /// Confirm that a device with an alarm is a single machine: end the alarm, and release keys again as its policies say.
     #[command(before_help = "Examples:\n  evc device settle edge-1 --confirm edge-1")]
     Settle {
         /// Name or UUID.

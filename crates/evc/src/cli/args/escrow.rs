@@ -23,7 +23,7 @@ pub(in crate::cli) enum EscrowAct {
         #[arg(add = ArgValueCandidates::new(devices))]
         device: String,
     },
-    /// Choose which bundle of a generation is given back to its device, where the newest lacks something.
+    /// Choose an older bundle of a generation to give back to its device, where the newest lacks a vault.
     #[command(before_help = OFFER)]
     Offer {
         /// Name or UUID.
@@ -42,7 +42,7 @@ pub(in crate::cli) enum EscrowAct {
         /// Name or UUID.
         #[arg(add = ArgValueCandidates::new(devices))]
         device: String,
-        /// The generation, as `evc escrow list` shows it. Of its bundles those stay that alone have something of a vault.
+        /// The generation, as `evc escrow list` shows it. Bundles that hold the last copy of something of a vault are kept.
         #[arg(long, required_unless_present = "bundle", conflicts_with = "bundle")]
         generation: Option<u32>,
         /// One bundle, whatever it alone has: the beginning of its SHA-256.

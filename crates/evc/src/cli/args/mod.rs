@@ -45,8 +45,8 @@ A file for `evc apply -f`:
   attest: { every: 15m, require: [pcrs], on_failure: withhold }
   on_removal: { delete_after: 72h }    # or retain: kept, locked, until it is applied again
   lease: 6h                        # without it, contact is not needed to stay open
-  storage_limit: 20GiB             # needs project quota on the node's disk; not for config. Bounds apps that
-                                   # have a user namespace, or no FS_IOC_FSSETXATTR: see SECURITY.md
+  storage_limit: 20GiB             # needs project quota on the node's disk; not for config. An app can leave the limit
+                                   # unless it runs in a user namespace or is denied FS_IOC_FSSETXATTR: see SECURITY.md
   operation: unlock                # lock
   ---
   kind: Vault
@@ -156,8 +156,8 @@ pub(in crate::cli) enum Command {
     Token(TokenAct),
     /// Say that a database which was put back from a copy is the one that counts. Run it on the stopped controller's machine, with `--data`.
     ///
-    /// Nodes that took a newer list of vaults than the copy has then obey this controller again. They delete nothing that it does not
-    /// list, lock what it does not list, and take its keys while their vaults are open. A vault that was being removed stays locked, and
+    /// Nodes that took a newer list of vaults than the copy has then obey this controller again. What it does not list they lock, and
+    /// never delete; open vaults take its keys. A vault that was being removed stays locked, and
     /// is kept until you say anew what becomes of it. A vault that is open under a key which the copy does not have, and that the copy does
     /// not list, would be locked for good: take it in first (`evc adopt vault`).
     #[command(before_help = BEGIN_ANEW)]
@@ -298,10 +298,10 @@ pub(in crate::cli) enum Asked {
         before_help = "Examples:\n  evc reference list --device edge-1\n  evc reference approve 1"
     )]
     Reference(ReferenceAct),
-    /// Write a device's answer into a file, for a node that has no line: its section, with keys sealed to its session, and a challenge.
+    /// Write a device's list of vaults, keys for its present session, and a challenge into a file, for a node that has no network.
     #[command(before_help = courier::EXPORT)]
     Export(Exported),
-    /// Take the evidence that a node without a line wrote into a file, and write its answer.
+    /// Take the evidence that a node without network wrote into a file, and write its answer.
     #[command(before_help = courier::IMPORT)]
     Import(Imported),
     /// List and try bundles in escrow: with them a node opens its vaults again after an update of firmware or system.

@@ -60,7 +60,7 @@ pub(in crate::cli) enum DeleteWhat {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum AdoptWhat {
-    /// Take over a vault that its node reports as `orphan`, and that the node's TPM alone opens; or, with `--remove`, one under another key too.
+    /// Take over an orphan that the node's TPM alone opens. With `--remove`, any orphan, to be erased after its grace.
     #[command(before_help = ADOPT)]
     Vault {
         /// Name or UUID, as `evc describe device` shows it.

@@ -95,7 +95,7 @@ impl Zedagent<'_> {
                 self.accepted();
                 return Ok(true);
             }
-            _ => format!("refused: {:?}", verdict.code),
+            _ => format!("refused by the controller: {}", verdict.code),
         };
         // It has no key of this device any more: an operator had it forget the one that it had.
         if verdict.code == QuoteCode::NoCertFound {
