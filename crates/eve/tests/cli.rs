@@ -74,6 +74,24 @@ fn has(text: &str, words: &[&str]) -> bool {
     text.lines().any(|line| words.iter().all(|word| line.contains(word)))
 }
 
+/// Issue 8 B: what a node counted of a failure that repeats, and that no line has told, is told when it is stopped.
+#[test]
+fn how_often_a_failure_repeated_is_told_at_the_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    let mut evc = Evc::new(&dir.path().join("evc")).unwrap();
+    let parts = Parts { tpm: false, ..Parts::default() };
+    let mut node = Node::made(&dir.path().join("node"), "edge-1", &evc, parts).unwrap();
+    evc.stop().unwrap();
+    node.start().unwrap();
+    // The fifth try, and the sixth and seventh, stand in no line of their own; the eighth comes two minutes later.
+    let fifth = || node.status().ok()?.to_string().contains("tried again in 16s").then_some(());
+    wait::until("the fifth try to be told", fifth).unwrap();
+    node.stop(Power::Clean).unwrap();
+    let log = fs::read_to_string(node.log()).unwrap();
+    assert!(log.contains("as often in all it was"), "{log}");
+}
+
 #[test]
 fn the_tables_show_each_vault_and_each_agent() {
     let scene = Scene::new();

@@ -54,6 +54,36 @@ fn nothing_is_made_in_the_place_of_a_disk_that_is_not_mounted() {
     assert!(scene.has_data("till"));
 }
 
+/// Invariant 4: the same at the first boot. Nothing is made, on the system's own filesystem or in the TPM; it is told what is waited for; and with the disk the
+/// node begins on that, with one set of roots.
+#[test]
+fn a_first_boot_without_its_disk_makes_nothing() {
+    let mut scene = Scene::prepared(Parts::default()).unwrap();
+    let slots = |scene: &Scene| scene.node.tpm().unwrap().tool("tpm2_getcap", &["handles-nv-index"]).unwrap();
+    let before = slots(&scene);
+    scene.node.off(Power::Clean).unwrap();
+    scene.node.on_without_disk(Power::Clean).unwrap();
+    scene.node.until_vault("config", "failed").unwrap();
+    let told = until_failure(&scene, AWAY);
+    assert!(told.contains("start eve again") && told.contains("mkfs.ext4"), "{told}");
+    assert_eq!(slots(&scene), before);
+    let persist = scene.node.root().join("persist");
+    for folder in ["vaults", ".fscrypt", "config", "img"] {
+        assert!(!persist.join(folder).exists(), "{folder}");
+    }
+    scene.node.stop(Power::Clean).unwrap();
+    scene.node.on(Power::Clean).unwrap();
+    scene.evc.approve_references(DEVICE).unwrap();
+    for vault in ["config", "image"] {
+        scene.node.until_vault(vault, "unlocked").unwrap();
+    }
+    assert!(
+        persist.join("vaults/.shares/shares.1").exists(),
+        "they are the first generation's: {}",
+        slots(&scene)
+    );
+}
+
 /// A node may keep its vaults in a folder of the filesystem around it: no mount point, at its first boot with nothing in it.
 #[test]
 fn a_folder_that_is_no_mount_point_may_be_its_disk() {

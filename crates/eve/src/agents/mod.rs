@@ -10,6 +10,7 @@ pub(crate) mod nim;
 mod pause;
 mod repeats;
 mod signer;
+mod stopped;
 pub(crate) mod tpmmgr;
 pub(crate) mod vaultmgr;
 mod zedagent;
@@ -27,6 +28,9 @@ use crate::sandbox::{self, Unlisted};
 
 pub(crate) use ended::STARTS_ANEW;
 pub use ended::{Ended, StartsAnew};
+
+/// Those that count what repeats.
+const COUNTS: [Agent; 3] = [Agent::Client, Agent::Zedagent, Agent::Tpmmgr];
 
 /// What the operator of this life asked for.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +56,9 @@ pub fn live(
     let walls = |device: Option<&Path>, port: Option<u16>| -> anyhow::Result<Bus> {
         let applied = sandbox::enter(agent, root, supervisor, device, port, options.unlisted)?;
         tracing::info!(landlock = %applied.landlock, memory_locked = applied.memory_locked, "walls are up");
+        if COUNTS.contains(&agent) {
+            stopped::tells_at_its_stop()?;
+        }
         Ok(bound.join()?)
     };
     match agent {

@@ -120,6 +120,7 @@ pub(super) const ROWS: &[Row] = rows! {
     HTTPS [SYS_uname SYS_getpeername] "a resolver's search list; whether a connection still stands";
     OUTSIDE [SYS_ioctl] only Waiting "a connection that is waited for so long and no longer";
     OUTSIDE [SYS_ppoll] "the same";
+    OUTSIDE [SYS_rt_sigtimedwait] "what such an agent counted is told when it is stopped";
     OUTSIDE [SYS_pread64] "libraries are loaded";
     // Files.
     OPENED_BEFORE [SYS_pread64 SYS_pwrite64 SYS_ftruncate SYS_fsync]

@@ -2,8 +2,9 @@
 //! the disk, that folder would tell that every vault is lost, and a vault made anew on it would lie on another disk.
 //!
 //! That a folder looks like one proves nothing: a node may keep its vaults in a folder of another filesystem. The TPM tells them apart, for its roots
-//! are written after the share table is durable. Not covered: a node without a TPM, or whose TPM was cleared, is taken for new; and where another
-//! filesystem is mounted, all vaults are told as missing, as on a new disk.
+//! are written after the share table is durable. A folder of the system's own filesystem, or of one in memory, is none that anybody mounted for a node: on a first boot too
+//! nothing is made there. Not covered: in a folder of any other filesystem a node without a TPM, or whose TPM was cleared, is taken for new; and where
+//! another filesystem is mounted, all vaults are told as missing, as on a new disk.
 
 /// What is seen at the path of persist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct PlaceSeen {
     pub is_mounted: bool,
     /// Share tables or key files lie there; none: it can't be looked at, and that is not nothing.
     pub holds: Option<bool>,
+    /// It lies on the filesystem that the system itself lies on, or on one in memory.
+    pub is_systems: bool,
 }
 
 impl PlaceSeen {
@@ -42,6 +45,8 @@ pub enum DiskThere {
     NotKnown,
     /// It is not.
     No,
+    /// This node is new, as far as is known, and nothing was mounted for it yet.
+    NotYet,
 }
 
 impl DiskThere {
@@ -50,6 +55,7 @@ impl DiskThere {
     pub fn of(place: PlaceSeen, told: RootsTold) -> Self {
         match told {
             _ if !place.looks_away() => Self::Yes,
+            RootsTold::NoTpm | RootsTold::Written(false) if place.is_systems => Self::NotYet,
             RootsTold::NoTpm | RootsTold::Written(false) => Self::Yes,
             RootsTold::Written(true) => Self::No,
             RootsTold::NotYet => Self::NotKnown,
@@ -64,16 +70,19 @@ mod tests {
     /// Invariant 4: an empty folder is a disk that is away by the word of the TPM alone, a cut first boot is none, and what is not told is waited for.
     #[test]
     fn an_empty_folder_is_told_from_a_new_node_by_the_tpm() {
-        let empty = PlaceSeen { is_mounted: false, holds: Some(false) };
-        for (told, there) in [
-            (RootsTold::NoTpm, DiskThere::Yes),
-            (RootsTold::Written(false), DiskThere::Yes),
-            (RootsTold::Written(true), DiskThere::No),
-            (RootsTold::NotYet, DiskThere::NotKnown),
+        let empty = PlaceSeen { is_mounted: false, holds: Some(false), is_systems: false };
+        for (told, there, of_systems) in [
+            (RootsTold::NoTpm, DiskThere::Yes, DiskThere::NotYet),
+            (RootsTold::Written(false), DiskThere::Yes, DiskThere::NotYet),
+            (RootsTold::Written(true), DiskThere::No, DiskThere::No),
+            (RootsTold::NotYet, DiskThere::NotKnown, DiskThere::NotKnown),
         ] {
             assert_eq!(DiskThere::of(empty, told), there, "{told:?}");
+            let systems = PlaceSeen { is_systems: true, ..empty };
+            assert_eq!(DiskThere::of(systems, told), of_systems, "the system's own: {told:?}");
             for place in [
                 PlaceSeen { is_mounted: true, ..empty },
+                PlaceSeen { holds: Some(true), is_systems: true, ..empty },
                 PlaceSeen { holds: Some(true), ..empty },
                 PlaceSeen { holds: None, ..empty },
             ] {

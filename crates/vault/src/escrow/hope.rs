@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::BundleId;
 use super::restore::{asks_for_files, can_help, hangs_on_a_bundle, lacking};
 use crate::cause::Cause;
 use crate::condition::Node;
@@ -13,7 +14,7 @@ use crate::wanted::Desired;
 /// What the controller said last, in this session, of a bundle that was asked back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Back {
-    /// It came. What it did not help is not hoped for any more.
+    /// One came. What the newest did not help is not hoped for any more.
     Came,
     /// It is withheld.
     Withheld,
@@ -35,7 +36,28 @@ impl Back {
     }
 }
 
-/// What a bundle was seen not to bring back, in this life: it is not asked for again, and nothing waits for it.
+/// Which bundle came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The newest of its generation that the controller holds: there is no better one.
+    Newest,
+    /// An older one, which an operator chose.
+    Older,
+}
+
+impl Which {
+    /// `named`: the newest that the controller says it holds. One of another generation opens under other roots, and says nothing of this one.
+    #[must_use]
+    pub fn of(came: BundleId, named: Option<BundleId>) -> Self {
+        match named {
+            Some(newest) if newest.generation == came.generation && newest != came => Self::Older,
+            _ => Self::Newest,
+        }
+    }
+}
+
+/// What the newest bundle was seen not to bring back, in this life: it is not asked for again, and nothing waits for it. An older one takes no hope away:
+/// the newest is asked for still.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Hopeless {
     vaults: BTreeSet<VaultId>,
@@ -53,19 +75,28 @@ impl Hopeless {
     }
 
     /// A bundle came, and has no line of the share table for these.
-    pub fn has_no_line(&mut self, of: impl IntoIterator<Item = VaultId>) {
-        self.lines.extend(of);
+    pub fn has_no_line(&mut self, which: Which, of: impl IntoIterator<Item = VaultId>) {
+        if which == Which::Newest {
+            self.lines.extend(of);
+        }
     }
 
     /// The bundle had no table of the roots that are there, or, if `false`, may have one yet.
-    pub fn set_table(&mut self, hopeless: bool) {
-        self.table = hopeless;
+    pub fn set_table(&mut self, which: Which, hopeless: bool) {
+        self.table = hopeless && which == Which::Newest;
     }
 
     /// A bundle came, and these lack what they lacked. What could not be written, for want of room perhaps, the bundle has still: it is asked for
     /// again, and nothing takes its place until then.
-    pub fn came(&mut self, lacking: impl IntoIterator<Item = VaultId>, unwritten: &BTreeSet<VaultId>) {
-        self.vaults.extend(lacking.into_iter().filter(|id| !unwritten.contains(id)));
+    pub fn came(
+        &mut self,
+        which: Which,
+        lacking: impl IntoIterator<Item = VaultId>,
+        unwritten: &BTreeSet<VaultId>,
+    ) {
+        if which == Which::Newest {
+            self.vaults.extend(lacking.into_iter().filter(|id| !unwritten.contains(id)));
+        }
     }
 
     /// The vault opened by its key files: what it loses later is asked for again.
@@ -166,7 +197,7 @@ mod tests {
     use super::*;
     use crate::condition::{Dir, Key, Past, Seen, TableSeen, TpmSeen};
     use crate::decide::{Unmet, Withheld};
-    use crate::ids::IMAGE_VAULT;
+    use crate::ids::{Generation, IMAGE_VAULT};
     use crate::policy::Check;
     use crate::section::{BySeal, Encryption};
     use crate::shares::Mark;
@@ -225,14 +256,18 @@ mod tests {
         assert!(may(&hopeless, seen, true) && !may(&hopeless, seen, false));
         assert!(!may(&hopeless, KeyFilesSeen { discarded: true, ..seen }, true));
         assert!(!may(&hopeless, BARE, true), "it is made anew, and a life ended after its files went");
-        hopeless.has_no_line([IMAGE_VAULT]);
+        hopeless.has_no_line(Which::Older, [IMAGE_VAULT]);
+        assert!(may(&hopeless, seen, true), "an older one came");
+        hopeless.has_no_line(Which::Newest, [IMAGE_VAULT]);
         assert!(!may(&hopeless, seen, true), "a bundle came");
         hopeless.is_back(IMAGE_VAULT);
         assert!(may(&hopeless, seen, true), "it opened since, and lacks it anew");
         hopeless.give_up(IMAGE_VAULT, false);
         assert!(!may(&hopeless, seen, true));
         let mut of_others = Hopeless::default();
-        of_others.set_table(true);
+        of_others.set_table(Which::Older, true);
+        assert!(may(&of_others, seen, true), "an older one has none");
+        of_others.set_table(Which::Newest, true);
         assert!(!may(&of_others, seen, true), "the bundle has no table of these roots");
     }
 
@@ -276,6 +311,20 @@ mod tests {
         }
     }
 
+    /// Invariant 4: the newest is the one that the controller names; of another generation it is none that could come in place of this one.
+    #[test]
+    fn the_newest_is_the_one_that_the_controller_names() {
+        let id = |generation, digest| BundleId { generation: Generation(generation), digest: [digest; 32] };
+        for (named, expected) in [
+            (Some(id(1, 1)), Which::Newest),
+            (Some(id(1, 2)), Which::Older),
+            (Some(id(2, 2)), Which::Newest),
+            (None, Which::Newest),
+        ] {
+            assert_eq!(Which::of(id(1, 1), named), expected, "{named:?}");
+        }
+    }
+
     /// A lost table is every vault's: it is asked for by a TPM that gives its root, until it is given up.
     #[test]
     fn a_lost_table_is_hoped_for_by_all() {
@@ -283,7 +332,7 @@ mod tests {
         let seen = KeyFilesSeen { has_files: true, ..BARE };
         for (gives_root, table, hoped) in [(true, false, true), (false, false, false), (true, true, false)] {
             let mut hopeless = Hopeless::default();
-            hopeless.set_table(table);
+            hopeless.set_table(Which::Newest, table);
             let hopes = Hopes { desired: &desired, node: &node, gives_root, hopeless: &hopeless, back: None };
             assert_eq!(hopes.asks_for_files(&BTreeMap::new()), hoped, "{gives_root} {table}");
             assert_eq!(hopes.is_hoped(IMAGE_VAULT, seen, &whole), hoped, "{gives_root} {table}");
@@ -295,7 +344,9 @@ mod tests {
     fn what_did_not_come_back_is_not_asked_for_again() {
         let user = VaultId(uuid::Uuid::from_u128(5));
         let mut hopeless = Hopeless::default();
-        hopeless.came([IMAGE_VAULT, user], &[user].into());
+        hopeless.came(Which::Older, [IMAGE_VAULT, user], &BTreeSet::new());
+        assert_eq!(hopeless, Hopeless::default(), "the newest is asked for still");
+        hopeless.came(Which::Newest, [IMAGE_VAULT, user], &[user].into());
         let (desired, node) = (Desired::default(), node(TableSeen::Open));
         let is = |hopeless: &Hopeless, id| {
             Hopes { desired: &desired, node: &node, gives_root: true, hopeless, back: None }

@@ -277,7 +277,7 @@ pub enum Wait {
     },
     /// The controller's key of this number is another.
     #[error(
-        "it is wrapped under another key of epoch {under} than the controller gives: that of another controller, or of another copy of its database. What is in it is kept, and opens once that key is back: bring that controller or its database back, or open the vault by its recovery key (`eve vault recover`). Key files that open, in a bundle of this node in escrow, come back by themselves once this boot is approved. If that is given up: `eve vault recreate` with --despite-other-key makes it anew, empty"
+        "it is wrapped under another key of epoch {under} than the controller gives: that of another controller, or of another copy of its database. What is in it is kept, and opens once that key is back: bring that controller or its database back, or open the vault by its recovery key (`eve vault recover`). No bundle in escrow is written over its key files, for that key may come back. If that is given up: `eve vault recreate` with --despite-other-key makes it anew, empty"
     )]
     OtherKey {
         /// As its metadata says.
@@ -360,7 +360,7 @@ pub enum Finished {
 
 fn newer_epoch(under: Epoch, newest: Epoch) -> String {
     format!(
-        "it is wrapped under epoch {under}, and the controller's newest is {newest}: the controller works on an older copy of its database, or is another one than made that key. What is in the vault is kept. Bring the newest database back, and run `evc begin-anew --confirm` on it if another was begun anew since; or open the vault by its recovery key (`eve vault recover`). Key files that open, in a bundle of this node in escrow, come back by themselves once this boot is approved. If that is given up: `eve vault recreate` with --despite-other-key makes it anew, empty"
+        "it is wrapped under epoch {under}, and the controller's newest is {newest}: the controller works on an older copy of its database, or is another one than made that key. What is in the vault is kept. Bring the newest database back, and run `evc begin-anew --confirm` on it if another was begun anew since; or open the vault by its recovery key (`eve vault recover`). No bundle in escrow is written over its key files, for they are the newer ones. If that is given up: `eve vault recreate` with --despite-other-key makes it anew, empty"
     )
 }
 

@@ -13,7 +13,7 @@ use vault::belief::{About, Heard, Signed, Voice};
 use vault::condition::{Escrow, Upcoming};
 use vault::escrow::drill::DrillAnswer;
 use vault::escrow::holding::{Holding, KeeperSays};
-use vault::escrow::hope::Back;
+use vault::escrow::hope::{Back, Which};
 use vault::escrow::{Bundle, BundleId, VaultFiles};
 use vault::ids::{DeviceId, DeviceKey, VaultId};
 use vault::shares::RootPin;
@@ -149,7 +149,8 @@ impl<C: Crypt> Manager<C> {
             if voice != Voice::Another {
                 self.escrow.back = Some(Back::Came);
             }
-            self.rescue((control.device, rescue), root, voice);
+            let named = control.held_bundle.or(self.escrow.holding.held());
+            self.rescue((control.device, rescue), Which::of(rescue.id, named), (root, voice));
         }
         if voice != Voice::Another {
             control.no_rescue.iter().for_each(|why| self.tell_of_refusal(why));

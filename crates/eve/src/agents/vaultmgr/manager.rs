@@ -27,6 +27,7 @@ use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::vault::execute::Ran;
 use crate::agents::vaultmgr::vault::in_step::IN_STEP;
 use crate::agents::vaultmgr::vault::jobs::Jobs;
+use crate::agents::vaultmgr::vault::long::Way;
 use crate::agents::vaultmgr::vault::naming::Naming;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
 
@@ -332,7 +333,11 @@ impl<C: Crypt> Manager<C> {
     /// Executes one step and observes what it changed.
     pub(super) fn act(&mut self, id: VaultId, act: Act) {
         tracing::debug!(vault = %id, op = %act.op, step = %act.step.kind(), "step");
-        match self.make_way(id, act.step).and_then(|()| self.execute(id, act)) {
+        let ran = self.make_way(id, act.step).and_then(|way| match way {
+            Way::Clear => self.execute(id, act),
+            Way::Overtaken => Ok(Ran::UnderWay),
+        });
+        match ran {
             Ok(Ran::UnderWay) => {}
             // Unwrapping changes nothing outside: it is no operation that a user knows.
             Ok(Ran::Done) if act.step == Step::Unwrap => {}

@@ -73,17 +73,17 @@ pub enum OrderError {
     NotMissing(Name),
     /// It stands, and a key that is not here opens it.
     #[error(
-        "nothing was done: vault {0} is there, under the key of another controller, or of an epoch that is over; bring that key back, or open the vault by its recovery key (`eve vault recover`); only if what is in it is given up: eve vault recreate {0} --despite-other-key"
+        "nothing was done: vault {0} is there, under the key of another controller, of an epoch that is over, or of a newer one than this controller knows; bring that key back (that controller, or the newest copy of its database), or open the vault by its recovery key (`eve vault recover`); only if what is in it is given up: eve vault recreate {0} --despite-other-key"
     )]
     UnderAnotherKey(Name),
     /// It may come back by itself.
     #[error(
-        "nothing was done: vault {0} may come back from escrow by itself, when this node reaches its controller; if `evc escrow list` has a bundle of this node, approve this boot (`evc reference approve`); only if the data is lost or given up, that of other vaults under a lost share table too: eve vault recreate {0} --despite-escrow"
+        "nothing was done: vault {0} may come back from escrow by itself, when this node reaches its controller; if `evc escrow list` has a bundle of this node, approve this boot (`evc reference approve`), and if an older one came back, have the newest given (`evc escrow offer` with --newest); only if the data is lost or given up, that of other vaults under a lost share table too: eve vault recreate {0} --despite-escrow"
     )]
     InEscrow(Name),
     /// It stands under a key that is not here, and newer key files of it may come back by themselves.
     #[error(
-        "nothing was done: vault {0} is there, under the key of an epoch that is over; it may come back from escrow by itself, with other key files, when this node reaches its controller; if `evc escrow list` has a bundle of this node, approve this boot (`evc reference approve`); its recovery key opens it too (`eve vault recover`); only if what is in it is given up: eve vault recreate {0} --despite-other-key --despite-escrow"
+        "nothing was done: vault {0} is there, under the key of an epoch that is over; it may come back from escrow by itself, with other key files, when this node reaches its controller; if `evc escrow list` has a bundle of this node, approve this boot (`evc reference approve`), and if an older one came back, have the newest given (`evc escrow offer` with --newest); its recovery key opens it too (`eve vault recover`); only if what is in it is given up: eve vault recreate {0} --despite-other-key --despite-escrow"
     )]
     ShutInEscrow(Name),
     /// What is on the disk may be of another TPM than this one.

@@ -12,7 +12,7 @@ use wire::release::SessionSecret;
 use super::{Input, Later, OverBus, ROOTS_AGAIN};
 use crate::agents::vaultmgr::generation::roots::{Tpmmgr, any_written};
 use crate::agents::vaultmgr::generation::shares;
-use crate::agents::vaultmgr::hands::away::{seen, words};
+use crate::agents::vaultmgr::hands::away::{not_yet, seen, words};
 use crate::agents::vaultmgr::paths::Paths;
 use crate::bus::Bus;
 use crate::bus::messages::{OrderError, Session, TpmStatus, VaultStatus};
@@ -37,6 +37,7 @@ pub(super) fn until_there(bus: &Bus, paths: &Paths, inputs: &Receiver<Input>) ->
                 take(inputs, &mut later, &told, &OrderError::PinNotRead)?;
             }
             DiskThere::No => stay_away(bus, inputs, words(paths))?,
+            DiskThere::NotYet => stay_away(bus, inputs, not_yet(paths))?,
         }
     }
     Ok(later)
@@ -150,7 +151,7 @@ mod tests {
     fn the_tpm_tells_a_disk_that_is_away_from_a_new_one() {
         use SlotContent::{Absent, Damaged, PcrsMoved, Unwritten};
         let whole = || Ok([Damaged, PcrsMoved(vec![4])]);
-        let empty = PlaceSeen { is_mounted: false, holds: Some(false) };
+        let empty = PlaceSeen { is_mounted: false, holds: Some(false), is_systems: false };
         let word = |tpm: Option<&TpmStatus>, slots| {
             let (roots, why) = roots_told(tpm, &mut Nv(slots));
             assert_eq!(why.is_empty(), roots != RootsTold::NotYet, "what is waited for is told");
@@ -158,6 +159,7 @@ mod tests {
                 DiskThere::Yes => "there",
                 DiskThere::NotKnown => "not known",
                 DiskThere::No => "away",
+                DiskThere::NotYet => "new",
             }
         };
         let own = TpmStatus::sample(false);

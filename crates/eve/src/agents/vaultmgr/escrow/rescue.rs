@@ -4,7 +4,7 @@
 use vault::belief::{About, Voice};
 use vault::cause::Cause;
 use vault::condition::Node;
-use vault::escrow::hope::Back;
+use vault::escrow::hope::{Back, Which};
 use vault::escrow::{BadBundle, Bundle, NotOurs, rescue};
 use vault::ids::DeviceId;
 use vault::shares::RootPin;
@@ -94,8 +94,8 @@ impl<C: Crypt> Manager<C> {
     pub(super) fn rescue(
         &mut self,
         (device, sealed): (DeviceId, &SealedBundle),
-        root: RootPin,
-        voice: Voice,
+        which: Which,
+        (root, voice): (RootPin, Voice),
     ) {
         if !self.asks_back() {
             return;
@@ -107,7 +107,7 @@ impl<C: Crypt> Manager<C> {
         let back = opened.and_then(|bundle| {
             self.is_from_its_own(&bundle, root)?;
             if self.asks_for_files() {
-                self.bring_back(&bundle);
+                self.bring_back(&bundle, which);
             }
             if self.wants_rescue() { self.take_root(&bundle) } else { Ok(()) }
         });

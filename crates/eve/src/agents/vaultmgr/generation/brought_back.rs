@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vault::belief::Heard;
 use vault::condition::Node;
-use vault::escrow::hope::{Back, Hopes};
+use vault::escrow::hope::{Back, Hopes, Which};
 use vault::escrow::restore::{DirKey, is_of_another_disk, key_files, lacking, made_since};
 use vault::escrow::{Bundle, VaultFiles};
 use vault::ids::VaultId;
@@ -20,6 +20,9 @@ use crate::agents::vaultmgr::hands::crypt::{Crypt, Found, MetaPlace};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::vault::execute::StepError;
+
+/// What is said where an older bundle came, and something is lacking still.
+const NEWER_IS_HELD: &str = "the bundle that came back from escrow is an older one, and does not bring back all that this node lacks; the controller holds a newer one: `evc escrow offer` with --newest has that given back";
 
 impl ShareStore {
     /// The bundle's share table, where it is of the roots that this TPM gives.
@@ -123,8 +126,8 @@ impl<C: Crypt> Manager<C> {
         lacking(self.belief.desired(), &self.hoped_for(), &self.node())
     }
 
-    /// Writes back what the bundle has of files that are gone. What it does not have it is not asked for again.
-    pub(crate) fn bring_back(&mut self, bundle: &Bundle) {
+    /// Writes back what the bundle has of files that are gone. What the newest does not have is not asked for again.
+    pub(crate) fn bring_back(&mut self, bundle: &Bundle, which: Which) {
         if self.crypt.is_away() {
             // Another disk's share table may stand at the path.
             return;
@@ -134,13 +137,16 @@ impl<C: Crypt> Manager<C> {
                 // It is asked for again, when it is known what the TPM says.
                 return;
             }
-            self.bring_back_table(bundle);
+            self.bring_back_table(bundle, which);
         }
-        self.bring_back_lines(bundle);
+        self.bring_back_lines(bundle, which);
         let (due, failed) = self.bring_back_key_files(bundle);
         due.into_iter().for_each(|id| self.look_again(id));
         let lacking = self.lacking();
-        self.hopeless.came(lacking, &failed);
+        self.hopeless.came(which, lacking, &failed);
+        if which == Which::Older && self.asks_for_files() {
+            self.notes.tell(vault::belief::About::Escrow, NEWER_IS_HELD.to_owned());
+        }
         // One of another disk is asked for again and again, and nothing is learned by it.
         if !self.escrow.elsewhere {
             self.start_afresh();
@@ -148,7 +154,7 @@ impl<C: Crypt> Manager<C> {
     }
 
     /// What the bundle has no line of either it is not asked for again.
-    fn bring_back_lines(&mut self, bundle: &Bundle) {
+    fn bring_back_lines(&mut self, bundle: &Bundle, which: Which) {
         let lineless = self.lineless();
         let Some(shares) = self.shares.as_mut().filter(|_| !lineless.is_empty()) else { return };
         match shares.bring_back_lines(&self.paths, bundle, &lineless) {
@@ -161,10 +167,10 @@ impl<C: Crypt> Manager<C> {
         }
         lineless.keys().for_each(|id| self.look_again(*id));
         let without = self.lineless();
-        self.hopeless.has_no_line(without.into_keys());
+        self.hopeless.has_no_line(which, without.into_keys());
     }
 
-    fn bring_back_table(&mut self, bundle: &Bundle) {
+    fn bring_back_table(&mut self, bundle: &Bundle, which: Which) {
         self.escrow.elsewhere = self.is_elsewhere(bundle);
         let all = self.everything().into_iter().map(|id| (id, self.known(id))).collect();
         let Some(shares) = &mut self.shares else { return };
@@ -180,7 +186,7 @@ impl<C: Crypt> Manager<C> {
             }
             Err(error) => {
                 // That it is of another disk is what it looks like, and nothing is given up by looks.
-                self.hopeless.set_table(matches!(error, SharesError::OtherTable(_)));
+                self.hopeless.set_table(which, matches!(error, SharesError::OtherTable(_)));
                 let words = crate::agents::vaultmgr::chain(&error);
                 self.notes.tell(vault::belief::About::Roots, words);
             }

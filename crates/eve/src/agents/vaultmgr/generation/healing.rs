@@ -15,17 +15,66 @@ use crate::agents::vaultmgr::hands::{durable, prepare};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::paths::Paths;
 
+/// At most so many looks pass between two tries at what a change left half-way: five minutes.
+const LOOKS_AT_MOST: u32 = 32;
+
+/// When what a change left half-way is written anew: at the next look, and then each time twice as late.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Mending {
+    waits: u32,
+    pause: u32,
+}
+
+impl Mending {
+    /// Whether it is tried at this look.
+    fn is_due(&mut self) -> bool {
+        if let Some(waits) = self.waits.checked_sub(1) {
+            self.waits = waits;
+            return false;
+        }
+        self.waits = self.pause;
+        self.pause = (self.pause * 2).clamp(1, LOOKS_AT_MOST);
+        true
+    }
+}
+
+/// What was found at a look at the copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Copies {
+    /// They are as they are to be.
+    Whole,
+    /// They are written anew.
+    Healed,
+    /// Nothing is said of them now.
+    NotNow,
+}
+
 impl ShareStore {
-    /// Writes the table where a copy of it is not as it is at hand. Says whether one was not.
+    /// Writes the table where a copy of it is not as it is at hand.
     ///
     /// # Errors
-    /// [`SharesError::Copies`]: a copy is out of reach; what can be written is. Tried again at the next look.
-    pub(super) fn heal_copies(&self, paths: &Paths) -> Result<bool, SharesError> {
-        // A change that came half-way is done again as such: what is at hand has what it was to drop.
-        let is_held_back = self.lent || self.half_written || self.taken;
-        let (Some(keys), Some(table), false) = (&self.keys, &self.table, is_held_back) else {
-            return Ok(false);
-        };
+    /// A copy is out of reach; what can be written is. Tried again at a later look.
+    pub(super) fn heal_copies(&mut self, paths: &Paths) -> Result<Copies, SharesError> {
+        if self.lent || self.taken {
+            return Ok(Copies::NotNow);
+        }
+        match &mut self.half_written {
+            None => self.write_what_went(paths),
+            Some(mending) => {
+                let is_due = self.left.roots.is_empty() && mending.is_due();
+                if is_due { self.take_back(paths).map(|()| Copies::Healed) } else { Ok(Copies::NotNow) }
+            }
+        }
+    }
+
+    /// A change that came half-way failed, and whoever wanted it was told so, or wants it again: the table as it is at hand takes its place in both copies.
+    /// What was to be dropped is there again until it is dropped for good, and nothing was told as dropped.
+    fn take_back(&mut self, paths: &Paths) -> Result<(), SharesError> {
+        self.change(paths, |_, _| Ok(()))
+    }
+
+    fn write_what_went(&self, paths: &Paths) -> Result<Copies, SharesError> {
+        let (Some(keys), Some(table)) = (&self.keys, &self.table) else { return Ok(Copies::Whole) };
         let shut: Vec<PathBuf> = paths.tables().into_iter().filter(|it| is_covered(paths, it)).collect();
         let seen = |path: &&PathBuf| !shut.iter().any(|folder| path.starts_with(folder));
         let edition = |path: &PathBuf| {
@@ -35,7 +84,7 @@ impl ShareStore {
         let files = paths.table(keys.generation);
         let (there, known) = (files.each_ref().map(edition), Some(table.edition()));
         if there == [known; 2] || there.iter().any(|there| *there > known) {
-            return Ok(false);
+            return Ok(Copies::Whole);
         }
         let anothers = there == [None; 2] && files.iter().filter(seen).any(|path| is_whole(path));
         match shut.first() {
@@ -46,7 +95,7 @@ impl ShareStore {
         }
         let bytes = table.encode(&keys.table);
         write_copies(paths, &Paths::table_name(keys.generation), &bytes).map_err(SharesError::Copies)?;
-        Ok(true)
+        Ok(Copies::Healed)
     }
 }
 
@@ -79,14 +128,29 @@ impl<C: Crypt> Manager<C> {
         if self.crypt.is_away() {
             return;
         }
-        match self.shares.as_ref().map_or(Ok(false), |shares| shares.heal_copies(&self.paths)) {
-            Ok(healed) => {
-                if healed {
-                    tracing::warn!("a copy of the share table was gone or damaged, and is written anew");
-                }
+        match self.shares.as_mut().map_or(Ok(Copies::Whole), |shares| shares.heal_copies(&self.paths)) {
+            Ok(Copies::NotNow) => {}
+            Ok(Copies::Whole) => self.notes.settle(About::Copies),
+            Ok(Copies::Healed) => {
+                tracing::warn!(
+                    "a copy of the share table was gone, damaged, or half changed, and is written anew"
+                );
                 self.notes.settle(About::Copies);
             }
             Err(error) => self.notes.tell(About::Copies, crate::agents::vaultmgr::chain(&error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What goes on failing is tried at the first look, more and more seldom, and never given up.
+    #[test]
+    fn what_is_left_half_way_is_tried_more_and_more_seldom() {
+        let mut mending = Mending::default();
+        let tried: Vec<usize> = (0..130).filter(|_| mending.is_due()).collect();
+        assert_eq!(tried, [0, 1, 3, 6, 11, 20, 37, 70, 103]);
     }
 }

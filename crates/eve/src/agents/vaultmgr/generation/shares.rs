@@ -22,6 +22,7 @@ use crate::agents::vaultmgr::generation::errands::Beginning;
 use crate::agents::vaultmgr::generation::files::{
     has_whole, heal, in_place, keep_aside, newest, usable_folders, write,
 };
+use crate::agents::vaultmgr::generation::healing::Mending;
 use crate::agents::vaultmgr::generation::roots::{Generations, Lost, NoPcrs, RootKeys, Slots, judge};
 use crate::agents::vaultmgr::generation::tried::TriedVsk;
 use crate::agents::vaultmgr::generation::upcoming::Made;
@@ -50,7 +51,7 @@ pub(crate) struct ShareStore {
     /// A newer table was seen on the disk than what is known here.
     overtaken: bool,
     /// The last change failed: a copy on the disk may have it, and what is at hand has not.
-    pub(super) half_written: bool,
+    pub(super) half_written: Option<Mending>,
 }
 
 /// What the roots and the disk say.
@@ -349,10 +350,10 @@ impl ShareStore {
         change(&mut changed, keys)?;
         let written = write(paths, &mut changed, keys);
         match &written {
-            Ok(()) => (self.table, self.half_written) = (Some(changed), false),
+            Ok(()) => (self.table, self.half_written) = (Some(changed), None),
             // Perhaps one place has it: what is written next must be newer than that.
             Err(_) => {
-                self.half_written = true;
+                self.half_written.get_or_insert_default();
                 self.table.iter_mut().for_each(|table| table.follow(changed.edition()));
             }
         }

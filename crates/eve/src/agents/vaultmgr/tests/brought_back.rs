@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use vault::belief::Voice;
+use vault::escrow::hope::Which;
 use vault::escrow::{Bundle, KeyFile, VaultFiles};
 use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
 use vault::plan::Note;
@@ -54,6 +55,13 @@ fn of_vault(node: &Node, id: VaultId) -> ([PathBuf; 2], VaultFiles) {
     let (protector_at, protector) = only_file(&own.join("protectors"));
     let (policy_at, policy) = only_file(&own.join("policies"));
     ([protector_at, policy_at], VaultFiles { protector, policy })
+}
+
+impl Node {
+    /// The newest bundle that is held came back.
+    pub(super) fn takes_back(&mut self, bundle: &Bundle) {
+        self.manager().bring_back(bundle, Which::Newest);
+    }
 }
 
 /// What the node would put into escrow now, made from its disk and its TPM.
@@ -120,7 +128,7 @@ fn key_files_come_back_and_open_their_vault() {
         node.hear(&mut controller, std::slice::from_ref(&line));
         assert_eq!(node.state(BERLIN), State::Missing, "{what}: {:?}", node.status(BERLIN));
         assert_eq!((node.manager().asks_for_files(), node.manager().lacking()), (true, vec![BERLIN]));
-        node.manager().bring_back(&escrowed);
+        node.takes_back(&escrowed);
         node.manager().settle_all();
         assert!(kept(&node, BERLIN), "{what}: {:?}", node.status(BERLIN));
         assert!(!node.manager().asks_for_files(), "{what}");
@@ -149,7 +157,7 @@ fn key_files_that_read_and_open_no_more_come_back() {
         assert_eq!(node.state(BERLIN), State::Missing, "{:?}", node.status(BERLIN));
         assert_eq!((node.manager().asks_for_files(), node.manager().lacking()), (true, vec![BERLIN]));
         let before = of_vault(&node, BERLIN).1;
-        node.manager().bring_back(&escrowed);
+        node.takes_back(&escrowed);
         node.manager().settle_all();
         assert_eq!(kept(&node, BERLIN), !others, "{:?}", node.status(BERLIN));
         assert_eq!(of_vault(&node, BERLIN).1 == before, others, "what no key opens is not written");
@@ -209,7 +217,7 @@ fn a_copy_that_is_whole_is_never_written_over() {
     std::fs::write(&paths[0], b"damage").expect("writes");
     assert_eq!(node.manager().lacking(), []);
     let before = of_vault(&node, BERLIN).1;
-    node.manager().bring_back(&escrowed);
+    node.takes_back(&escrowed);
     node.manager().crypt.bring_back(BERLIN, &escrowed.vaults()[&BERLIN]).expect("is no error");
     assert_eq!(std::fs::read(&paths[0]).expect("reads"), b"damage", "its twin mends it, and not the bundle");
     assert_eq!(of_vault(&node, BERLIN).1, before, "it is the newer one");
@@ -230,7 +238,7 @@ fn key_files_of_another_making_do_not_come_back() {
     wipe(&paths);
     node.reboot();
     node.hear(&mut controller, std::slice::from_ref(&line));
-    node.manager().bring_back(&escrowed);
+    node.takes_back(&escrowed);
     node.manager().settle_all();
     assert_eq!(node.state(BERLIN), State::Missing, "{:?}", node.status(BERLIN));
     for place in [MetaPlace::First, MetaPlace::Second] {
@@ -251,7 +259,7 @@ fn the_share_table_comes_back_under_the_roots_that_are_there() {
     node.reboot();
     assert!(node.manager().asks_for_files());
     assert!(!kept(&node, IMAGE_VAULT), "{:?}", node.status(IMAGE_VAULT));
-    node.manager().bring_back(&escrowed);
+    node.takes_back(&escrowed);
     node.manager().settle_all();
     node.hear(&mut controller, std::slice::from_ref(&line));
     for when in ["now", "in a later life"] {
@@ -279,7 +287,7 @@ fn ko1_a_table_that_comes_back_while_the_tpm_fails_is_judged_when_it_answers() {
     let anybody = vault::shares::RootPin([9; 32]);
     assert_eq!(node.manager().belief.voice(anybody), Voice::Perhaps, "the table is lost");
     node.nv.0.borrow_mut().fail = true;
-    node.manager().bring_back(&escrowed);
+    node.takes_back(&escrowed);
     ticks(&mut node, "asked", |node| node.manager().waits_for_roots());
     assert_eq!(node.manager().belief.voice(anybody), Voice::Another);
     node.hear(&mut controller, std::slice::from_ref(&line));
@@ -302,7 +310,7 @@ fn th6_an_older_image_and_bundle_give_nothing_that_was_erased() {
     node.disk.put_back(&image);
     node.start();
     assert!(node.paths.vault(BERLIN).exists() && node.manager().asks_for_files());
-    node.manager().bring_back(&escrowed);
+    node.takes_back(&escrowed);
     node.manager().settle_all();
     assert!(!kept(&node, BERLIN) && !kept(&node, IMAGE_VAULT), "{:?}", node.status(BERLIN));
     assert!(node.says("not of the roots that this TPM has now"), "{:?}", node.manager().notes());
@@ -320,7 +328,7 @@ fn another_nodes_bundle_gives_no_table() {
     node.manager = None;
     wipe_tables(&node);
     node.reboot();
-    node.manager().bring_back(&escrowed);
+    node.takes_back(&escrowed);
     node.manager().settle_all();
     assert!(!kept(&node, IMAGE_VAULT) && node.says("not of the roots"), "{:?}", node.manager().notes());
     assert!(node.paths.table(Generation::FIRST).iter().all(|path| !path.exists()), "nothing was written");
@@ -361,7 +369,7 @@ fn a_vault_whose_directory_is_away_keeps_what_is_in_escrow() {
     std::fs::rename(&away, &here).expect("moves back");
     node.start();
     node.hear(&mut controller, std::slice::from_ref(&created));
-    node.manager().bring_back(&good);
+    node.takes_back(&good);
     node.manager().settle_all();
     assert!(kept(&node, BERLIN), "{:?}", node.status(BERLIN));
 }

@@ -106,7 +106,7 @@ fn th6_bundles_of_a_former_controller_are_worth_nothing() {
     wipe(&node.paths.table(Generation(2)));
     node.disk.sync();
     node.reboot();
-    node.manager().bring_back(&former);
+    node.takes_back(&former);
     node.manager().settle_all();
     assert!(!kept(&node, IMAGE_VAULT), "{:?}", node.status(IMAGE_VAULT));
 }

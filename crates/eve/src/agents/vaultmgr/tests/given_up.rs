@@ -60,7 +60,7 @@ fn another_nodes_bundle_begins_no_table_on_this_disk() {
             wipe_tables(&node);
         }
         node.reboot();
-        node.manager().bring_back(&theirs);
+        node.takes_back(&theirs);
         node.manager().settle_all();
         assert!(node.says("another disk than persist"), "{:?}", node.manager().notes());
         assert_eq!(has_table(&node), table_is_there);
@@ -71,7 +71,7 @@ fn another_nodes_bundle_begins_no_table_on_this_disk() {
         node.nv = own;
         node.reboot();
         if !table_is_there {
-            node.manager().bring_back(&mine);
+            node.takes_back(&mine);
             node.manager().settle_all();
         }
         assert!(kept(&node, IMAGE_VAULT), "{:?}", node.status(IMAGE_VAULT));
@@ -88,7 +88,7 @@ fn a_table_whose_shares_open_what_lies_here_comes_back() {
     wipe_tables(&node);
     node.reboot();
     assert_eq!(node.state(IMAGE_VAULT), State::Missing, "{:?}", node.status(IMAGE_VAULT));
-    node.manager().bring_back(&earlier);
+    node.takes_back(&earlier);
     node.manager().settle_all();
     node.hear(&mut controller, &[Line { created: true, ..both((1, 1)) }]);
     assert!(kept(&node, IMAGE_VAULT) && kept(&node, BERLIN), "{:?}", node.manager().notes());
@@ -114,7 +114,7 @@ fn a_node_that_made_all_vaults_anew_goes_on_hoping_for_its_table() {
     node.manager = None;
     wipe_tables(&node);
     node.reboot();
-    node.manager().bring_back(&before);
+    node.takes_back(&before);
     node.manager().settle_all();
     assert!(node.says("another disk than persist"), "{:?}", node.manager().notes());
     assert!(!has_table(&node) && node.manager().asks_for_files());

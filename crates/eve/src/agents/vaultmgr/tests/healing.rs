@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use disk::faulty::Fault;
 use vault::ids::{Generation, IMAGE_VAULT};
+use vault::section::Seal;
 
 use super::brought_back::{both, kept, with_data};
 use super::controller::BERLIN;
@@ -46,6 +48,33 @@ fn copies_of_the_share_table_that_go_while_eve_runs_are_written_anew() {
         node.reboot();
         node.hear(&mut controller, std::slice::from_ref(&line));
         assert!(kept(&node, BERLIN) && kept(&node, IMAGE_VAULT), "{what}: {:?}", node.status(BERLIN));
+    }
+}
+
+/// Invariant 5: what a change that failed half-way left, and that nobody wants again, is no table of the next boot's: at the next look both copies are what is at hand.
+#[test]
+fn a_change_that_failed_half_way_is_taken_back_at_a_look() {
+    let mut failed = 0;
+    for nth in 0..1000 {
+        let line = both((1, 1));
+        let (mut node, mut controller) = with_data(&line);
+        let (paths, faults) = (node.paths.table(Generation::FIRST), node.faults.clone());
+        let mut is_done = false;
+        let met = faults.during(Fault::Fails, nth, || {
+            let (manager, at) = (node.manager.as_mut().expect("runs"), node.paths.clone());
+            is_done = manager.shares.as_mut().expect("shares").remove(&at, BERLIN, Seal::Pcrs).is_ok();
+        });
+        if is_done {
+            assert!(!met && failed > 3, "{nth}: {failed}");
+            return;
+        }
+        failed += 1;
+        looks(&mut node);
+        let [first, second] = read(&paths);
+        assert!(first == second && !first.is_empty(), "{nth}: {:?}", node.manager().notes());
+        node.reboot();
+        node.hear(&mut controller, std::slice::from_ref(&line));
+        assert!(kept(&node, BERLIN), "{nth}: {:?}", node.status(BERLIN));
     }
 }
 

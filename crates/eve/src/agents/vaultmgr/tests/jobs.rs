@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT};
 use vault::ordered::Ordered;
-use vault::plan::{Next, Step, StepKind};
+use vault::plan::{Act, Next, Op, Step, StepKind};
 use vault::report::State;
 use vault::section::Custody;
 
 use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
+use crate::agents::vaultmgr::hands::crypt::{Crypt, Found};
 use crate::agents::vaultmgr::hands::tree::{BetweenPieces, Work};
 use crate::agents::vaultmgr::vault::jobs::{Jobs, Threads};
 use crate::bus::messages::Hope;
@@ -263,6 +264,27 @@ fn th3_a_lock_goes_before_the_removal_of_what_a_move_left() {
     ticks(&mut node, "moved", |node| node.state(IMAGE_VAULT) == State::Unlocked);
     ticks(&mut node, "wiped", |node| !node.paths.staging(IMAGE_VAULT).exists());
     assert!(node.paths.vault(IMAGE_VAULT).join("sub/1199").exists());
+}
+
+/// A move that has just ended, before it was heard of, makes a step of before it past: its copy is the vault, and is not told as one that can't be dropped.
+#[test]
+fn what_a_move_made_past_is_not_told_as_failed() {
+    let mut node = with_held(StepKind::MoveIn);
+    ticks(&mut node, "surveyed", |node| node.status(IMAGE_VAULT).detail[0].ends_with(" of 3 MiB"));
+    hold(&mut node, &[]);
+    let place = node.paths.vault(IMAGE_VAULT);
+    let late = Instant::now() + Duration::from_secs(120);
+    while !matches!(node.manager().crypt.find(&place), Ok(Found::Policy { .. })) {
+        assert!(Instant::now() < late, "{:?}", node.status(IMAGE_VAULT));
+        std::thread::yield_now();
+    }
+    node.manager().act(IMAGE_VAULT, Act { op: Op::Create, step: Step::DropCopy });
+    let last = node.status(IMAGE_VAULT).last.and_then(|last| last.error);
+    assert_eq!(last, None, "{:?}", node.status(IMAGE_VAULT));
+    node.manager().settle_all();
+    ticks(&mut node, "wiped", |node| !node.paths.staging(IMAGE_VAULT).exists());
+    assert_eq!(node.state(IMAGE_VAULT), State::Unlocked, "{:?}", node.status(IMAGE_VAULT));
+    assert_eq!(fs::read(place.join("sub/39")).expect("there"), vec![7; 100_000]);
 }
 
 /// The same work stopped by an order for its own vault, and by the end of this life: nothing is lost, and it is resumed.

@@ -32,6 +32,8 @@ pub(super) struct Keeper {
     pub(super) send_again: bool,
     /// What it gives to be tried under the name of what it holds.
     pub(super) gives: Option<Vec<u8>>,
+    /// What it gives back in place of the newest: an operator chose it.
+    pub(super) offers: Option<(BundleId, Vec<u8>)>,
     /// Why it does not give back what is asked for.
     pub(super) withholds: Option<Cause>,
     /// It does not answer.
@@ -55,8 +57,9 @@ impl Keeper {
         let named = self.held.as_ref().map(|held| held.0).filter(|id| Some(*id) != wish.held && !send_again);
         let of_before = || self.held.as_ref().and_then(|_| self.kept.get(&wish.rescue?));
         let rescue = self
-            .held
+            .offers
             .as_ref()
+            .or(self.held.as_ref())
             .filter(asked)
             .or_else(of_before)
             .filter(|_| self.withholds.is_none())

@@ -2,6 +2,7 @@
 //! what opens is never written over, and what was erased stays dead.
 
 use vault::cause::Cause;
+use vault::escrow::Bundle;
 use vault::ids::IMAGE_VAULT;
 use vault::report::State;
 use vault::section::{Custody, Seal};
@@ -78,7 +79,7 @@ fn an_order_makes_it_anew_where_both_are_given_up_or_no_bundle_is_held() {
     }
 }
 
-/// An older bundle, chosen by an operator or replayed, has none that a key at hand opens: nothing is written, and it is not asked for again.
+/// The newest bundle has none that a key at hand opens: nothing is written, and it is not asked for again.
 #[test]
 fn key_files_that_no_key_at_hand_opens_are_not_written() {
     let (mut node, _, _) = put_back();
@@ -86,10 +87,30 @@ fn key_files_that_no_key_at_hand_opens_are_not_written() {
     let paths = all_key_files(&node, BERLIN);
     let read = || paths.each_ref().map(|path| std::fs::read(path).expect("reads"));
     let before = read();
-    node.manager().bring_back(&older);
+    node.takes_back(&older);
     node.manager().settle_all();
     assert_eq!(read(), before);
     assert_eq!((node.state(BERLIN), node.manager().asks_for_files()), (State::Locked, false));
+}
+
+/// Invariant 4: an operator had an older bundle given back, which helps nothing. That is told; the newest is asked for still, in this life; no one word of root's gives
+/// up what it has; and once it is offered it brings the vault back.
+#[test]
+fn an_older_bundle_leaves_the_hope_of_the_newest() {
+    let (mut node, _, mut keeper) = put_back();
+    let older = bundle(&node);
+    let bytes = older.encode();
+    keeper.offers = Some((Bundle::id_of(older.generation(), &bytes), bytes));
+    keeper.settles(&mut node);
+    assert!(node.says("an older one") && node.says("--newest"), "{:?}", node.manager().notes());
+    assert_eq!((node.state(BERLIN), node.manager().asks_for_files()), (State::Locked, true));
+    let refused = order(&mut node, Hope::ShutGivenUp).expect_err("one word");
+    assert!(matches!(refused, OrderError::ShutInEscrow(_)), "{refused:?}");
+    assert!(refused.to_string().contains("--newest"), "{refused}");
+    keeper.offers = None;
+    keeper.settles(&mut node);
+    assert!(kept(&node, BERLIN), "{:?}", node.status(BERLIN));
+    assert!(!node.says("an older one"), "{:?}", node.manager().notes());
 }
 
 /// TH-6: the vault left the TPM's custody and its share was erased. Key files in a bundle of before, under that share, give nothing back, though their epoch is
@@ -109,7 +130,7 @@ fn th6_a_share_that_was_erased_stays_dead() {
     node.start();
     node.hear(&mut controller, &[alone((3, 2))]);
     let before = std::fs::read(&all_key_files(&node, BERLIN)[0]).expect("reads");
-    node.manager().bring_back(&older);
+    node.takes_back(&older);
     node.manager().settle_all();
     assert_eq!(node.state(BERLIN), State::Locked, "{:?}", node.status(BERLIN));
     assert_eq!(std::fs::read(&all_key_files(&node, BERLIN)[0]).expect("reads"), before);

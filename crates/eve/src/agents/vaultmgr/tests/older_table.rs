@@ -47,7 +47,7 @@ fn a_bundle_of_before_a_vault_ends_no_generation() {
         node.manager = None;
         wipe_tables(&node);
         node.reboot();
-        node.manager().bring_back(&before);
+        node.takes_back(&before);
         node.manager().settle_all();
         node.hear(&mut controller, std::slice::from_ref(&line));
         let status = node.status(BERLIN);

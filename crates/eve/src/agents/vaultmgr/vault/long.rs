@@ -20,6 +20,14 @@ use crate::agents::vaultmgr::vault::execute::{Ran, StepError, io, of_disk};
 use crate::agents::vaultmgr::vault::jobs::{Job, Over};
 use crate::agents::vaultmgr::vault::slot::Count;
 
+/// Whether a step is still to be done once the job in its way is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Clear,
+    /// What is there is to be looked at first.
+    Overtaken,
+}
+
 impl<C: Crypt> Manager<C> {
     fn places(&self, id: VaultId) -> Places {
         let (place, staging) = (self.paths.vault(id), self.paths.staging(id));
@@ -181,11 +189,12 @@ impl<C: Crypt> Manager<C> {
         id
     }
 
-    /// Before a step that a job of the same vault would be in the way of: it ends at its next piece, and is resumed later.
+    /// Before a step that a job of the same vault would be in the way of: it ends at its next piece, and is resumed later. One that came to its end meanwhile
+    /// made what the step was planned by past: a copy that was to be dropped is the vault by now.
     ///
     /// # Errors
     /// It does not end. A lock goes on all the same: a job has no key, and what it holds open the kernel tells.
-    pub(crate) fn make_way(&mut self, id: VaultId, step: Step) -> Result<(), StepError> {
+    pub(crate) fn make_way(&mut self, id: VaultId, step: Step) -> Result<Way, StepError> {
         let disturbs = matches!(
             step.kind(),
             StepKind::Lock
@@ -198,9 +207,13 @@ impl<C: Crypt> Manager<C> {
                 | StepKind::DeleteDir
         );
         if !disturbs {
-            return Ok(());
+            return Ok(Way::Clear);
         }
         match self.jobs.stop(id) {
+            Ok(Some(over)) if over.outcome.is_ok() && step.kind() != StepKind::Lock => {
+                self.ended(over);
+                return Ok(Way::Overtaken);
+            }
             // That it was stopped is no failure.
             Ok(over) => over.into_iter().for_each(|over| drop(self.conclude(over))),
             Err(left) if step.kind() == StepKind::Lock => {
@@ -208,7 +221,7 @@ impl<C: Crypt> Manager<C> {
             }
             Err(left) => return Err(left.into()),
         }
-        Ok(())
+        Ok(Way::Clear)
     }
 
     /// How far a job is stands where the plan says that its step is under way.

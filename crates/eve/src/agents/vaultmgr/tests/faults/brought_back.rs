@@ -21,7 +21,7 @@ fn lost(what: fn(&Node)) -> (Node, With) {
 }
 
 fn bring_back(node: &mut Node, (_, _, escrowed): &mut With) {
-    node.manager().bring_back(escrowed);
+    node.takes_back(escrowed);
     node.manager().settle_all();
 }
 
