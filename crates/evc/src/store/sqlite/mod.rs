@@ -124,8 +124,8 @@ impl SqliteStore {
         let file = folder.join(DATABASE);
         Pair::in_folder(folder).check()?;
         apart(|| {
-            let _room = IndexRoom::of(&file)?;
-            tables::refuse_others(&Access::Writing.open(&file)?)
+            let (_room, connection) = IndexRoom::open(&file)?;
+            tables::refuse_others(&connection)
         })?;
         Self::over(&file, None)
     }
@@ -159,8 +159,7 @@ fn prepare(folder: &Path, file: &Path) -> Stored<Lay> {
     pair.check()?;
     make_private(file).map_err(|e| StoreError::Failed(e.into()))?;
     let (had_log, number) = (pair.has_log(), pair.number().map_err(|e| StoreError::Failed(e.into()))?);
-    let _room = IndexRoom::of(file)?;
-    let mut connection = Access::Writing.open(file)?;
+    let (_room, mut connection) = IndexRoom::open(file)?;
     // Until all that it goes into was read.
     keep_log(&connection, had_log)?;
     let put_back = pair.is_put_back(&connection)?;

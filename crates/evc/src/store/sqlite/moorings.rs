@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-use super::connections::{Access, failed, keep_log};
+use super::connections::keep_log;
 use super::content::Content;
 use super::room::IndexRoom;
 use crate::store::{StoreError, Stored};
@@ -47,10 +47,7 @@ impl Moorings {
     /// # Errors
     /// It can't be opened.
     pub(super) fn of(database: &Path) -> Stored<Arc<Self>> {
-        let room = IndexRoom::of(database)?;
-        let holds = Access::Writing.open(database)?;
-        // The log is opened with the first question, and not before.
-        holds.pragma_query_value(None, "schema_version", |_| Ok(())).map_err(failed)?;
+        let (room, holds) = IndexRoom::open(database)?;
         let name = |suffix: &str| Name::of([database.as_os_str(), suffix.as_ref()].into_iter().collect());
         Ok(Arc::new(Self {
             database: name(""),

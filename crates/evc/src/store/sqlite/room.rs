@@ -1,8 +1,7 @@
 //! Room on the disk for the index of a log, before SQLite maps it into its memory. SQLite writes one byte of each 4096, and takes the rest for
 //! there: on a filesystem of smaller blocks it is not, and a disk that is full then kills the process (SIGBUS) where it should be refused.
-//! The first that opens the index makes it empty, which gives its room back. So it is made empty here, in the way of SQLite: under the lock of the
-//! index that says whether anybody has it open, and which is kept from then on. It lies on a file descriptor of its own: SQLite's, which
-//! are the process's, don't count as the same, and SQLite sees that somebody has it.
+//! The first that opens the index makes it empty, which gives its room back. So there is more than it needs before it is opened, and it is taken
+//! again at once. What is left is another program that fills the disk between the two, in less than a millisecond.
 //! Source: `unixLockSharedMemory` and `unixShmMap` of SQLite; <https://www.sqlite.org/walformat.html>, 2.
 
 use std::fs::File;
@@ -11,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, FcntlArg, fallocate, fcntl};
-use nix::libc::{F_RDLCK, F_WRLCK, SEEK_SET, c_int, flock};
-use nix::unistd::ftruncate;
+use nix::fcntl::{FallocateFlags, fallocate};
+use rusqlite::Connection;
 
+use super::connections::{Access, failed, keep_log};
 use super::private;
 use crate::store::{StoreError, Stored};
 
@@ -23,8 +22,6 @@ const REGION: u64 = 32 * 1024;
 const PAGES: u64 = 4096;
 /// Bytes of a page of the file.
 const PAGE: u64 = 4096;
-/// The byte of the index whose lock says that somebody has it open.
-const IN_USE: i64 = 128;
 
 /// Room for the index of one database's log. It is held until SQLite has closed the database: who closes a file loses the process's locks on it.
 pub(super) struct IndexRoom {
@@ -35,16 +32,26 @@ pub(super) struct IndexRoom {
 }
 
 impl IndexRoom {
-    /// For a database that nothing in this process has open.
+    /// Opens a database that nothing in this process has open, with its log. The room is to be kept for longer than any connection.
     ///
     /// # Errors
-    /// [`StoreError::Disk`]: there is no room.
-    pub(super) fn of(database: &Path) -> Stored<Self> {
-        let index =
-            if has_log(database) { private().read(true).open(beside(database, "-shm")).ok() } else { None };
-        if let Some(index) = &index {
-            begin(index).map_err(no_room)?;
-        }
+    /// [`StoreError::Disk`]: there is no room. SQLite's.
+    pub(super) fn open(database: &Path) -> Stored<(Self, Connection)> {
+        let room = Self::before(database)?;
+        let connection = Access::Writing.open(database)?;
+        // What is damaged keeps its log.
+        keep_log(&connection, true)?;
+        // The log is opened with the first question, and not before.
+        connection.pragma_query_value(None, "schema_version", |_| Ok(())).map_err(failed)?;
+        keep_log(&connection, false)?;
+        room.reserved.store(0, SeqCst);
+        room.keep_ahead()?;
+        Ok((room, connection))
+    }
+
+    fn before(database: &Path) -> Stored<Self> {
+        let open = || private().read(true).open(beside(database, "-shm")).ok();
+        let index = if has_log(database) { open() } else { None };
         let room = Self { database: database.to_owned(), index, reserved: AtomicU64::new(0) };
         room.keep_ahead()?;
         Ok(room)
@@ -53,7 +60,7 @@ impl IndexRoom {
     /// Sees that there is room for what a transaction may need that begins now.
     ///
     /// # Errors
-    /// As [`Self::of`].
+    /// [`StoreError::Disk`]: there is none.
     pub(super) fn keep_ahead(&self) -> Stored<()> {
         let (Some(index), wanted) = (&self.index, self.wanted()) else { return Ok(()) };
         if wanted > self.reserved.load(SeqCst) {
@@ -69,22 +76,6 @@ impl IndexRoom {
         let pages = (bytes(&beside(&self.database, "-wal")) + 2 * bytes(&self.database)) / PAGE;
         (pages / PAGES + 2) * REGION
     }
-}
-
-/// Empty, where nobody has it open; and nobody makes it empty from now on.
-fn begin(index: &File) -> nix::Result<()> {
-    if lock(index, F_WRLCK).is_ok() {
-        ftruncate(index, 0)?;
-    }
-    // Somebody may be making it empty just now: then it is as it would be without this.
-    let _ = lock(index, F_RDLCK);
-    Ok(())
-}
-
-fn lock(index: &File, how: c_int) -> nix::Result<()> {
-    let [l_type, l_whence] = [how, SEEK_SET].map(|small| i16::try_from(small).expect("they are below 3"));
-    let lock = flock { l_type, l_whence, l_start: IN_USE, l_len: 1, l_pid: 0 };
-    fcntl(index, FcntlArg::F_OFD_SETLK(&lock)).map(drop)
 }
 
 /// Room alone: the length is SQLite's to change. A filesystem that can't do it is used as it is.
@@ -118,7 +109,6 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
 mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
-    use super::super::connections::Access;
     use super::*;
 
     /// Bytes of the index that lie on the disk.
@@ -126,14 +116,13 @@ mod tests {
         room.index.as_ref().expect("open").metadata().expect("seen").blocks() * 512
     }
 
-    /// seen-by-users 0b.10: SQLite does not give the room back when it opens the index, and there is more before it needs more.
+    /// seen-by-users 0b.10: there is room for more of the index than SQLite has, at each step.
     #[test]
-    fn the_index_has_room_before_sqlite_needs_it_and_keeps_it() {
+    fn the_index_has_room_before_sqlite_needs_it() {
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join("file");
         File::create(&file).expect("made");
-        let room = IndexRoom::of(&file).expect("there is room");
-        let connection = Access::Writing.open(&file).expect("opened");
+        let (room, connection) = IndexRoom::open(&file).expect("there is room");
         connection.execute_batch("PRAGMA wal_autocheckpoint = 0; CREATE TABLE one (x)").expect("made");
         assert!(on_disk(&room) >= 2 * REGION, "{}", on_disk(&room));
         for part in 1..4 {
@@ -146,22 +135,6 @@ mod tests {
         }
     }
 
-    /// Whoever has it open already keeps what is in it.
-    #[test]
-    fn an_index_that_others_have_open_is_not_made_empty() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let file = dir.path().join("file");
-        File::create(&file).expect("made");
-        let room = IndexRoom::of(&file).expect("there is room");
-        let connection = Access::Writing.open(&file).expect("opened");
-        connection.execute_batch("CREATE TABLE one (x); INSERT INTO one VALUES (7)").expect("made");
-        drop(IndexRoom::of(&file).expect("there is room"));
-        let used = room.index.as_ref().expect("open").metadata().expect("seen").len();
-        assert_eq!(used, REGION);
-        let x: i64 = connection.query_row("SELECT x FROM one", (), |row| row.get(0)).expect("read");
-        assert_eq!(x, 7);
-    }
-
     #[test]
     fn nothing_is_laid_beside_what_is_no_database_with_a_log() {
         let dir = tempfile::tempdir().expect("a folder");
@@ -170,7 +143,7 @@ mod tests {
         {
             let file = dir.path().join(name);
             text.into_iter().for_each(|text| std::fs::write(&file, text).expect("written"));
-            assert!(IndexRoom::of(&file).expect("nothing is needed").index.is_none(), "{name}");
+            assert!(IndexRoom::before(&file).expect("nothing is needed").index.is_none(), "{name}");
             assert!(!beside(&file, "-shm").exists(), "{name}");
         }
     }
