@@ -73,9 +73,12 @@ fn policy_of(
 /// The last number that a column holds.
 const LAST: i64 = i64::MAX;
 
-/// What is certain of a vault whose row does not read, column by column.
+/// Whose a vault is of which that does not read, until whoever asked says it.
+const NOBODY: DeviceId = DeviceId(uuid::Uuid::nil());
+
+/// What is certain of a vault whose row does not read, column by column. Of whom it is whoever asked for it knows.
 pub(super) fn remains(damaged: DamagedRow, row: &mut Columns<'_>) -> VaultRemains {
-    let (project, device) = (row.read(project).ok(), row.read(device).ok());
+    let (project, device) = (row.read(project).ok(), row.read(device).unwrap_or(NOBODY));
     let (id, name) = (row.read(vault).ok(), row.read(super::read::name).ok());
     let standing = row.read(word::<VaultStanding>).ok();
     let policy = policy_of(row, id, standing).ok();
@@ -85,7 +88,7 @@ pub(super) fn remains(damaged: DamagedRow, row: &mut Columns<'_>) -> VaultRemain
     let listed = || {
         Some(VaultRow {
             project: project?,
-            device: device?,
+            device,
             id: id?,
             name: name?,
             policy: policy?,
@@ -156,7 +159,9 @@ impl Vaults for SqliteTx {
     }
 
     async fn vaults_listed(&mut self, device: DeviceId) -> Stored<Vec<OrDamaged<VaultRow>>> {
-        self.all("FROM vaults WHERE device = ? ORDER BY id", (blob(device.0),)).await
+        let mut rows = self.all("FROM vaults WHERE device = ? ORDER BY id", (blob(device.0),)).await?;
+        rows.extend(self.strayed(device).await?.into_iter().map(|remains| OrDamaged::Damaged(remains.row)));
+        Ok(rows)
     }
 
     async fn vault(&mut self, device: DeviceId, id: VaultId) -> Stored<Option<VaultRow>> {
