@@ -155,6 +155,50 @@ fn co5_a_lost_device_gets_no_keys_by_a_courier() {
     }
 }
 
+/// What the command line says to this, of the operator's machine.
+fn says(evc: &Evc, args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evc"));
+    command.args(args).arg("--data").arg(evc.dir.path()).args(["--url", &evc.url]);
+    let said = command.output().expect("ran");
+    String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned()
+}
+
+/// CO-5: whoever brings a lost device's file reads that it is lost, what the answer does, and how the mark comes off; also where the file was taken
+/// before, is over, or is worth nothing.
+#[test]
+fn co5_who_brings_a_file_of_a_lost_device_reads_what_to_do() {
+    let evc = Evc::start();
+    let device = Device::onboarded(&evc, "edge-1");
+    evc.apply(POLICY);
+    let evidence = parts(&device, nonce(&read(&evc, &export(&evc))));
+    let second = parts(&device, nonce(&read(&evc, &export(&evc))));
+    let file = |name: &str, parts: &CourierEvidence| {
+        let path = evc.dir.path().join(name);
+        std::fs::write(&path, parts.encode().expect("fits")).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let [evidence, second] = [file("one", &evidence), file("two", &second)];
+    evc.act("POST", "/devices/edge-1/lost", "");
+    for (brought, head) in
+        [(&evidence, "evidence taken;"), (&evidence, "evidence taken before"), (&second, "is over")]
+    {
+        let said = says(&evc, &["import", brought]);
+        for words in [
+            head,
+            "marked as lost",
+            "no key goes to it",
+            "eve import",
+            "evc device found edge-1",
+            "evc export edge-1 FILE",
+        ] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    }
+    evc.act("DELETE", "/devices/edge-1/lost", "");
+    let said = says(&evc, &["import", &evidence]);
+    assert!(said.contains("evidence taken before") && !said.contains("lost"), "{said}");
+}
+
 /// CO-6: what is not of one device and one session, or was changed on the way, is refused whole.
 #[test]
 fn co6_what_does_not_belong_together_is_refused() {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use common::{Device, Evc};
 use evc::clock::now;
 use evc::operator::operate::RemovalWish;
-use evc::service::Steady;
+use evc::service::{Settings, Steady, start};
+use evc::store::StoreError;
 use vault::ids::{DeviceId, Epoch, Name};
 
 const HOUR: u64 = 3600;
@@ -83,9 +84,76 @@ fn a_jump_of_the_clock_is_counted_once() {
     assert_eq!(round(&evc, &mut next, right + 90, 15), 0, "nor is the clock believed the sooner for it");
 }
 
-/// A clock that is a little behind what was seen begins no grace before that.
+/// 2100-01-01: a clock that is far ahead.
+const FAR: u64 = 4_102_444_800;
+
+/// A grace of three days, and a clock that jumped ahead after it began, and ran there for so long.
+fn ahead_for(evc: &Evc, at: u64, hours: u64) -> Steady {
+    evc.apply(&(POLICY.to_owned() + &vault("edge-1", "payments") + &vault("edge-1", "later")));
+    let mut clock = Steady::since(at);
+    assert_eq!(round(evc, &mut clock, at, 0), 0);
+    delete(evc, "edge-1", &payments(), at);
+    for passed in (0..hours * HOUR).step_by(240) {
+        assert_eq!(round(evc, &mut clock, FAR + passed, 240), 0, "nothing ends by the jump");
+    }
+    clock
+}
+
+/// Invariant 6: a clock that is set to 2100, believed there or not, and set right again, leaves a grace as long as it was given: it ends no sooner, and it
+/// ends.
 #[test]
-fn a_grace_does_not_begin_before_the_time_that_was_seen() {
+fn a_clock_that_went_to_2100_and_back_leaves_graces_as_long_as_they_were() {
+    for hours in [0, 1, 5] {
+        let evc = Evc::start();
+        let device = Device::onboarded(&evc, "edge-1");
+        let at = now();
+        let mut clock = ahead_for(&evc, at, hours);
+        let right = at + hours * HOUR + 15;
+        assert_eq!(round(&evc, &mut clock, right, 15), 0, "{hours}");
+        let end = until(&evc, device.id).expect("in its grace");
+        assert!((at + 72 * HOUR..at + 73 * HOUR).contains(&end), "{hours}: {}", end - at);
+        assert_eq!(round(&evc, &mut clock, at + 71 * HOUR, at + 71 * HOUR - right), 0, "{hours}");
+        delete(&evc, "edge-1", &"later".parse().expect("a name"), at + 71 * HOUR);
+        assert_eq!(round(&evc, &mut clock, at + 73 * HOUR, 2 * HOUR), 1, "{hours}");
+        let later = round(&evc, &mut clock, at + 144 * HOUR, 71 * HOUR);
+        assert_eq!(later, 1, "{hours}: what began after it ends too");
+    }
+}
+
+/// The same over a restart, for which the operator says that the clock is right.
+#[test]
+fn a_restart_by_a_clock_that_is_said_to_be_right_takes_graces_back() {
+    let evc = Evc::start();
+    let device = Device::onboarded(&evc, "edge-1").id;
+    let at = now();
+    ahead_for(&evc, at, 5);
+    let (dir, right) = (evc.stop(), at + 6 * HOUR);
+    let settings = Settings {
+        data: dir.path().to_owned(),
+        names: vec![],
+        poll_every_s: None,
+        drill_every_s: evc::service::DRILL_EVERY_S,
+        deleted_grace_s: evc::service::DELETED_GRACE_S,
+        clock_is_right: true,
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let end = runtime.block_on(async {
+        let app = start(&settings, right).await.map_err(|e| e.to_string()).expect("started");
+        let mut clock = app.clock(right).await.expect("read");
+        for _ in 0..2 {
+            assert_eq!(app.keep_house(&mut clock, right, Duration::ZERO).await.expect("kept"), 0);
+        }
+        let row = app.store.read(|tx| Box::pin(async move { tx.vault_by_name(device, &payments()).await }));
+        let end: Result<_, StoreError> = row.await;
+        app.store.close().await;
+        end.expect("read").expect("there").delete_at.expect("in its grace")
+    });
+    assert!((at + 72 * HOUR..at + 79 * HOUR).contains(&end), "{}", end.abs_diff(at));
+}
+
+/// A clock that is behind what it showed last begins no grace before that.
+#[test]
+fn a_grace_does_not_begin_before_the_time_that_was_shown() {
     let evc = Evc::start();
     let device = Device::onboarded(&evc, "edge-1");
     evc.apply(&(POLICY.to_owned() + &vault("edge-1", "payments")));

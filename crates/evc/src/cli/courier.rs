@@ -151,9 +151,11 @@ fn notes(made: &CourierFile) -> Vec<String> {
     }];
     notes.push(format!("evidence of the node over its challenge is taken until {until}, once"));
     if made.lost {
-        notes.push(
-            "the device is marked as lost: no key goes to it, and its vaults are ordered to be locked".into(),
-        );
+        let name = &made.device_name;
+        notes.push(format!(
+            "the device is marked as lost: no key goes to it, and its vaults are ordered to be locked: carry the answer to the node, where `eve import` locks them; if it is \
+             in good hands again: `evc device found {name}`, and then a new file of `evc export {name} FILE`"
+        ));
     }
     if let Some(lacks) = &made.lacks {
         notes.push(format!("its evidence was good and satisfies no policy: {lacks}"));

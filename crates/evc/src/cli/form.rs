@@ -127,9 +127,9 @@ every! {
         },
         InTheWay::NothingAlike { .. } => InTheWay::NothingAlike { device: name(), lacking: vec![0, 4] },
         InTheWay::SameReference { .. } => InTheWay::SameReference { id: 7 },
-        InTheWay::CourierOver { .. } => InTheWay::CourierOver { device: name() },
+        InTheWay::CourierOver { .. } => InTheWay::CourierOver { device: name(), is_lost: true },
         InTheWay::CourierRefused { .. } => {
-            InTheWay::CourierRefused { device: name(), why: BadEvidence::NoAttestationKey }
+            InTheWay::CourierRefused { device: name(), is_lost: true, why: BadEvidence::NoAttestationKey }
         },
         InTheWay::VaultTwice { .. } => InTheWay::VaultTwice { vault: name(), device: name(), line: 7 },
         InTheWay::NotConfirmed { .. } => InTheWay::NotConfirmed { name: name(), act: Irrevocable::Recreate },

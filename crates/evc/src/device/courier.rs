@@ -27,6 +27,8 @@ pub const COURIER_LIFE_S: (u32, u32, u32) = (60, 90 * 86_400, 7 * 86_400);
 pub struct CarriedAnswer {
     /// Itself, signed.
     pub response: ConfigResponse,
+    /// The device was marked as lost when it was made.
+    pub lost: bool,
     /// The session that it is for; none: no session of the device is known.
     pub session: Option<SessionKey>,
     /// Until when its challenge is good.
@@ -77,8 +79,8 @@ impl Controller {
         let control = response.control.as_mut().ok_or(Fault::Configuration)?;
         control.challenge = Some(self.carried(&device, life_s, now));
         let file = self.signed(&response)?;
-        let until = now.saturating_add(life_s.into());
-        Ok(CarriedAnswer { response, session, until, again: false, file })
+        let (until, lost) = (now.saturating_add(life_s.into()), device.lost_at.is_some());
+        Ok(CarriedAnswer { response, lost, session, until, again: false, file })
     }
 
     /// In full, whatever the device knows already: a file may be lost.
@@ -190,7 +192,7 @@ impl Controller {
             let standing = tx.standing(id).await?;
             return match standing.is_some_and(|row| row.record.is_of(quote)) {
                 true => Ok(None),
-                false => Err(InTheWay::CourierOver { device: device.name }.into()),
+                false => Err(over(&device)),
             };
         }
         if let Some(AttestRequest::Certs(certs)) = keys {
@@ -231,12 +233,16 @@ struct Taken {
 
 /// What the handler is told of the evidence.
 fn accepted(device: &DeviceRow, judged: Judged) -> Result<(), Refusal> {
-    let device = || device.name.clone();
     match judged {
         Judged::Good { .. } => Ok(()),
-        Judged::Stale | Judged::Bad(BadEvidence::Nonce) => {
-            Err(InTheWay::CourierOver { device: device() }.into())
+        Judged::Stale | Judged::Bad(BadEvidence::Nonce) => Err(over(device)),
+        Judged::Bad(why) => {
+            let (name, is_lost) = (device.name.clone(), device.lost_at.is_some());
+            Err(InTheWay::CourierRefused { device: name, is_lost, why }.into())
         }
-        Judged::Bad(why) => Err(InTheWay::CourierRefused { device: device(), why }.into()),
     }
+}
+
+fn over(device: &DeviceRow) -> Refusal {
+    InTheWay::CourierOver { device: device.name.clone(), is_lost: device.lost_at.is_some() }.into()
 }

@@ -45,7 +45,7 @@ pub(crate) async fn far_behind(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<Opti
     Ok(time(tx, Time::Seen).await?.filter(|seen| now.saturating_add(BEHIND_S) < *seen))
 }
 
-/// Now, or the time seen where the clock is behind it: what begins now ends by a clock that is set right later.
-pub(crate) async fn no_earlier_than_seen(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<UnixSeconds> {
-    Ok(time(tx, Time::Seen).await?.map_or(now, |seen| seen.max(now)))
+/// Now, or the time shown last where the clock is behind it: what begins now is moved with the clock from there on.
+pub(crate) async fn no_earlier_than_shown(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<UnixSeconds> {
+    Ok(time(tx, Time::Shown).await?.map_or(now, |shown| shown.max(now)))
 }

@@ -1,7 +1,7 @@
 //! Whether this machine's clock is to be believed, where keys are deleted by it. One jump ends no grace: a clock that jumped has to run
 //! on without another for a while first, and the graces that ran are moved along with it, so that each lasts as long as it was given,
-//! by whichever clock it began, less a tenth at most, which a clock may gain that is being slewed. What the clock showed is remembered over
-//! restarts.
+//! by whichever clock it began, less a tenth at most, which a clock may gain that is being slewed. Set back, it takes them back: else what
+//! was moved to 2100 would stay there. What the clock showed is remembered over restarts.
 //! Pure: the time, and what passed by a clock that nobody sets, are told.
 
 use std::time::Duration;
@@ -11,7 +11,8 @@ use crate::service::{Controller, Part, Refusal, chain};
 use crate::store::{Failure as _, Noted, Scope, Stored, Tx, UnixSeconds};
 use crate::words::damaged::of_unkept;
 
-/// Further ahead than what passed is a jump, at once or in small steps: more than a slow round.
+/// Further ahead than what passed is a jump, at once or in small steps: more than a slow round. Set back further at once is one too; what
+/// is less keeps graces for longer.
 const JUMP: Duration = Duration::from_secs(5 * 60);
 /// Of what passed, this part a clock may gain without end: faster than one that is being slewed (chrony: a twelfth at most).
 const SLEWED: u32 = 10;
@@ -33,7 +34,7 @@ pub struct Steady {
 /// A jump that the graces were not moved with yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Jump {
-    by_s: u64,
+    by_s: i64,
     /// The time after it. By this it is known again where the answer of the commit that moved the graces was lost.
     to: UnixSeconds,
 }
@@ -57,8 +58,13 @@ impl Steady {
     pub fn runs(&mut self, now: UnixSeconds, passed: Duration) -> bool {
         let shown = Duration::from_secs(now.saturating_sub(self.seen));
         let back = Duration::from_secs(self.seen.saturating_sub(now));
-        self.ahead = (self.ahead + shown).saturating_sub(passed + passed / SLEWED + back);
         self.seen = now;
+        self.settles_in = self.settles_in.saturating_sub(passed);
+        if back > JUMP {
+            self.set_back(back.as_secs());
+            return self.settles_in.is_zero();
+        }
+        self.ahead = (self.ahead + shown).saturating_sub(passed + passed / SLEWED + back);
         if self.ahead > JUMP {
             let ahead_s = (std::mem::take(&mut self.ahead) + passed / SLEWED).as_secs();
             let by = humantime::format_duration(Duration::from_secs(ahead_s));
@@ -67,13 +73,21 @@ impl Steady {
                 "the clock jumped, or the controller was off, for {by}: graces are moved with it, and none ends in the next hour"
             );
             self.settles_in = SETTLES_IN;
-            // Of two, the first may be in the store already: then it counts twice, and what is kept is kept for longer.
-            let by_s = self.jumped.map_or(0, |before| before.by_s).saturating_add(ahead_s);
-            self.jumped = Some(Jump { by_s, to: now });
-        } else {
-            self.settles_in = self.settles_in.saturating_sub(passed);
+            self.moves(i64::try_from(ahead_s).unwrap_or(i64::MAX));
         }
         self.settles_in.is_zero()
+    }
+
+    /// How far it ran ahead of what passed stays: graces are taken back by what it was set back, and no more.
+    fn set_back(&mut self, back_s: u64) {
+        tracing::warn!(back_s, "the clock was set back: graces are moved with it");
+        self.moves(i64::try_from(back_s).map_or(-i64::MAX, |back| -back));
+    }
+
+    /// Of two, the first may be in the store already. Ahead it counts twice then, and what is kept is kept for longer; so one back is let go.
+    fn moves(&mut self, by_s: i64) {
+        let before = self.jumped.map_or(0, |before| before.by_s.max(0));
+        self.jumped = Some(Jump { by_s: before.saturating_add(by_s), to: self.seen });
     }
 }
 
@@ -167,7 +181,7 @@ async fn move_graces(tx: &mut dyn Tx, Jump { by_s, to }: Jump) -> Stored<()> {
     if Times::load(tx).await?.shown == Some(to) {
         return Ok(());
     }
-    tx.delay_graces(by_s).await?;
+    tx.move_graces(by_s).await?;
     Times { seen: None, shown: Some(to) }.remember(tx).await
 }
 
@@ -190,7 +204,7 @@ mod tests {
             assert!(!clock.runs(jumped + 15 * round, ROUND), "{round}");
         }
         assert!(clock.runs(jumped + 15 * 240, ROUND));
-        assert!(clock.runs(NOW, ROUND), "set back: graces end later, and that destroys nothing");
+        assert!(clock.runs(NOW, ROUND), "set back: graces go with it, and none is shorter for it");
         assert!(!clock.runs(jumped, ROUND), "and forth again is a jump");
     }
 
@@ -205,7 +219,7 @@ mod tests {
             }
             assert_eq!(ended, believed, "{step} s ahead in each round");
             // But for what it may gain, and less than one jump.
-            let moved = clock.jumped.map_or(0, |jump| jump.by_s);
+            let moved = clock.jumped.map_or(0, |jump| u64::try_from(jump.by_s).expect("ahead"));
             assert!(
                 believed || moved + 480 * 3 / 2 + 301 > 480 * step,
                 "{step}: graces are moved by {moved}"
@@ -225,7 +239,28 @@ mod tests {
         assert_eq!(clock.jumped, Some(Jump { by_s: 3000, to: NOW + 3060 }));
         clock.jumped = None;
         clock.runs(NOW, ROUND);
-        assert_eq!(clock.jumped, None, "set back: nothing is moved");
+        assert_eq!(clock.jumped, Some(Jump { by_s: -3060, to: NOW }), "set back: they go with it");
+        clock.runs(NOW - 1000, ROUND);
+        assert_eq!(clock.jumped, Some(Jump { by_s: -1000, to: NOW - 1000 }), "the first may be done");
+        clock.jumped = None;
+        clock.runs(NOW - 1100, ROUND);
+        assert_eq!(clock.jumped, None, "a little: they end later");
+    }
+
+    /// Invariant 6: a clock that is set forth in small steps and back at once, again and again, ends no grace before its time.
+    #[test]
+    fn a_clock_that_goes_to_and_fro_takes_nothing_from_a_grace() {
+        let (mut clock, mut now, mut until) = (Steady::since(NOW), NOW, 0);
+        let mut passed = 0;
+        for round in 1..1000 {
+            now = if round % 3 == 0 { now - 500 } else { now + 15 + 240 };
+            passed += 15;
+            clock.runs(now, ROUND);
+            until += clock.jumped.take().map_or(0, |jump| jump.by_s);
+            // What is left of a grace, as far as the clock moved past its end, may be less by what passed.
+            let lost = i64::try_from(now).expect("small") - i64::try_from(NOW).expect("small") - until;
+            assert!(lost <= passed + passed / 10 + 300, "{round}: {lost} of {passed}");
+        }
     }
 
     /// Over a restart a clock is believed by what was believed before, and a jump is told by what it showed last.

@@ -31,7 +31,7 @@ impl Operator {
         }
         let row = self.store.read(|tx| Box::pin(find_device(tx, &self.project, device))).await?;
         let carried = self.carry(row.id, life_s, now).await?;
-        Ok(shown(row.name, row.lost_at.is_some(), &carried))
+        Ok(shown(row.name, &carried))
     }
 
     /// Takes what a device sent by a courier, and gives the answer.
@@ -50,13 +50,13 @@ impl Operator {
         if row.project != self.project {
             return Err(Unknown::Device { which: row.id.to_string() }.into());
         }
-        let (name, lost) = (row.name.clone(), row.lost_at.is_some());
+        let name = row.name.clone();
         let carried = self.take_sent(sent, Came { at: now, from, by_courier: true }).await?;
-        Ok(shown(name, lost, &carried))
+        Ok(shown(name, &carried))
     }
 }
 
-fn shown(device_name: Name, lost: bool, carried: &CarriedAnswer) -> CourierFile {
+fn shown(device_name: Name, carried: &CarriedAnswer) -> CourierFile {
     let config = carried.response.config.as_ref();
     let section = config.and_then(|config| config.section().ok().flatten());
     let control = carried.response.control.as_ref();
@@ -69,7 +69,7 @@ fn shown(device_name: Name, lost: bool, carried: &CarriedAnswer) -> CourierFile 
         releases: section.map_or(0, |it| it.vaults.iter().filter(|vault| keys(&vault.release)).count()),
         orders: control.map_or(0, |control| control.orders.len()),
         lacks: control.map(|control| control.lacks.clone()).filter(|lacks| !lacks.is_empty()),
-        lost,
+        lost: carried.lost,
         again: carried.again,
         answer_until: crate::clock::text(carried.until),
         file: STANDARD.encode(&carried.file),

@@ -11,7 +11,7 @@ use super::again::{confirmed, is_meant};
 use crate::api::{Done, Known, Recreation};
 use crate::fleet::life::{life, listed, write_gone};
 use crate::fleet::reported::{default_states, disk_is_away};
-use crate::fleet::times::no_earlier_than_seen;
+use crate::fleet::times::no_earlier_than_shown;
 use crate::fleet::view::policy_of;
 use crate::service::{Fault, InTheWay, Irrevocable, Refusal, Unknown, device_by_id, find_device, in_life};
 use crate::store::{DeviceRow, OrDamaged, Scope, Tx, UnixSeconds, VaultRow, VaultStanding, all_whole};
@@ -110,7 +110,7 @@ async fn delete(
     let of_policy = policy_of(tx, &device, &row).await?.on_removal;
     let older: Option<Older> = held_back(device.older, put_back);
     let how = Deletion {
-        now: no_earlier_than_seen(tx, now).await?,
+        now: no_earlier_than_shown(tx, now).await?,
         asked: wish.with((&row.name, row.id), of_policy),
         next_version: device.section_version + 1,
         older: older.is_some(),

@@ -295,7 +295,8 @@ async fn make(
     now: UnixSeconds,
 ) -> Result<Made, StartError> {
     if times::far_behind(tx, now).await?.is_some() {
-        times::Times { seen: Some(now), shown: Some(now) }.remember(tx).await?;
+        // What it showed last stays: graces are taken back from there.
+        times::Times { seen: Some(now), shown: None }.remember(tx).await?;
     }
     if let Some(token) = token {
         let (hash, project) = (token_hash(token), Project::default());

@@ -304,8 +304,8 @@ pub trait Vaults {
     async fn drop_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()>;
     /// Whether one of this name or identity was the device's, and was forgotten.
     async fn was_vault(&mut self, device: DeviceId, which: &Name) -> Stored<bool>;
-    /// All graces that run end so much later.
-    async fn delay_graces(&mut self, by_s: u64) -> Stored<()>;
+    /// All graces that run end so much later, or earlier. An end beyond the last number stays there.
+    async fn move_graces(&mut self, by_s: i64) -> Stored<()>;
     /// Those that are over, by their end, after one of them; none of a device that this database is older than.
     async fn graces_over(&mut self, now: UnixSeconds, after: Option<Grace>, limit: u32)
     -> Stored<Vec<Grace>>;

@@ -34,8 +34,8 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
         InTheWay::BundleInForce { device, generation } => bundle_in_force(device, *generation),
         InTheWay::NothingAlike { device, lacking } => nothing_alike(device, lacking),
         InTheWay::SameReference { id } => same_reference(*id),
-        InTheWay::CourierOver { device } => courier_over(device),
-        InTheWay::CourierRefused { device, why } => courier_refused(device, why),
+        InTheWay::CourierOver { device, is_lost } => courier_over(device, *is_lost),
+        InTheWay::CourierRefused { device, is_lost, why } => courier_refused(device, *is_lost, why),
         InTheWay::VaultTwice { vault, device, line } => vault_twice(vault, device, *line),
         InTheWay::NotConfirmed { name, act } => not_confirmed(name, act),
     }
@@ -202,24 +202,40 @@ fn same_reference(id: i64) -> Words {
     )
 }
 
-fn courier_over(device: &Name) -> Words {
+fn courier_over(device: &Name, is_lost: bool) -> Words {
     Words::new(
         format!(
-            "the challenge that this file answers is over: device `{device}` answered it, or another one, already, or its time is up; nothing was changed"
+            "the challenge that this file answers is over: device `{device}` answered it, or another one, already, or its time is up; nothing was changed{}",
+            and_lost(is_lost)
         ),
-        format!(
+        of_lost(device, is_lost).unwrap_or_else(|| format!(
             "if it was taken before, `evc export {device} FILE` gives the answer again; else carry a new file of that command to the node, and bring its evidence over that"
-        ),
+        )),
     )
 }
 
-fn courier_refused(device: &Name, why: &BadEvidence) -> Words {
+fn courier_refused(device: &Name, is_lost: bool, why: &BadEvidence) -> Words {
     Words::new(
-        format!("the evidence of device `{device}` in this file is refused: {}", coarse(why)),
         format!(
-            "see `evc describe device {device}`; then carry a new file of `evc export {device} FILE` to the node"
+            "the evidence of device `{device}` in this file is refused: {}{}",
+            coarse(why),
+            and_lost(is_lost)
         ),
+        of_lost(device, is_lost).unwrap_or_else(|| format!(
+            "see `evc describe device {device}`; then carry a new file of `evc export {device} FILE` to the node"
+        )),
     )
+}
+
+fn and_lost(is_lost: bool) -> &'static str {
+    if is_lost { "; and the device is marked as lost" } else { "" }
+}
+
+/// No evidence brings a key to one that is lost: what its node can still be brought is the order to lock.
+fn of_lost(device: &Name, is_lost: bool) -> Option<String> {
+    is_lost.then(|| format!(
+        "no key goes to it, whatever it shows: `evc export {device} FILE` writes the order to lock its vaults, for `eve import` on the node; if it is in good hands again: `evc device found {device}`, and then carry a new file of that export"
+    ))
 }
 
 fn vault_twice(vault: &Name, device: &Name, line: u64) -> Words {

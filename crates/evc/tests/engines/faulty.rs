@@ -266,7 +266,7 @@ steps! { Vaults {
     report_vault(device: DeviceId, id: VaultId, said: &VaultSaid) -> ();
     drop_vault(device: DeviceId, id: VaultId) -> ();
     was_vault(device: DeviceId, which: &Name) -> bool;
-    delay_graces(by_s: u64) -> ();
+    move_graces(by_s: i64) -> ();
     graces_over(now: UnixSeconds, after: Option<Grace>, limit: u32) -> Vec<Grace>;
 } }
 steps! { Bundles {

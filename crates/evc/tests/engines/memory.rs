@@ -826,12 +826,17 @@ impl Vaults for MemoryTx {
         let (id, name) = (which.as_str().parse::<VaultId>().ok(), which);
         Ok(past.any(|(of, called)| Some(*of) == id || called == name))
     }
-    async fn delay_graces(&mut self, by_s: u64) -> Stored<()> {
+    async fn move_graces(&mut self, by_s: i64) -> Stored<()> {
+        const LAST: u64 = i64::MAX as u64;
+        let moved = |until: u64| match until {
+            LAST => LAST,
+            until => until.saturating_add_signed(by_s).min(LAST),
+        };
         for row in self.w().vaults.values_mut().filter(|row| row.standing == VaultStanding::Removing) {
-            row.delete_at = row.delete_at.map(|until| until.saturating_add(by_s).min(i64::MAX as u64));
+            row.delete_at = row.delete_at.map(moved);
         }
         for KeptDevice { row, .. } in &mut self.w().deleted {
-            row.until = row.until.saturating_add(by_s).min(i64::MAX as u64);
+            row.until = moved(row.until);
         }
         Ok(())
     }

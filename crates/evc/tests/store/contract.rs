@@ -665,15 +665,20 @@ async fn graces_are_over_one_after_the_other(tx: &mut dyn Tx) -> Stored<()> {
     tx.set_older(device(1).id, Some(Older::Forked.into())).await?;
     assert_eq!(tx.graces_over(NOW + 9, None, 9).await?, [grace(1)], "none of one that is ahead");
     tx.set_older(device(1).id, None).await?;
-    tx.delay_graces(100).await?;
+    tx.move_graces(100).await?;
     assert_eq!(tx.graces_over(NOW + 9, None, 9).await?, []);
     let later = Grace { until: NOW + 106, ..grace(0) };
     assert_eq!(tx.graces_over(NOW + 106, Some(grace(0)), 9).await?.last(), Some(&later));
     let wanted = tx.vault(device(1).id, vault(&device(1), 2, "payments").id).await?.expect("there");
     assert_eq!(wanted.delete_at, None, "one that is wanted has no end");
-    tx.delay_graces(u64::MAX).await?;
-    let endless = tx.vault(later.device, later.vault).await?.expect("there");
-    assert_eq!(endless.delete_at, Some(i64::MAX as u64), "and reads back");
+    tx.move_graces(-6).await?;
+    let sooner = tx.graces_over(NOW + 100, Some(grace(0)), 9).await?;
+    assert_eq!(sooner.last(), Some(&Grace { until: NOW + 100, ..grace(0) }), "and back");
+    for (by, until) in [(-i64::MAX, 0), (7, 7), (i64::MAX, i64::MAX), (-7, i64::MAX)] {
+        tx.move_graces(by).await?;
+        let moved = tx.vault(later.device, later.vault).await?.expect("there");
+        assert_eq!(moved.delete_at, u64::try_from(until).ok(), "{by}: and reads back");
+    }
     for (row, _) in rows {
         tx.drop_vault(row.device, row.id).await?;
     }
@@ -1234,7 +1239,7 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
         (vec![kept], vec![])
     );
     assert_eq!((tx.deleted_over(NOW + 4).await?.len(), tx.deleted_over(NOW + 5).await?.len()), (0, 1));
-    tx.delay_graces(1).await?;
+    tx.move_graces(1).await?;
     assert_eq!(tx.deleted_over(NOW + 5).await?, [], "it runs with the clock");
     tx.forget_deleted(gone.id).await?;
     assert_eq!(

@@ -280,11 +280,15 @@ pub enum InTheWay {
     CourierOver {
         /// The device.
         device: Name,
+        /// It is marked as lost.
+        is_lost: bool,
     },
     /// The evidence in a courier's file is worth nothing.
     CourierRefused {
         /// The device.
         device: Name,
+        /// It is marked as lost.
+        is_lost: bool,
         /// Why.
         why: BadEvidence,
     },

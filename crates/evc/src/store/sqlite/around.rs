@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use vault::ids::DeviceId;
+use vault::ids::{DeviceId, VaultId};
 
-use super::read::{Columns, FromRow, blob};
+use super::read::{Columns, FromRow, blob, vault};
 use super::transaction::SqliteTx;
 use super::vaults::remains;
 use crate::store::{
-    Around, Devices as _, EvidenceRows as _, OrDamaged, PolicyRow, StoreError, Stored, VaultRemains,
-    VaultRow, Vaults as _,
+    Around, DamagedRow, Devices as _, EvidenceRows as _, OrDamaged, PolicyRow, RowKind, StoreError, Stored,
+    VaultRemains, VaultRow, Vaults as _,
 };
 
 /// A vault's row, or what is certain of it.
@@ -28,6 +28,36 @@ impl FromRow for InPart {
     }
 }
 
+/// A row of a vault that is found by its identity: what is certain of it but its device.
+struct Strayed(VaultRemains);
+
+impl FromRow for Strayed {
+    const COLUMNS: &'static str = VaultRow::COLUMNS;
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
+        let damaged = DamagedRow { column: "device".to_owned(), ..row.damaged_row(RowKind::Vault) };
+        Ok(Self(remains(damaged, row)))
+    }
+}
+
+/// A vault by its keys; none where what they are of does not read: they are nobody's then.
+struct OfKeys(Option<VaultId>);
+
+impl FromRow for OfKeys {
+    const COLUMNS: &'static str = "vault";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
+        row.read(|value| Some(Self(vault(value))))
+    }
+}
+
+/// Vaults that a device has keys of, and no row. From one to the next by the index.
+const WITHOUT_ROW: &str = "FROM (WITH RECURSIVE of_keys (vault) AS (SELECT min(vault) FROM epochs WHERE device = ?1 UNION ALL
+       SELECT (SELECT min(vault) FROM epochs WHERE device = ?1 AND vault > of_keys.vault) FROM of_keys WHERE of_keys.vault IS NOT NULL)
+     SELECT vault FROM of_keys WHERE vault IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM vaults WHERE vaults.device = ?1 AND vaults.id = of_keys.vault))";
+/// A vault's rows that are of no device. All are looked through for that: it is a damage.
+const STRAYED: &str =
+    "FROM vaults WHERE id = ? AND NOT EXISTS (SELECT 1 FROM devices WHERE devices.id = vaults.device)";
+
 impl SqliteTx {
     pub(super) async fn all_around(&mut self, device: DeviceId) -> Stored<Around> {
         let (mut vaults, mut damaged) = (Vec::new(), Vec::new());
@@ -37,6 +67,7 @@ impl SqliteTx {
                 InPart::Damaged(remains) => damaged.push(*remains),
             }
         }
+        damaged.extend(self.strayed(device).await?);
         let listed = vaults.iter().chain(damaged.iter().filter_map(|remains| remains.listed.as_ref()));
         Ok(Around {
             policies: self.policies_of(listed).await?,
@@ -46,6 +77,23 @@ impl SqliteTx {
             certs: self.certs(device).await?,
             references: self.references_of(device).await?,
         })
+    }
+
+    /// Its vaults whose rows don't say so any more: by a list without them its node would lock them. A vault and its first key are made in one
+    /// transaction. A default vault has the same identity everywhere: of none of them it is known whose it is.
+    pub(super) async fn strayed(&mut self, device: DeviceId) -> Stored<Vec<VaultRemains>> {
+        let mut all = Vec::new();
+        for OfKeys(id) in self.all(WITHOUT_ROW, (blob(device.0),)).await? {
+            let Some(id) = id else { continue };
+            let rows: Vec<Strayed> = self.all(STRAYED, (blob(id.0),)).await?;
+            let is_known = rows.len() == 1 && !id.is_default();
+            all.extend(rows.into_iter().map(|Strayed(remains)| {
+                let listed = remains.listed.filter(|_| is_known).map(|listed| VaultRow { device, ..listed });
+                let row = DamagedRow { device: Some(device.to_string()), ..remains.row };
+                VaultRemains { listed, row, ..remains }
+            }));
+        }
+        Ok(all)
     }
 
     /// The policies that they name, each once: a look-up by key costs less than a join that finds one policy once for each vault.

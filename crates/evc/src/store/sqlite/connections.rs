@@ -105,6 +105,11 @@ impl Connections {
         self.moorings.hold()
     }
 
+    /// Sees that what is written next has room that SQLite does not ask for.
+    pub(super) fn keep_room(&self) -> Stored<()> {
+        self.moorings.keep_room().inspect_err(|_| self.fails.store(true, SeqCst))
+    }
+
     /// Whether the disk failed what was to be written last.
     pub(super) fn fail(&self) -> bool {
         self.fails.load(SeqCst)

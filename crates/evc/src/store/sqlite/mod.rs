@@ -18,6 +18,7 @@ mod numbering;
 mod others;
 mod paired;
 mod read;
+mod room;
 mod tables;
 mod transaction;
 mod vaults;
@@ -39,6 +40,7 @@ use self::connections::{Access, Connections, Durable, keep_log};
 use self::moorings::Moorings;
 use self::others::Others;
 use self::paired::{Lay, Numbers, Pair};
+use self::room::IndexRoom;
 use self::transaction::SqliteTx;
 use super::{Engine, Open, Scope, StoreError, Stored};
 
@@ -121,7 +123,10 @@ impl SqliteStore {
     pub async fn join(folder: &Path) -> Stored<Self> {
         let file = folder.join(DATABASE);
         Pair::in_folder(folder).check()?;
-        apart(|| tables::refuse_others(&Access::Writing.open(&file)?))?;
+        apart(|| {
+            let (_room, connection) = IndexRoom::open(&file)?;
+            tables::refuse_others(&connection)
+        })?;
         Self::over(&file, None)
     }
 
@@ -154,7 +159,7 @@ fn prepare(folder: &Path, file: &Path) -> Stored<Lay> {
     pair.check()?;
     make_private(file).map_err(|e| StoreError::Failed(e.into()))?;
     let (had_log, number) = (pair.has_log(), pair.number().map_err(|e| StoreError::Failed(e.into()))?);
-    let mut connection = Access::Writing.open(file)?;
+    let (_room, mut connection) = IndexRoom::open(file)?;
     // Until all that it goes into was read.
     keep_log(&connection, had_log)?;
     let put_back = pair.is_put_back(&connection)?;

@@ -14,8 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-use super::connections::{Access, failed, keep_log};
+use super::connections::keep_log;
 use super::content::Content;
+use super::room::IndexRoom;
 use crate::store::{StoreError, Stored};
 
 /// A file: device and inode.
@@ -29,8 +30,9 @@ pub(super) struct Moorings {
     /// What is not so, as it was told last.
     told: Mutex<Option<Discriminant<StoreError>>>,
     holds: Mutex<Option<Connection>>,
-    /// After the connection: it has the files open too.
+    /// After the connection: they have the files open too.
     content: Content,
+    room: IndexRoom,
 }
 
 struct Name {
@@ -45,9 +47,7 @@ impl Moorings {
     /// # Errors
     /// It can't be opened.
     pub(super) fn of(database: &Path) -> Stored<Arc<Self>> {
-        let holds = Access::Writing.open(database)?;
-        // The log is opened with the first question, and not before.
-        holds.pragma_query_value(None, "schema_version", |_| Ok(())).map_err(failed)?;
+        let (room, holds) = IndexRoom::open(database)?;
         let name = |suffix: &str| Name::of([database.as_os_str(), suffix.as_ref()].into_iter().collect());
         Ok(Arc::new(Self {
             database: name(""),
@@ -55,7 +55,13 @@ impl Moorings {
             content: Content::of(database).map_err(|error| StoreError::Failed(error.into()))?,
             told: Mutex::default(),
             holds: Mutex::new(Some(holds)),
+            room,
         }))
+    }
+
+    /// Sees that the log's index has room for what is written next.
+    pub(super) fn keep_room(&self) -> Stored<()> {
+        self.room.keep_ahead()
     }
 
     /// Whether each name leads to its file.

@@ -65,7 +65,7 @@ impl<'r> Columns<'r> {
     }
 
     /// What the row is, whose column that was read last does not read.
-    fn damaged_row(&self, kind: RowKind) -> DamagedRow {
+    pub(super) fn damaged_row(&self, kind: RowKind) -> DamagedRow {
         let (id, name) = match kind {
             RowKind::Allowance => ("cert_digest", "serial"),
             RowKind::Bundle => ("digest", "name"),

@@ -69,6 +69,7 @@ impl SqliteTx {
             begin_alone(lent).await
         });
         connections.hold()?;
+        connections.keep_room()?;
         let lent = begun.await.unwrap_or_else(|waited| Err(StoreError::Busy(waited.into())))?;
         Ok(Self { writes: Some(others.kept_out()), lent, erases: false, erased: Some(erased.clone()) })
     }

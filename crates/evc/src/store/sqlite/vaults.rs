@@ -70,9 +70,15 @@ fn policy_of(
     if may_lack { row.read_some(name) } else { row.read(name).map(Some) }
 }
 
-/// What is certain of a vault whose row does not read, column by column.
+/// The last number that a column holds.
+const LAST: i64 = i64::MAX;
+
+/// Whose a vault is of which that does not read, until whoever asked says it.
+const NOBODY: DeviceId = DeviceId(uuid::Uuid::nil());
+
+/// What is certain of a vault whose row does not read, column by column. Of whom it is whoever asked for it knows.
 pub(super) fn remains(damaged: DamagedRow, row: &mut Columns<'_>) -> VaultRemains {
-    let (project, device) = (row.read(project).ok(), row.read(device).ok());
+    let (project, device) = (row.read(project).ok(), row.read(device).unwrap_or(NOBODY));
     let (id, name) = (row.read(vault).ok(), row.read(super::read::name).ok());
     let standing = row.read(word::<VaultStanding>).ok();
     let policy = policy_of(row, id, standing).ok();
@@ -82,7 +88,7 @@ pub(super) fn remains(damaged: DamagedRow, row: &mut Columns<'_>) -> VaultRemain
     let listed = || {
         Some(VaultRow {
             project: project?,
-            device: device?,
+            device,
             id: id?,
             name: name?,
             policy: policy?,
@@ -153,7 +159,9 @@ impl Vaults for SqliteTx {
     }
 
     async fn vaults_listed(&mut self, device: DeviceId) -> Stored<Vec<OrDamaged<VaultRow>>> {
-        self.all("FROM vaults WHERE device = ? ORDER BY id", (blob(device.0),)).await
+        let mut rows = self.all("FROM vaults WHERE device = ? ORDER BY id", (blob(device.0),)).await?;
+        rows.extend(self.strayed(device).await?.into_iter().map(|remains| OrDamaged::Damaged(remains.row)));
+        Ok(rows)
     }
 
     async fn vault(&mut self, device: DeviceId, id: VaultId) -> Stored<Option<VaultRow>> {
@@ -273,13 +281,18 @@ impl Vaults for SqliteTx {
         self.any(was, (blob(device.0), which.as_str(), id)).await
     }
 
-    async fn delay_graces(&mut self, by_s: u64) -> Stored<()> {
-        // An end beyond the last number would be a fraction.
-        let write = "UPDATE vaults SET delete_at = iif(delete_at > 9223372036854775807 - ?1, 9223372036854775807, delete_at + ?1)
-                     WHERE standing = 'removing'";
-        self.run(write, (int(by_s),)).await?;
-        let of_deleted = "UPDATE deleted_devices SET until = iif(until > 9223372036854775807 - ?1, 9223372036854775807, until + ?1)";
-        self.run(of_deleted, (int(by_s),)).await.map(drop)
+    async fn move_graces(&mut self, by_s: i64) -> Stored<()> {
+        for (table, end, which) in
+            [("vaults", "delete_at", "WHERE standing = 'removing'"), ("deleted_devices", "until", "")]
+        {
+            // An end beyond the last number would be a fraction; how far beyond nobody knows when it is to come back.
+            let moved = format!(
+                "UPDATE {table} SET {end} = CASE WHEN {end} = {LAST} OR (?1 > 0 AND {end} > {LAST} - ?1) THEN {LAST}
+                 ELSE max(0, {end} + ?1) END {which}"
+            );
+            self.run(&moved, (by_s,)).await?;
+        }
+        Ok(())
     }
 
     async fn graces_over(
