@@ -45,7 +45,7 @@ fn stopped_everywhere<P>(
     cut_everywhere(prepare, work, mended)
 }
 
-/// The first half of that.
+/// The second half of that.
 fn cut_everywhere<P>(
     prepare: impl Fn() -> (Node, P),
     work: impl Fn(&mut Node, &mut P),
@@ -81,7 +81,8 @@ fn failed_everywhere<P>(
         let faults = node.faults.clone();
         let when = format!("an error at operation {nth}, {name}");
         assert!(faults.during(Fault::Fails, nth, || work(&mut node, &mut with)), "{when}: it has fewer");
-        // What failed is tried anew.
+        // What failed is tried anew: folders at a look, and the rest when something is heard.
+        node.manager().look_for_others_pausing(|_| ());
         node.hear_tpm();
         mended(&mut node, &mut with, &when);
     }

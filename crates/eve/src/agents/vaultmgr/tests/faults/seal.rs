@@ -11,7 +11,7 @@ use crate::agents::vaultmgr::tests::seals::{key_bytes, sealed};
 #[test]
 fn ko1_a_stricter_seal_is_mended() {
     let (looser, stricter) = (sealed(Custody::Tpm, Seal::Tpm), sealed(Custody::Tpm, Seal::Pcrs));
-    let steps = cut_everywhere(
+    let steps = stopped_everywhere(
         || {
             let (node, controller) = with_file(&looser);
             let old = key_bytes(&node);
@@ -33,7 +33,7 @@ fn ko1_a_stricter_seal_is_mended() {
 #[test]
 fn a_stricter_seal_without_the_controller_is_mended() {
     let change = Line { leaving: true, ..sealed(Custody::Tpm, Seal::Pcrs) };
-    cut_everywhere(
+    stopped_everywhere(
         || with_file(&both((1, 1))),
         |node, controller| node.hear(controller, std::slice::from_ref(&change)),
         |node, controller, when| {
@@ -53,7 +53,7 @@ fn a_stricter_seal_without_the_controller_is_mended() {
 #[test]
 fn a_looser_seal_with_the_controller_is_mended() {
     let (strict, change) = (sealed(Custody::Tpm, Seal::Pcrs), both((1, 1)));
-    cut_everywhere(
+    stopped_everywhere(
         || with_file(&strict),
         |node, controller| node.hear(controller, std::slice::from_ref(&change)),
         |node, controller, when| {
