@@ -6,7 +6,7 @@ use crate::continuity::{ClockFell, Discontinuity, OtherFirmware, clock, continui
 use crate::key::{AkPublic, KeyError};
 use crate::measured::Unmeasured;
 use crate::quote::{Quote, QuoteError};
-use crate::references::{Difference, describe, references};
+use crate::references::{Difference, describe, differ, references};
 use serde::{Deserialize, Serialize};
 
 /// All that an appraisal is made from.
@@ -92,7 +92,7 @@ pub enum Finding {
     #[error(transparent)]
     Firmware(#[from] OtherFirmware),
     /// No approved reference value has these PCRs. Those named differ from the nearest one.
-    #[error("PCR {pcrs} differ from every approved reference value; nearest in the list: {}", describe(.differences))]
+    #[error("{} from every approved reference value; nearest in the list: {}", differ(.pcrs), describe(.differences))]
     Pcrs {
         /// Their numbers, as text.
         pcrs: String,

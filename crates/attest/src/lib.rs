@@ -24,4 +24,4 @@ pub use continuity::{ClockFell, Discontinuity, OtherFirmware, clock, continuity,
 pub use key::{AkPublic, KeyError};
 pub use measured::{Unmeasured, at_reset, unmeasured};
 pub use quote::{Boot, Quote, QuoteError, kind, magic};
-pub use references::{Difference, references};
+pub use references::{Difference, called, references};

@@ -2,7 +2,7 @@
 
 use crate::bank::PcrDigest;
 use crate::checks::PcrValues;
-use crate::references::list;
+use crate::references::called;
 use serde::{Deserialize, Serialize};
 
 /// What firmware measures itself into, and the code that it starts: a boot that leaves one of them untouched was not measured.
@@ -26,7 +26,7 @@ pub fn at_reset(pcr: u8, value: &[u8]) -> bool {
 #[serde(rename_all = "kebab-case")]
 pub enum Unmeasured {
     /// These PCRs stand at their reset value.
-    #[error("PCR {} at the reset value", list(.0))]
+    #[error("{} at the reset value", called(.0))]
     Untouched(Vec<u8>),
     /// No PCR was quoted.
     #[error("the TPM has no SHA-256 or SHA-384 bank of PCRs")]

@@ -53,6 +53,25 @@ pub(crate) fn list(numbers: &[u8]) -> String {
     numbers.iter().map(u8::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// PCRs by their numbers, as people write one and several.
+#[must_use]
+pub fn called(numbers: &[u8]) -> String {
+    called_by(&list(numbers))
+}
+
+/// The same of numbers that are text already.
+fn called_by(numbers: &str) -> String {
+    format!("PCR{} {numbers}", if is_one(numbers) { "" } else { "s" })
+}
+
+pub(crate) fn differ(numbers: &str) -> String {
+    format!("{} differ{}", called_by(numbers), if is_one(numbers) { "s" } else { "" })
+}
+
+fn is_one(numbers: &str) -> bool {
+    !numbers.contains(',')
+}
+
 pub(crate) fn describe(differences: &[Difference]) -> String {
     let short = |value: &Option<PcrDigest>| match value {
         None => "absent".to_owned(),

@@ -75,7 +75,7 @@ fn measured_state_is_held_against_approved_values() {
     let told = evc.act("GET", "/devices/edge-1", "");
     let key = told["vaults"][0]["key"].as_str().expect("text");
     assert!(
-        key.contains("withheld: pcrs: PCR 4 differ") && key.contains("was 01010101 is 02020202"),
+        key.contains("withheld: pcrs: PCR 4 differs") && key.contains("was 01010101 is 02020202"),
         "{key}"
     );
     assert_eq!(evc.act("GET", "/references", "").as_array().map(Vec::len), Some(1), "learned once");
@@ -269,7 +269,7 @@ fn evidence_of_the_sha384_bank_is_learned_and_approved_in_that_bank() {
     device.hash.clear();
     assert_eq!(round(&evc, &mut device, &tpm, &longer), None, "another bank");
     let key = evc.act("GET", "/devices/edge-1", "")["vaults"][0]["key"].to_string();
-    assert!(key.contains("withheld: pcrs: PCR 0, 1, 2"), "{key}");
+    assert!(key.contains("withheld: pcrs: PCRs 0, 1, 2"), "{key}");
     let learned = evc.act("GET", "/references?device=edge-1", "");
     let told =
         |n: usize| ["bank", "differs"].map(|field| learned[n][field].as_str().expect("text").to_owned());
@@ -454,7 +454,7 @@ fn an_unmeasured_boot_is_not_learned_and_opens_nothing() {
     assert_eq!(round(&evc, &mut device, &tpm, &zeros), None);
     assert_eq!(evc.act("GET", "/references", "").as_array().map(Vec::len), Some(0), "nothing to approve");
     let told = evc.act("GET", "/devices/edge-1", "")["device"]["attestation"]["words"].to_string();
-    assert!(told.contains("not checked, boot not measured: PCR 0, 4 at the reset value"), "{told}");
+    assert!(told.contains("not checked, boot not measured: PCRs 0, 4 at the reset value"), "{told}");
     let told = evc.act("GET", "/vaults?device=edge-1", "").to_string();
     assert!(told.contains("see that the node's firmware measures its boot"), "what to do: {told}");
     device.session = new_session();

@@ -7,11 +7,11 @@ mod kept;
 
 use std::path::Path;
 
-use common::{Device, Evc, Key, sql, until};
+use common::{Device, Evc, Key, settings, sql, until};
 use engines::{Fault, Faults, Faulty};
 use evc::clock::now;
 use evc::custody::{Identity, Kek};
-use evc::service::{Settings, start_over};
+use evc::service::start_over;
 use evc::store::sqlite::{Lock, SqliteStore};
 use evc::store::{EpochRow, Store, StoreError, Tx};
 use vault::ids::Project;
@@ -73,18 +73,6 @@ fn opened(rows: &[(EpochRow, Kek)]) -> (bool, Vec<Vec<u8>>) {
     let mut keys: Vec<_> = keys.collect();
     keys.sort();
     (carried, keys)
-}
-
-fn settings(data: &Path) -> Settings {
-    let names = vec!["127.0.0.1".into(), "localhost".into()];
-    Settings {
-        data: data.to_owned(),
-        names,
-        poll_every_s: None,
-        drill_every_s: evc::service::DRILL_EVERY_S,
-        deleted_grace_s: evc::service::DELETED_GRACE_S,
-        clock_is_right: false,
-    }
 }
 
 /// The folder's lock, which a child that another test starts holds for the moment before it is a program of its own.

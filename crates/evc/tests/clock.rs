@@ -2,24 +2,12 @@
 
 mod common;
 
-use std::path::Path;
-
+use common::settings;
 use evc::clock::now;
 use evc::service::{Settings, start};
 use tokio::runtime::Runtime;
 
 const HOUR: u64 = 3600;
-
-fn settings(data: &Path) -> Settings {
-    Settings {
-        data: data.to_owned(),
-        names: vec![],
-        poll_every_s: None,
-        drill_every_s: evc::service::DRILL_EVERY_S,
-        deleted_grace_s: evc::service::DELETED_GRACE_S,
-        clock_is_right: false,
-    }
-}
 
 /// Root, signing and TLS certificates of a controller that is started at a time.
 type Certificates = (Vec<u8>, String, Vec<rustls_pki_types::CertificateDer<'static>>);

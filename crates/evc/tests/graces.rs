@@ -128,14 +128,7 @@ fn a_restart_by_a_clock_that_is_said_to_be_right_takes_graces_back() {
     let at = now();
     ahead_for(&evc, at, 5);
     let (dir, right) = (evc.stop(), at + 6 * HOUR);
-    let settings = Settings {
-        data: dir.path().to_owned(),
-        names: vec![],
-        poll_every_s: None,
-        drill_every_s: evc::service::DRILL_EVERY_S,
-        deleted_grace_s: evc::service::DELETED_GRACE_S,
-        clock_is_right: true,
-    };
+    let settings = Settings { clock_is_right: true, ..common::settings(dir.path()) };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let end = runtime.block_on(async {
         let app = start(&settings, right).await.map_err(|e| e.to_string()).expect("started");

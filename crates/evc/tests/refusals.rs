@@ -312,14 +312,7 @@ fn what_is_withdrawn_ends_and_nothing_else() {
 #[test]
 fn a_second_controller_on_one_folder_is_refused_until_the_first_ends() {
     let evc = Evc::start();
-    let settings = evc::service::Settings {
-        data: evc.dir.path().to_owned(),
-        names: Vec::new(),
-        poll_every_s: None,
-        drill_every_s: evc::service::DRILL_EVERY_S,
-        deleted_grace_s: evc::service::DELETED_GRACE_S,
-        clock_is_right: false,
-    };
+    let settings = common::settings(evc.dir.path());
     let second = evc.wait(evc::service::start(&settings, evc::clock::now()));
     let error = second.err().expect("refused").to_string();
     assert!(error.contains("another evc works on") && error.contains("--data"), "{error}");
@@ -330,14 +323,7 @@ fn a_second_controller_on_one_folder_is_refused_until_the_first_ends() {
 #[test]
 fn a_folder_that_others_may_write_into_is_refused() {
     let dir = tempfile::tempdir().expect("a folder");
-    let settings = evc::service::Settings {
-        data: dir.path().to_owned(),
-        names: vec![],
-        poll_every_s: None,
-        drill_every_s: evc::service::DRILL_EVERY_S,
-        deleted_grace_s: evc::service::DELETED_GRACE_S,
-        clock_is_right: false,
-    };
+    let settings = common::settings(dir.path());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     for mode in [0o777, 0o720] {
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(mode))
@@ -356,14 +342,7 @@ fn a_folder_that_others_may_write_into_is_refused() {
 #[test]
 fn nodes_take_no_other_leaf_of_ours_for_the_signing_one() {
     let dir = tempfile::tempdir().expect("a folder");
-    let settings = evc::service::Settings {
-        data: dir.path().to_owned(),
-        names: vec![],
-        poll_every_s: None,
-        drill_every_s: evc::service::DRILL_EVERY_S,
-        deleted_grace_s: evc::service::DELETED_GRACE_S,
-        clock_is_right: false,
-    };
+    let settings = common::settings(dir.path());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let app = runtime.block_on(evc::service::start(&settings, evc::clock::now())).expect("started");
     let root = app.authority.root_pem.as_bytes();

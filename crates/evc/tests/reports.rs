@@ -78,6 +78,16 @@ fn one_devices_report_does_not_make_the_lists_long() {
     let orphans = evc.act("GET", "/devices", "")[0]["orphans"].clone();
     let (orphans, more) = (orphans.as_array().expect("a list"), "and 979 more such vaults of device edge-1");
     assert!(orphans.len() == 20 && orphans[19]["notes"].to_string().contains(more), "{}", orphans[19]);
+    assert!(orphans[19]["notes"].to_string().contains("evc get vaults --device edge-1"), "{}", orphans[19]);
+    let of_device = evc.act("GET", "/vaults?device=edge-1", "");
+    let each: Vec<_> =
+        of_device.as_array().expect("a list").iter().filter(|row| row["standing"] == "unlisted").collect();
+    assert_eq!(each.len(), 999, "that one shows each");
+    assert!(
+        each.iter().all(|row| row["notes"].to_string().contains("its node has it by a list")),
+        "with what to do"
+    );
+    assert!(!of_device.to_string().contains("more such vaults") && of_device.to_string().len() < 1_500_000);
     assert!(length(&evc, "/vaults") < 3_000, "{}", length(&evc, "/vaults"));
     // A thousand vaults without a row are each named, for they are locked by name once the device is lost; their words are not all told.
     assert!(length(&evc, "/devices/edge-1") < 320_000, "{}", length(&evc, "/devices/edge-1"));

@@ -68,6 +68,17 @@ fn conditions(evc: &Evc) -> String {
     evc.act("GET", "/devices", "").to_string()
 }
 
+fn is_not_ahead(evc: &Evc) {
+    assert!(!conditions(evc).contains("ahead"), "{}", conditions(evc));
+}
+
+/// It is given a list as any other, and no list says that it was ahead.
+fn has_its_list(evc: &Evc, device: &mut Device) {
+    device.hash.clear();
+    device.section(evc);
+    is_not_ahead(evc);
+}
+
 /// Nothing goes out to the device, and every list says why.
 fn withholds(evc: &Evc, device: &mut Device) {
     device.hash.clear();
@@ -91,7 +102,7 @@ fn a_copy_that_was_put_back_numbers_nothing_on() {
     device.hash.clear();
     let again = device.section(&evc);
     assert_eq!(again.vaults.len(), newest.vaults.len());
-    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+    is_not_ahead(&evc);
 }
 
 /// 0.1: two that live from one copy. The one that numbered past the other is told apart by what it sent, not by its numbers.
@@ -114,7 +125,7 @@ fn a_new_incarnation_goes_on() {
     let section = device.section(&evc);
     assert_ne!(section.version.incarnation, newest.version.incarnation);
     assert_eq!((section.version.version, section.removed.len()), (1, 0));
-    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+    is_not_ahead(&evc);
     let before = device.head;
     device.poll(&evc);
     evc.apply(VAULT);
@@ -216,7 +227,7 @@ fn an_operator_takes_off_that_a_device_was_ahead() {
     withholds(&evc, &mut device);
     let said = evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", "").to_string();
     assert!(said.contains("it was: the device accepted"), "{said}");
-    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+    is_not_ahead(&evc);
     withholds(&evc, &mut device);
 }
 
@@ -265,9 +276,7 @@ fn the_same_copy_can_be_put_back_twice() {
     let second = evc.stop();
     begin_anew(&second);
     let evc = Evc::over(second);
-    device.hash.clear();
-    device.section(&evc);
-    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+    has_its_list(&evc, &mut device);
 }
 
 /// A device that accepted many sections; what it had long before, and what it asked then.
@@ -299,7 +308,7 @@ fn a_node_whose_disk_went_back_far_is_no_sign_of_an_older_database() {
     let section = device.section(&evc);
     assert_eq!(section.follows, old.map(|head| head.digest), "it follows what the node has");
     assert!(section.version.version > newest);
-    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+    is_not_ahead(&evc);
     device.poll(&evc);
     device.hash.clear();
     assert_eq!(device.section(&evc).version.version, section.version.version, "and once");
@@ -316,9 +325,7 @@ fn old_polls_that_are_sent_again_are_numbered_once() {
         assert!([200, 304].contains(&evc.post(&device.own("config"), old).status));
     }
     assert!(number(&evc) <= before + 40, "{} of {before}", number(&evc));
-    device.hash.clear();
-    device.section(&evc);
-    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+    has_its_list(&evc, &mut device);
 }
 
 /// Attack B: a poll of an earlier session, for which all is ordered to be locked, and one of this session, sent again in turn: nothing is numbered
@@ -341,9 +348,7 @@ fn polls_of_a_session_that_is_over_are_numbered_for_nothing() {
         assert!([200, 304].contains(&evc.post(&device.own("config"), poll).status));
     }
     assert_eq!(number(&evc), before, "nothing was numbered");
-    device.hash.clear();
-    device.section(&evc);
-    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+    has_its_list(&evc, &mut device);
 }
 
 /// Attack B: what pushed all that is remembered out pushes out nothing that the device truly has.
@@ -356,9 +361,7 @@ fn what_a_device_has_is_known_though_all_else_is_forgotten() {
     let folder = evc.stop();
     common::sql(folder.path(), &["DELETE FROM sent_before"]);
     let evc = Evc::over(folder);
-    device.hash.clear();
-    device.section(&evc);
-    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+    has_its_list(&evc, &mut device);
 }
 
 /// Polls that were taken on the way long ago, sent again and again, make no database an older one.
@@ -367,12 +370,10 @@ fn old_polls_that_are_sent_again_make_no_database_older() {
     let (evc, mut device, _, asked) = long_served();
     for old in [&asked[0], &asked[20]].repeat(40) {
         assert_eq!(evc.post(&device.own("config"), old).status, 200);
-        assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+        is_not_ahead(&evc);
     }
     evc.act("POST", "/devices/edge-1/vaults/day/rotate", r#"{"force":true,"confirm":"day"}"#);
-    device.hash.clear();
-    device.section(&evc);
-    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+    has_its_list(&evc, &mut device);
 }
 
 /// A device that this database remembers nothing of but the newest sections, and a poll of long before, which looks as if it were ahead.
@@ -418,7 +419,7 @@ fn a_mark_by_an_old_poll_comes_off_when_its_node_boots() {
     assert!(conditions(&evc).contains("ahead of this database"), "it has accepted nothing since");
     evc.post(&device.own("config"), &old);
     device.poll(&evc);
-    assert!(!conditions(&evc).contains("ahead"), "{}", conditions(&evc));
+    is_not_ahead(&evc);
     evc.act("POST", "/devices/edge-1/vaults/config/rotate", "{}");
 }
 

@@ -33,7 +33,8 @@ fn a_node_whose_tpm_has_the_sha384_bank_alone_opens_in_the_approved_boot_and_no_
 
     boots(&mut scene, BootState::named("good").with_change(4, "implant"));
     let key = |scene: &Scene| scene.evc.vault(DEVICE, "till").ok()?["key"].as_str().map(str::to_owned);
-    let told = wait::until("the refusal", || key(&scene).filter(|key| key.contains("PCR 4 differ"))).unwrap();
+    let told =
+        wait::until("the refusal", || key(&scene).filter(|key| key.contains("PCR 4 differs"))).unwrap();
     assert!(told.contains("withheld"), "{told}");
     for (vault, _) in VAULTS {
         scene.node.until_vault(vault, "locked").unwrap();

@@ -44,7 +44,7 @@ fn a_changed_command_line_closes_the_vaults_and_the_old_one_opens_them() {
     scene.node.boot.cmdline += " implant";
     again(&mut scene).unwrap();
     let told = scene.until_key("till", "withheld").unwrap();
-    assert!(told.contains("PCR 9, 10 differ"), "10 is what the kernel makes of the others: {told}");
+    assert!(told.contains("PCRs 9, 10 differ"), "10 is what the kernel makes of the others: {told}");
     let names = |alone: &Value| {
         let told = alone.to_string();
         alone["state"] == "locked" && told.contains("measured") && told.contains("PCR 9")

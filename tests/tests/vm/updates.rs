@@ -56,7 +56,7 @@ fn an_update_is_outlived_once_it_is_approved() {
     updated(&mut scene.node, "two");
     scene.node.on().unwrap();
     let told = scene.until_key("till", "withheld").unwrap();
-    assert!(told.contains("PCR 4, 9, 10 differ"), "{told}");
+    assert!(told.contains("PCRs 4, 9, 10 differ"), "{told}");
     let named = |vault: &Value| vault["detail"].to_string().contains("PCR 4, 9, 10");
     let alone = scene.node.until_vault_is("alone", "which PCRs moved", named).unwrap();
     assert_eq!(alone["state"], "locked");

@@ -97,13 +97,17 @@ fn changed_pcrs_fail_against_the_reference_values() {
     evidence.approved = vec![evidence.pcrs.clone()];
     assert_eq!(evidence.appraise().unwrap().references(), &Verdict::Passed);
     evidence.pcrs.insert(4, [0xEE; 32].into());
+    evidence.statement.composite = composite(&evidence.pcrs);
+    let appraisal = evidence.appraise().unwrap();
+    let Verdict::Failed(one) = appraisal.references() else { panic!("{appraisal:?}") };
+    assert!(one.to_string().starts_with("PCR 4 differs from every approved reference value; "), "{one}");
     evidence.pcrs.insert(9, [0xDD; 32].into());
     evidence.statement.composite = composite(&evidence.pcrs);
     let appraisal = evidence.appraise().unwrap();
     let Verdict::Failed(finding) = appraisal.references() else { panic!("{appraisal:?}") };
     assert_eq!(
         finding.to_string(),
-        "PCR 4, 9 differ from every approved reference value; nearest in the list: PCR 4 was 05050505 is eeeeeeee; PCR 9 was 0a0a0a0a is dddddddd"
+        "PCRs 4, 9 differ from every approved reference value; nearest in the list: PCR 4 was 05050505 is eeeeeeee; PCR 9 was 0a0a0a0a is dddddddd"
     );
 }
 
@@ -133,7 +137,7 @@ fn an_unmeasured_boot_never_passes() {
     }
     let words = said(&[0, 4]);
     let Verdict::NotChecked(why) = words else { panic!("{words:?}") };
-    assert_eq!(why.to_string(), "boot not measured: PCR 0, 4 at the reset value");
+    assert_eq!(why.to_string(), "boot not measured: PCRs 0, 4 at the reset value");
 }
 
 /// Reset values are those of the PC Client profile: zeros, ones for 17 to 22, the locality of startup in PCR 0.

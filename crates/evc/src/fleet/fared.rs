@@ -67,6 +67,6 @@ pub(crate) fn listed(selection: u32) -> String {
     numbers(&(0..24_u8).filter(|pcr| selection & (1 << pcr) != 0).collect::<Vec<_>>())
 }
 
-pub(crate) fn numbers(pcrs: &[u8]) -> String {
+fn numbers(pcrs: &[u8]) -> String {
     pcrs.iter().map(u8::to_string).collect::<Vec<_>>().join(", ")
 }

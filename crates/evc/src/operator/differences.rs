@@ -62,7 +62,9 @@ pub(crate) fn in_full(row: &ReferenceRow, of_device: &[ReferenceRow]) -> Vec<Str
     let untouched = |pcr: &u8| is.0.get(pcr).is_some_and(|value| at_reset(*pcr, value.as_bytes()));
     let (folded, told): (Vec<u8>, Vec<u8>) =
         moved(&was, is).into_iter().partition(|pcr| !was.0.contains_key(pcr) && untouched(pcr));
-    let folded = (!folded.is_empty()).then(|| format!("PCR {}: at reset, nothing measured", runs(&folded)));
+    let several = if folded.len() > 1 { "s" } else { "" };
+    let folded =
+        (!folded.is_empty()).then(|| format!("PCR{several} {}: at reset, nothing measured", runs(&folded)));
     told.iter().map(line).chain(folded).collect()
 }
 
@@ -154,7 +156,7 @@ mod tests {
         let (first, second) = (row(1, 0, ReferenceState::Approved), row(2, 7, ReferenceState::Pending));
         let told = in_full(&first, &[]);
         assert_eq!(told.len(), 10, "{told:?}");
-        assert_eq!(told[9], "PCR 5, 10-14: at reset, nothing measured");
+        assert_eq!(told[9], "PCRs 5, 10-14: at reset, nothing measured");
         let told = in_full(&second, std::slice::from_ref(&first));
         assert_eq!(told, [format!("PCR 10: {}, was {}", "07".repeat(32), "00".repeat(32))]);
         let (now, then) = (row(4, 0, ReferenceState::Pending), row(3, 7, ReferenceState::Approved));

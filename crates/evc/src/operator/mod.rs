@@ -20,6 +20,7 @@ pub mod rotate;
 pub mod show;
 pub(crate) mod tokens;
 mod views;
+mod without_row;
 
 use std::ops::Deref;
 use std::sync::Arc;

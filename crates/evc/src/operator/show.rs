@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use vault::ids::{DeviceId, Generation, Name, Project, VaultId};
 use vault::labels::Labels;
 use vault::policy::VaultPolicy;
+use vault::section::MAX_VAULTS;
 use wire::Certificate;
 
 use super::Operator;
 use super::escrow::{behind, in_escrow};
 use super::key_words::{is_withheld, key_words, opened_at, withheld_for};
-use super::views::{is_behind, is_known};
+use super::views::is_behind;
+use super::without_row::{is_known, orphans};
 use crate::api::{Damaged, Described, DeviceView, InEscrow, Listed, PolicyView, ServerStatus, VaultView};
 use crate::custody::unopened;
 use crate::fleet::heard::is_silent;
@@ -90,8 +92,14 @@ impl Operator {
     /// [`Refusal`].
     pub async fn show_device(&self, which: &str, now: UnixSeconds) -> Result<Described, Refusal> {
         let stored = self.store.read(|tx| Box::pin(self.stored(tx, which)));
-        let AsStored { device, behind, rows, view } = stored.await?;
+        Ok(self.described(stored.await?, None, now))
+    }
+
+    /// With so many of the vaults that its node alone speaks of, where that is said.
+    fn described(&self, stored: AsStored, most: Option<usize>, now: UnixSeconds) -> Described {
+        let AsStored { device, behind, rows, view } = stored;
         let device = self.heard.newest(device);
+        let all = most.map(|most| orphans(&device, most, now));
         let (mut rows, mut vaults) = split(rows);
         let damaged: Vec<Damaged> = vaults.iter().filter_map(damaged).cloned().collect();
         // Of one name, the one that is there comes before those that were.
@@ -113,10 +121,13 @@ impl Operator {
         vaults.extend(unlisted.cloned().chain(own).map(Listed::Row));
         // What a row that does not read is of is none of nobody's.
         let is_damaged = |vault: &VaultView| damaged.iter().any(|row| row.may_be(vault.device, vault.id));
-        let orphans = shown.orphans.into_iter().filter(|vault| !is_known(&rows, vault) && !is_damaged(vault));
+        let orphans = all
+            .unwrap_or(shown.orphans)
+            .into_iter()
+            .filter(|vault| !is_known(&rows, vault) && !is_damaged(vault));
         let orphans = orphans.collect();
         let shown = DeviceView { orphans, ..shown }.held_against(self.incarnation);
-        Ok(Described { device: shown, vaults })
+        Described { device: shown, vaults }
     }
 
     /// All vaults that one device is known to have.
@@ -128,7 +139,8 @@ impl Operator {
         which: &str,
         now: UnixSeconds,
     ) -> Result<Vec<Listed<VaultView>>, Refusal> {
-        let Described { device, mut vaults } = self.show_device(which, now).await?;
+        let stored = self.store.read(|tx| Box::pin(self.stored(tx, which)));
+        let Described { device, mut vaults } = self.described(stored.await?, Some(MAX_VAULTS), now);
         vaults.extend(device.orphans.into_iter().map(Listed::Row));
         Ok(vaults)
     }

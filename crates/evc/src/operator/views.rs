@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use vault::decide::TpmPin;
-use vault::ids::{CONFIG_VAULT, Epoch, Generation, Incarnation, Name};
+use vault::ids::{CONFIG_VAULT, Epoch, Generation, Incarnation};
 use vault::ledger::{Mark, Older};
 use vault::life::fits;
 use vault::policy::VaultPolicy;
@@ -11,20 +11,18 @@ use vault::report::{State, VaultReport};
 use vault::section::{Operation, Seal};
 
 use super::escrow::held;
+use super::without_row::{EXPLAINED, default_vaults, orphans};
 use crate::api::{
     self, Attestation, Condition, DeviceView, DrillState, NodeReport, Standing, StateNow, VaultView,
 };
 use crate::fleet::heard::{Heard, Word, ago, condition, word};
 use crate::fleet::life::listed;
 use crate::fleet::reported;
-use crate::store::{
-    Accepted, DeviceReport, DeviceRow, Fared, Moment, Strange, UnixSeconds, VaultRow, VaultStanding,
-};
+use crate::store::{Accepted, DeviceReport, DeviceRow, Fared, Strange, UnixSeconds, VaultRow};
 use crate::words::condition::{DISK_AWAY, of_condition};
 use crate::words::escrow::{ESCROW_BEHIND, NOT_ESCROWED, NOT_SEALED_YET};
 use crate::words::evidence::{of_alarm, of_fared};
-use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_locks_elsewhere, of_orphan};
-use crate::words::unlisted::{NOT_HERE, of_default, of_more, of_unlisted};
+use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_locks_elsewhere};
 
 /// What it is, and beside that it is lost what else keeps its list from it.
 fn conditions(row: &DeviceRow, (kind, since): (Condition, UnixSeconds)) -> String {
@@ -60,7 +58,7 @@ impl DeviceView {
         let (condition_kind, since) = condition(&row, now);
         Self {
             default_vaults: default_vaults(&row, now),
-            orphans: orphans(&row, now),
+            orphans: orphans(&row, EXPLAINED, now),
             condition: conditions(&row, (condition_kind, since)),
             condition_kind,
             attestation: row.verdict.take().map(Into::into),
@@ -177,84 +175,6 @@ impl From<DeviceReport> for NodeReport {
 impl From<Accepted> for api::Accepted {
     fn from(Accepted { incarnation, version }: Accepted) -> Self {
         Self { incarnation: hex::encode(incarnation), version, of_this_life: None }
-    }
-}
-
-/// One under a controller's key that is not here says so: whoever has the rows leaves those that have one out.
-fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
-    let Some(Moment(at)) = row.report.get().map(DeviceReport::vaults_received) else { return Vec::new() };
-    let shown = |vault: &VaultReport| {
-        let known = as_reported(row, vault.clone(), at);
-        match reported::lacks_key(row, vault) {
-            true => VaultView { notes: vec![of_default(vault)], key: Some(NOT_HERE.into()), ..known },
-            false => known,
-        }
-        .aged(row, Some(at), now)
-    };
-    reported::default_vaults(row).map(shown).collect()
-}
-
-/// So many unlisted vaults are shown as rows, those that are open first: a node may report a thousand, and its report names each.
-const EXPLAINED: usize = 20;
-
-/// Those of which a row was made since are that row's: whoever has the rows leaves them out ([`is_known`]).
-fn orphans(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
-    let Some(Moment(at)) = row.report.get().map(DeviceReport::vaults_received) else { return Vec::new() };
-    let orphans: Vec<_> = reported::orphans(row).collect();
-    let is_alone = |name: &Name| orphans.iter().filter(|vault| vault.name == *name).count() == 1;
-    let (gone_astray, mut unlisted): (Vec<&VaultReport>, Vec<&VaultReport>) =
-        orphans.iter().copied().partition(|vault| vault.state == State::Orphan);
-    unlisted.sort_by_key(|vault| vault.state != State::Unlocked);
-    let more = unlisted.len().saturating_sub(EXPLAINED);
-    let shown = gone_astray.into_iter().chain(unlisted.into_iter().take(EXPLAINED));
-    let shown = shown.map(|vault| {
-        let called = if is_alone(&vault.name) { vault.name.to_string() } else { vault.id.to_string() };
-        let (standing, note) = match vault.state {
-            State::Orphan => (Standing::Orphan, of_orphan(vault, &called, &row.name)),
-            _ => (Standing::Unlisted, of_unlisted(vault, &called, &row.name)),
-        };
-        let known = as_reported(row, vault.clone(), at);
-        // Of many the words stand in the device's report alone.
-        let report = known.report.filter(|_| more == 0);
-        VaultView { standing, notes: vec![note], key: None, report, ..known }.aged(row, Some(at), now)
-    });
-    let mut shown: Vec<_> = shown.collect();
-    // An unlisted one is the last, where there are more.
-    let last = shown.last_mut().filter(|_| more > 0);
-    last.into_iter().for_each(|last| last.notes.push(of_more(more, &row.name)));
-    shown
-}
-
-/// Whether a vault is that of a row: of one that is gone here, what its node has is another thing.
-pub(super) fn is_known(rows: &[VaultRow], vault: &VaultView) -> bool {
-    rows.iter().any(|row| row.id == vault.id && row.standing != VaultStanding::Gone)
-}
-
-/// A vault without a row, by the node's word alone: a default vault is under its default policy.
-fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultView {
-    VaultView {
-        device: row.id,
-        device_name: Some(row.name.clone()),
-        id: vault.id,
-        name: vault.name.clone(),
-        policy: None,
-        standing: Standing::Active,
-        delete_at: None,
-        created: vault.created,
-        recreate: false,
-        current_epoch: Epoch(0),
-        last_epoch: Epoch(0),
-        reported_epoch: vault.epoch,
-        state: Some(StateNow::Said(vault.state)),
-        last_state: None,
-        state_now: None,
-        notes: Vec::new(),
-        key: Some("not needed: its default policy".into()),
-        withheld: false,
-        opened: vault.opened.clone(),
-        storage: vault.storage,
-        report: Some(vault),
-        reported: Some(crate::clock::text(at)),
     }
 }
 

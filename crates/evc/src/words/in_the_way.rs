@@ -8,7 +8,6 @@ use super::Words;
 use super::evidence::coarse;
 use super::notes::at_stake;
 use crate::fleet::evidence::BadEvidence;
-use crate::fleet::fared::numbers;
 use crate::service::{AtStake, InTheWay, Irrevocable};
 use crate::store::{UnixSeconds, VaultStanding};
 
@@ -188,8 +187,8 @@ fn bundle_in_force(device: &Name, generation: Generation) -> Words {
 fn nothing_alike(device: &Name, lacking: &[u8]) -> Words {
     Words::new(
         format!(
-            "no reference value of device `{device}` is approved that these could be like, and they lack PCR {}",
-            numbers(lacking)
+            "no reference value of device `{device}` is approved that these could be like, and they lack {}",
+            ::attest::called(lacking)
         ),
         "give all PCRs that are appraised, or say with `--like` which reference value the others are of",
     )

@@ -33,7 +33,7 @@ pub(crate) fn of_unlisted(vault: &VaultReport, called: &str, device: &Name) -> S
 /// Of those beside the ones that are shown.
 pub(crate) fn of_more(more: usize, device: &Name) -> String {
     format!(
-        "and {more} more such vaults of device {device}: `evc describe device {device} -o json` names each, under `report`; what to do is the same"
+        "and {more} more such vaults of device {device}: `evc get vaults --device {device}` shows each, with what to do"
     )
 }
 

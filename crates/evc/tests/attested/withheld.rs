@@ -113,7 +113,7 @@ fn a_withheld_key_shows_in_lists() {
     assert_eq!(listed(&evc, "/vaults")["key"], serde_json::Value::Null, "of all devices no key is judged");
     let unmeasured: PcrValues = pcrs(0).into_keys().map(|pcr| (pcr, [0; 32].into())).collect();
     for (pcrs, condition, key) in [
-        (pcrs(2), "PCRs differ", "withheld: pcrs: PCR 4 differ"),
+        (pcrs(2), "PCRs differ", "withheld: pcrs: PCR 4 differs"),
         (unmeasured, "boot not measured", "withheld: pcrs:"),
     ] {
         assert_eq!(boots(&evc, &mut device, &mut tpm, &pcrs), None);

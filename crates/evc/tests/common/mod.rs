@@ -94,6 +94,18 @@ pub(crate) fn until_so(what: &str, mut holds: impl FnMut() -> bool) {
     until(what, || if holds() { Ok(()) } else { Err("it is not so".to_owned()) });
 }
 
+/// What it is told, over a data folder.
+pub(crate) fn settings(data: &Path) -> Settings {
+    Settings {
+        data: data.to_owned(),
+        names: vec!["127.0.0.1".to_owned(), "localhost".to_owned()],
+        poll_every_s: None,
+        drill_every_s: evc::service::DRILL_EVERY_S,
+        deleted_grace_s: evc::service::DELETED_GRACE_S,
+        clock_is_right: false,
+    }
+}
+
 /// A child that another test starts holds the folder's lock for the moment before it is a program of its own.
 async fn start_patiently(settings: &Settings) -> Result<Controller, StartError> {
     let patience = Instant::now() + PATIENCE;
@@ -143,15 +155,7 @@ impl Evc {
             .enable_all()
             .build()
             .expect("a runtime");
-        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let settings = Settings {
-            data: dir.path().to_owned(),
-            names,
-            poll_every_s: None,
-            drill_every_s: evc::service::DRILL_EVERY_S,
-            deleted_grace_s: evc::service::DELETED_GRACE_S,
-            clock_is_right: false,
-        };
+        let settings = settings(dir.path());
         let app = Arc::new(runtime.block_on(start(&settings)).expect("started"));
         let any = "127.0.0.1:0".parse().expect("an address");
         let listener = runtime.block_on(Listener::bind(any, app.clone())).expect("bound");

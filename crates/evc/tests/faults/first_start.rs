@@ -1,8 +1,9 @@
 //! A first start over a database that fails.
 
-use evc::service::{Settings, start_over, token_hash};
+use evc::service::{start_over, token_hash};
 use evc::store::Store;
 
+use super::common::settings;
 use super::engines::{Fault, Faults, Faulty, Memory};
 use evc::clock::now;
 
@@ -28,14 +29,7 @@ fn fails(fault: Fault, step: usize, last: usize) -> bool {
 fn first_start(fault: Option<Fault>) -> (bool, usize) {
     let (memory, faults) = (Memory::default(), Faults::default());
     let dir = tempfile::tempdir().expect("a folder");
-    let settings = Settings {
-        data: dir.path().to_owned(),
-        names: vec!["127.0.0.1".into(), "localhost".into()],
-        poll_every_s: None,
-        drill_every_s: evc::service::DRILL_EVERY_S,
-        deleted_grace_s: evc::service::DELETED_GRACE_S,
-        clock_is_right: false,
-    };
+    let settings = settings(dir.path());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let start = |fault| {
         faults.set(fault);
