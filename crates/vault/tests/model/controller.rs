@@ -9,7 +9,7 @@ use vault::belief::{Beside, LockOrders, Said, Signed, SignedAnswer};
 use vault::decide::{Asking, Bar, BundleNeeded, ChallengeWay, Ruling, Standing, StandingAt, Subject, TpmPin};
 use vault::draft::{Asked, Draft, DraftDigest, Facts, Line, ToList, Told};
 use vault::ids::{Incarnation, SectionDigest, SectionVersion};
-use vault::ledger::{Again, Asker, Ledger, Mark, Number, Older, Word as Numbered};
+use vault::ledger::{Again, Asker, Ledger, Mark, Number, Older, Poll, Word as Numbered};
 use vault::life::{
     Applied, AskedRemoval, AskedVault, Contact, Deleted, Deletion, GraceEnd, Life, Listed, Phase, Rotated,
     Rotation, Writer, applied,
@@ -29,6 +29,7 @@ use crate::world::{KEY, ROOT};
 
 const NOW: u64 = 1_800_000_000;
 const GRACE_S: u64 = 60;
+const TPM: TpmPin = TpmPin::Present;
 
 /// A database.
 #[derive(Debug, Clone)]
@@ -38,6 +39,10 @@ pub(crate) struct Controller {
     version: u64,
     digest: Option<DraftDigest>,
     ledger: Ledger,
+    /// What it has no room for, and knows all the same.
+    sent_before: Vec<SectionDigest>,
+    /// It no longer knows all that it sent: for the check alone.
+    pub(crate) forgot: bool,
     pub(crate) older: Option<Mark>,
     again: Again,
     /// What was numbered though it said nothing new, since this life of the controller began.
@@ -84,6 +89,8 @@ impl Controller {
             version: 0,
             digest: None,
             ledger: Ledger::default(),
+            sent_before: Vec::new(),
+            forgot: false,
             older: None,
             again: Again::default(),
             numbered: Vec::new(),
@@ -180,6 +187,7 @@ impl Controller {
         }
         (self.incarnation, self.version, self.digest) = (fresh, 0, None);
         (self.ledger, self.older, self.shown) = (Ledger::default(), None, false);
+        self.sent_before.clear();
         self.life = self.life.take().map(Life::begun_anew);
     }
 
@@ -215,12 +223,23 @@ impl Controller {
         }
     }
 
-    /// What it shows of this database.
+    /// Takes in what it shows of this database.
     fn told(&mut self, word: &Word) -> Option<Older> {
-        let Some(head) = word.head else {
-            return self.older.filter(|mark| !mark.lets_ask(word.session)).map(Mark::older);
+        let sent_before = word.head.is_some_and(|head| self.sent_before.contains(&head.digest));
+        let poll = Poll {
+            device: DEVICE,
+            tpm: TPM,
+            session: word.session,
+            head: word.head,
+            sent_before: sent_before && self.without != Some(Guard::SentBefore),
+            mark: self.older,
+            put_back: false,
         };
-        self.ledger.hear(self.place(), &self.past, (head.version, head.digest)).err()
+        match self.ledger.after(self.place(), &self.past, &poll) {
+            Ok(after) => self.ledger = after,
+            Err(older) => return Some(older),
+        }
+        None
     }
 
     /// Whether what a node has is none that this database sent.
@@ -228,12 +247,19 @@ impl Controller {
         self.ledger.clone().hear(self.place(), &self.past, (head.version, head.digest)).is_err()
     }
 
-    /// All that was sent before what its node has is so long ago that it is forgotten.
-    pub(crate) fn forgets(&mut self, head: Option<Head>) {
+    /// All that was sent before what its node has is so long ago that the ledger has no room for it.
+    pub(crate) fn moves_out(&mut self, head: Option<Head>) {
         let known = |head: Head| self.ledger.sent.iter().position(|sent| sent.digest == head.digest);
         if let Some(at) = head.and_then(known) {
-            self.ledger.sent.drain(..at);
+            self.sent_before.extend(self.ledger.sent.drain(..at).map(|sent| sent.digest));
         }
+    }
+
+    /// So long that it is forgotten.
+    pub(crate) fn forgets(&mut self, head: Option<Head>) {
+        self.moves_out(head);
+        self.sent_before.clear();
+        self.forgot = true;
     }
 
     /// What is in its memory alone.
@@ -315,7 +341,7 @@ impl Controller {
             unread: Vec::new(),
             told: Told::default(),
             evidence: StandingAt { standing, at: NOW, renew: false },
-            asking: Asking { device: DEVICE, session: word.session, tpm: TpmPin::Present, barred },
+            asking: Asking { device: DEVICE, session: word.session, tpm: TPM, barred },
             unopened: &BTreeSet::new(),
         };
         Draft::of(&facts, Asked { lease: None, bundle: BundleNeeded::NEVER }, NOW)
