@@ -170,15 +170,8 @@ pub fn orders_of_lost(facts: &Facts<'_>) -> Vec<VaultId> {
     listed.iter().copied().chain(others).take(MAX_ORDERS).collect()
 }
 
-/// What would go out, and can't be opened, is withheld.
 fn decided(facts: &Facts<'_>, subject: &Subject<'_>, now: u64) -> Decision {
-    let decision = decide(subject, &facts.evidence, &facts.asking, now);
-    match decision.ruling {
-        Ruling::Release(_) if facts.unopened.contains(&subject.vault) => {
-            Decision { ruling: Ruling::Withhold(Withheld::KeyUnopened), ..decision }
-        }
-        _ => decision,
-    }
+    decide(subject, &facts.evidence, &facts.asking, now).unless_unopened(facts.unopened)
 }
 
 impl Line {
