@@ -5,6 +5,7 @@
 
 mod digest;
 mod orders;
+mod saying;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,8 @@ use crate::ledger::Ledger;
 use crate::policy::Check;
 use crate::report::VaultReport;
 use crate::section::{Entry, MAX_ORDERS, MAX_VAULTS, Operation, Presence, Release};
+
+pub use saying::{HeldAgainst, Saying};
 
 /// Over what a section, or orders in its place, say that a node acts on.
 pub type DraftDigest = [u8; 32];
