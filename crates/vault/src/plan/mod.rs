@@ -4,6 +4,7 @@
 //! atomic and safe to repeat, so that after a power cut anywhere the next plan mends what is there.
 
 mod absent;
+mod at_hand;
 mod erasing;
 mod in_the_way;
 mod keep;
@@ -26,6 +27,7 @@ use crate::ids::VaultId;
 use crate::wanted::{Desired, Wish};
 
 pub use absent::lacks_line;
+pub use at_hand::AtHand;
 pub use erasing::{Hold, NodeGlance};
 pub(crate) use keep::opens_by_another_key;
 pub use node::NodeStep;

@@ -10,7 +10,7 @@ use vault::defaults;
 use vault::escrow::hope::Hopeless;
 use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::lease::Leases;
-use vault::plan::{Act, Hold, Known, Next, RecordDoor, Step, StepKind, one};
+use vault::plan::{Act, AtHand, Hold, Known, Next, RecordDoor, Step, StepKind, one};
 use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
@@ -303,10 +303,11 @@ impl<C: Crypt> Manager<C> {
             self.hopeless.is_back(id);
         }
         let state = slot.sight().seen.state();
-        if state != State::Unlocked {
+        let at_hand = AtHand::of(state);
+        if !at_hand.keys {
             (slot.held, slot.recovered) = (None, None);
         }
-        if state != State::LockIncomplete {
+        if !at_hand.holders {
             slot.facts.clear();
             slot.held_by_none();
         }
