@@ -110,6 +110,21 @@ fn a_database_that_was_moved_into_the_folder_is_a_copy() {
     assert!(released(&Evc::over(folder), &mut device));
 }
 
+/// A device that is registered while nothing goes out has shown nothing and is not marked. Of its keys the same is said.
+#[test]
+fn a_device_that_comes_while_nothing_goes_out_is_shown_so() {
+    let evc = Evc::start();
+    Device::onboarded(&evc, "edge-2");
+    let folder = evc.stop();
+    fs::remove_file(folder.path().join("evc.db-opened")).expect("removed");
+    let evc = Evc::over(folder);
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(VAULT);
+    let shown = || evc.act("GET", "/devices/edge-1", "")["vaults"].to_string();
+    assert!(shown().contains("withheld: the database was put back from a copy"), "{}", shown());
+    withholds(&evc, &mut device);
+}
+
 /// The twin: a copy of after the last word of an operator's has all of them; and however many there were, the next start knows its own.
 #[test]
 fn what_has_every_word_of_operators_releases_at_once() {

@@ -3,6 +3,7 @@
 //! Only [`decide`] makes a [`Granted`], and nothing opens a key for release without one.
 //! It establishes nothing of its own: evidence is judged by `attest`, epochs by `rotation`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use attest::{Finding, SessionKey};
@@ -13,11 +14,13 @@ use crate::policy::{Check, DEFAULT_ATTEST_EVERY, Door, VaultPolicy};
 use crate::rotation::Epochs;
 use crate::section::{self, Custody};
 
+mod bars;
 mod escrow;
 mod evidence;
 mod lacking;
 mod span;
 
+pub use bars::{Barred, Bars};
 pub use escrow::{BundleNeeded, EscrowGranted, escrow};
 pub use evidence::{Asking, Bar, Standing, StandingAt, TpmPin, Unmet};
 pub use lacking::lacking;
@@ -61,6 +64,17 @@ impl Decision {
     #[must_use]
     pub fn met(&self) -> bool {
         self.lacks.is_none()
+    }
+
+    /// The same where the controller's newest keys of these vaults do not open: what would go out, and can't be opened, is withheld.
+    #[must_use]
+    pub fn unless_unopened(self, unopened: &BTreeSet<VaultId>) -> Self {
+        match &self.ruling {
+            Ruling::Release(granted) if unopened.contains(&granted.vault) => {
+                Self { ruling: Ruling::Withhold(Withheld::KeyUnopened), ..self }
+            }
+            _ => self,
+        }
     }
 }
 
@@ -163,7 +177,7 @@ pub enum Withheld {
     DeviceLost,
     /// Its device may be two.
     DeviceDoubled,
-    /// It would go out, and the controller can't open it: [`crate::draft`] is told so, for no key is opened here.
+    /// It would go out, and the controller can't open it: [`Decision::unless_unopened`] is told so, for no key is opened here.
     KeyUnopened,
 }
 

@@ -2,7 +2,7 @@
 //! what the controller knows. It decides nothing: what is decided when the node is there again, [`decide`](mod@crate::decide) decides.
 
 use crate::condition::State;
-use crate::decide::Bar;
+use crate::decide::Barred;
 use crate::ids::Generation;
 use crate::policy::{Check, Door, VaultPolicy};
 use crate::section::Seal;
@@ -24,9 +24,9 @@ pub struct Node {
     /// It has a TPM; none: it has not told yet.
     pub tpm: Option<bool>,
     /// Why nothing goes out to it, whatever it shows.
-    pub barred: Option<Bar>,
-    /// Why the database's word on it does not count.
-    pub aside: Option<Aside>,
+    pub barred: Option<Barred>,
+    /// It holds to the lists of another device, and takes none of this one's.
+    pub held_to_other: bool,
     /// What was said of the values.
     pub values: Values,
     /// They are not those that it showed last.
@@ -37,15 +37,6 @@ pub struct Node {
     pub in_force: Option<Generation>,
     /// Its last escrow drill failed: none has passed since.
     pub drill_failed: bool,
-}
-
-/// Why nothing that the database says of a device reaches its node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aside {
-    /// The database is older than what its node has, or was put back from a copy.
-    Older,
-    /// Its node holds to the lists of another device.
-    OtherDevice,
 }
 
 /// A vault on it, as it is now.
@@ -188,12 +179,10 @@ pub fn foresee(vault: &Vault<'_>, node: &Node) -> Forecast {
 /// What keeps it closed whatever is booted.
 fn shut(vault: &Vault<'_>, node: &Node) -> Option<Bolt> {
     let barred = match node.barred {
-        Some(Bar::Lost) => Some(Bolt::Lost),
-        Some(Bar::Doubled) => Some(Bolt::Doubled),
-        None => node.aside.map(|aside| match aside {
-            Aside::Older => Bolt::Older,
-            Aside::OtherDevice => Bolt::OtherDevice,
-        }),
+        Some(Barred::Lost) => Some(Bolt::Lost),
+        Some(Barred::Older(_)) => Some(Bolt::Older),
+        Some(Barred::Doubled) => Some(Bolt::Doubled),
+        None => node.held_to_other.then_some(Bolt::OtherDevice),
     };
     let removing = vault.removing.then_some(Bolt::Removing);
     let locked = (vault.policy.operation == Door::Lock).then_some(Bolt::Locked);
@@ -249,12 +238,13 @@ fn doubt(vault: &Vault<'_>, ground: Ground, node: &Node) -> Option<Doubt> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Older;
     use crate::policy::{Document, read};
 
     const NODE: Node = Node {
         tpm: Some(true),
         barred: None,
-        aside: None,
+        held_to_other: false,
         values: Values::Approved,
         moved: true,
         escrow: Some(Generation(3)),
@@ -311,10 +301,10 @@ mod tests {
             (both, unmoved, opens(Ground::Unmoved)),
             (both, pending, stays(Bolt::NotApproved)),
             (both, Node { tpm: Some(false), ..NODE }, stays(Bolt::NoTpm)),
-            (both, Node { barred: Some(Bar::Lost), ..NODE }, stays(Bolt::Lost)),
-            (both, Node { barred: Some(Bar::Doubled), ..NODE }, stays(Bolt::Doubled)),
-            (both, Node { aside: Some(Aside::Older), ..NODE }, stays(Bolt::Older)),
-            (both, Node { aside: Some(Aside::OtherDevice), ..unmoved }, stays(Bolt::OtherDevice)),
+            (both, Node { barred: Some(Barred::Lost), ..NODE }, stays(Bolt::Lost)),
+            (both, Node { barred: Some(Barred::Doubled), ..NODE }, stays(Bolt::Doubled)),
+            (both, Node { barred: Some(Barred::Older(Older::PutBack)), ..NODE }, stays(Bolt::Older)),
+            (both, Node { held_to_other: true, ..unmoved }, stays(Bolt::OtherDevice)),
             ("custody: tpm\noperation: lock", NODE, stays(Bolt::Locked)),
             (both, Node { tpm: None, ..NODE }, Forecast::Unknown(Doubt::Tpm)),
         ] {

@@ -8,9 +8,11 @@ use crate::ids::{Incarnation, SectionDigest, SectionVersion};
 
 mod again;
 mod mark;
+mod poll;
 
 pub use again::{Again, Number, Word};
 pub use mark::{Asker, Mark, held_back};
+pub use poll::Poll;
 
 /// Most sections that are remembered here as sent. Each is made in answer to a request that tells which one was accepted last, so more
 /// than a few are never under way.
@@ -116,7 +118,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Older`]: nothing may be numbered on, or released, to this device. [`Older::Forked`] is so only if this section is none of those
-    /// that went out of here by [`Self::take_old`]; else [`Self::went_back`] takes it in.
+    /// that went out of here by [`Self::take_old`]: [`Self::after`] takes such a one in.
     pub fn hear(
         &mut self,
         own: SectionVersion,
@@ -157,7 +159,7 @@ impl Ledger {
 
     /// The device accepted a section that was sent before those that are remembered here: its disk went back, or its word is an old one
     /// that somebody sends again. Either way the next section follows that.
-    pub fn went_back(&mut self, to: Told) {
+    fn went_back(&mut self, to: Told) {
         self.accepted(to);
     }
 

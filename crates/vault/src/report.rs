@@ -187,7 +187,9 @@ fn state(view: &View<'_>, next: &Next) -> State {
         (Next::Settled(settled), _) => settled.state,
         (Next::Wait(Wait::Unseen), _) => State::Failed,
         (Next::Wait(Wait::Retry(_)), _) if seen != State::Unlocked => State::Failed,
-        (Next::Do(_) | Next::Wait(Wait::UnderWay(_)), Wish::Keep(_)) if seen == State::Waiting => {
+        (Next::Do(_) | Next::Wait(Wait::UnderWay(_) | Wait::Disk), Wish::Keep(_))
+            if seen == State::Waiting =>
+        {
             State::Creating
         }
         _ => seen,

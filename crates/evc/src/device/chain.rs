@@ -3,9 +3,8 @@
 //! that has gone further; an operator who knows that it was put back begins a new incarnation. What counts is `vault::ledger`.
 
 use ::attest::SessionKey;
-use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Incarnation};
-use vault::ledger::{Asker, Ledger, Mark, Older, Told};
+use vault::ledger::{Asker, Ledger, Mark, Older, Poll};
 
 use wire::config::VaultAsk;
 
@@ -21,43 +20,41 @@ use crate::words::older_advice;
 const PAST: &str = "past incarnations";
 
 impl Controller {
-    /// The chain once this was told; or how it shows, or showed before, that this database is older. A node that tells nothing, since it
-    /// can't read its record yet, sees for itself whether a section follows what it accepted.
+    /// The chain once this was told; or how it shows, or showed before, that this database is older.
     pub(crate) async fn chain(
         &self,
         tx: &mut dyn Tx,
         row: &DeviceRow,
         ask: &VaultAsk,
     ) -> Stored<Result<Ledger, Older>> {
-        match (self.heard_of(row, ask), ask.accepted) {
+        let poll = self.poll_of(row, ask);
+        match (self.ledger_after(row, &poll), ask.accepted) {
             (Err(Older::Forked), Some(head)) if tx.was_sent_before(row.id, &head.digest).await? => {
-                let mut ledger = row.ledger.clone();
-                ledger.went_back(Told { version: head.version.version, digest: head.digest });
-                Ok(self.unless_put_back(ledger))
+                Ok(self.ledger_after(row, &Poll { sent_before: true, ..poll }))
             }
-            (heard, _) => Ok(heard.and_then(|ledger| self.unless_put_back(ledger))),
+            (after, _) => Ok(after),
         }
     }
 
     /// The same by its row alone: one that is forked may have a section that was sent before those that this remembers.
     pub(super) fn chain_by(&self, row: &DeviceRow, ask: &VaultAsk) -> Result<Ledger, Older> {
-        self.heard_of(row, ask).and_then(|ledger| self.unless_put_back(ledger))
+        self.ledger_after(row, &self.poll_of(row, ask))
     }
 
-    /// Nothing shows that this device went further; and nothing that its operators' words on it are all here.
-    fn unless_put_back(&self, ledger: Ledger) -> Result<Ledger, Older> {
-        if self.put_back { Err(Older::PutBack) } else { Ok(ledger) }
+    fn ledger_after(&self, row: &DeviceRow, poll: &Poll) -> Result<Ledger, Older> {
+        row.ledger.after(self.place(row.section_version), &self.past, poll)
     }
 
-    fn heard_of(&self, row: &DeviceRow, ask: &VaultAsk) -> Result<Ledger, Older> {
-        // What another device accepted (this one, before it was registered anew) is for the node to judge.
-        let Some(head) = ask.accepted.filter(|head| head.device == row.id) else {
-            // A node with a TPM has its record open before it asks: it tells nothing where the record is gone.
-            let shut = row.older.filter(|mark| row.tpm != TpmPin::Absent || !mark.lets_ask(ask.session));
-            return shut.map_or_else(|| Ok(row.ledger.clone()), |mark| Err(mark.older()));
-        };
-        let (mut ledger, own) = (row.ledger.clone(), self.place(row.section_version));
-        ledger.hear(own, &self.past, (head.version, head.digest)).map(|()| ledger)
+    fn poll_of(&self, row: &DeviceRow, ask: &VaultAsk) -> Poll {
+        Poll {
+            device: row.id,
+            tpm: row.tpm,
+            session: ask.session,
+            head: ask.accepted,
+            sent_before: false,
+            mark: row.older,
+            put_back: self.put_back,
+        }
     }
 
     /// The device accepted what was sent last: the next section follows that. It tells it with each of its polls: a power cut that takes this

@@ -14,8 +14,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use ::attest::SessionKey;
-use vault::decide::{BundleNeeded, ChallengeWay};
-use vault::draft::Draft;
+use vault::decide::BundleNeeded;
+use vault::draft::{Draft, HeldAgainst, Saying};
 use vault::ids::DeviceId;
 use vault::ledger::{Ledger, Older};
 use wire::config::{ConfigRequest, ConfigResponse, DeviceConfig, VaultAsk};
@@ -163,30 +163,24 @@ impl Controller {
         let session = ask.session;
         let changed = |drawn| Changed { ask: ask.clone(), drawn: Some(drawn) };
         let Drawn { view, ledger, draft } = &*drawn;
-        let accepts = *ledger != view.device.ledger;
         let config_hash = self.hash(&view.device, Some((draft, ledger)), Some(session));
-        let (is_new, same) = (drawn.is_new(), hash == config_hash);
+        let has_it = hash == config_hash;
         let (drills, until) = match self.drill_due(view, ask, now) {
             Due::Now(..) => (true, draft.until),
             Due::From(at) => (false, draft.until.min(at)),
             Due::Not => (false, draft.until),
         };
-        Ok(match draft.challenge {
-            _ if is_new || drills => Look::Changed(changed(drawn)),
-            ChallengeWay::None if same && accepts && bundle.is_nothing() => {
-                Look::Accepted { changed: changed(drawn), until }
-            }
-            ChallengeWay::None if same && bundle.is_nothing() => Look::Unchanged { until },
-            // A challenge, or a word on the bundle, and nothing to write.
-            ChallengeWay::None | ChallengeWay::Beside if same && !accepts => {
-                self.said(drawn, bundle, (config_hash, None), (session, now))?
-            }
-            // What it accepted it tells again with its next poll, which its section follows.
-            ChallengeWay::InPlace => {
-                let config = (!same).then(|| self.parts(&view.device, None)).transpose()?;
+        let (is_new, accepts) = (drawn.is_new(), *ledger != view.device.ledger);
+        let poll = HeldAgainst { is_new, has_it, accepts, drills, of_bundle: !bundle.is_nothing() };
+        Ok(match Saying::of(draft.challenge, poll) {
+            Saying::Nothing => Look::Unchanged { until },
+            Saying::Accepted => Look::Accepted { changed: changed(drawn), until },
+            Saying::Beside => self.said(drawn, bundle, (config_hash, None), (session, now))?,
+            Saying::InPlace => {
+                let config = (!has_it).then(|| self.parts(&view.device, None)).transpose()?;
                 self.said(drawn, bundle, (config_hash, config), (session, now))?
             }
-            ChallengeWay::None | ChallengeWay::Beside => Look::Changed(changed(drawn)),
+            Saying::Written => Look::Changed(changed(drawn)),
         })
     }
 

@@ -190,9 +190,10 @@ impl Controller {
         let binding = quote.binding.as_ref().ok_or(BadRequest::CourierMixed)?;
         if self.shown_at(&binding.nonce, &device, came).is_none() {
             let standing = tx.standing(id).await?;
-            return match standing.is_some_and(|row| row.record.is_of(quote)) {
-                true => Ok(None),
-                false => Err(over(&device)),
+            return if standing.is_some_and(|row| row.record.is_of(quote)) {
+                Ok(None)
+            } else {
+                Err(over(&device))
             };
         }
         if let Some(AttestRequest::Certs(certs)) = keys {

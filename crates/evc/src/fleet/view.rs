@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ::attest::SessionKey;
-use vault::decide::{Asking, Bar, Standing, StandingAt, TpmPin};
+use vault::decide::{Asking, Bars, Standing, StandingAt, TpmPin};
 use vault::ids::{Name, VaultId};
-use vault::ledger::Sent;
+use vault::ledger::{Mark, Sent, held_back};
 use vault::policy::VaultPolicy;
 use vault::rotation::Epochs;
 
@@ -52,6 +52,8 @@ pub(crate) struct View {
     pub(crate) unopened: BTreeSet<VaultId>,
     /// Vaults whose row, or whose policy's, does not read, with which: no key of theirs goes out. Where that can be, they are listed all the same.
     pub(crate) damaged: BTreeMap<VaultId, String>,
+    /// The database was put back, and nobody went through it, for who shows the device; of who answers it the chain is asked before.
+    pub(crate) put_back: bool,
 }
 
 impl View {
@@ -89,8 +91,8 @@ impl View {
             vaults.push(ListedVault { row, policy, epochs });
         }
         let Around { standing, certs, references, .. } = around;
-        let unopened = BTreeSet::new();
-        Ok(Self { device, vaults, removed, standing, certs, references, shown, unopened, damaged })
+        let (unopened, put_back) = (BTreeSet::new(), false);
+        Ok(Self { device, vaults, removed, standing, certs, references, shown, unopened, damaged, put_back })
     }
 
     /// Those that do not read, and that are neither listed nor gone.
@@ -150,15 +152,19 @@ impl View {
 
     /// Who asks.
     pub(crate) fn asking(&self, session: SessionKey) -> Asking {
-        Asking { device: self.device.id, session, tpm: self.device.tpm, barred: barred(&self.device) }
+        let barred = self.bars().of_a_poll();
+        Asking { device: self.device.id, session, tpm: self.device.tpm, barred }
     }
-}
 
-fn barred(device: &DeviceRow) -> Option<Bar> {
-    match device {
-        DeviceRow { lost_at: Some(_), .. } => Some(Bar::Lost),
-        DeviceRow { alarm: Some(_), .. } => Some(Bar::Doubled),
-        _ => None,
+    /// What keeps every key from it.
+    pub(crate) fn bars(&self) -> Bars {
+        let DeviceRow { lost_at, alarm, older, .. } = &self.device;
+        Bars { lost: lost_at.is_some(), older: held_back(*older, self.put_back), doubled: alarm.is_some() }
+    }
+
+    /// Whether all of the database is to be gone through first.
+    pub(crate) fn is_put_back(&self) -> bool {
+        self.put_back || self.device.older.is_some_and(Mark::is_put_back)
     }
 }
 

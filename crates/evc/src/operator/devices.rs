@@ -1,6 +1,7 @@
 //! The operator's acts on a device: it is lost, or found; its alarm is settled; its vaults go over to the device that it became. That it goes
 //! for good is [`super::deletion`]'s. Each is one transaction with what is decided for the device, so after its commit no key goes out that was not to.
 
+use vault::decide::{Barred, Bars};
 use vault::ids::{DeviceId, Name, Project};
 use vault::ledger::{Mark, Older, held_back};
 use vault::life::{Move, NotRehomed, Rehomed, Target};
@@ -61,26 +62,12 @@ impl Operator {
     pub async fn find(&self, device: &str) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
         let found = self.store.write(Scope::Device(id), |tx| Box::pin(unmark(tx, &self.project, id)));
-        let Unmarked { name, elsewhere, alarm, older } = found.await?;
+        let Unmarked { name, elsewhere, doubled, mark } = found.await?;
+        let bars = Bars { lost: false, older: held_back(mark, self.put_back), doubled };
         Ok(Done {
-            done: format!("device `{name}` is not lost any more: {}", self.released_to(false, alarm, older)),
+            done: format!("device `{name}` is not lost any more: {}", released_to(bars)),
             notes: elsewhere.map(|other| of_found_elsewhere(&name, other)).into_iter().collect(),
         })
-    }
-
-    /// Whether keys go out to a device of which something was taken off, or what is left that keeps them.
-    fn released_to(&self, lost: bool, alarm: bool, older: Option<Older>) -> String {
-        if lost {
-            return "it is marked as lost all the same, and gets no key until `evc device found`".into();
-        }
-        if let Some(older) = older.or(self.put_back.then_some(Older::PutBack)) {
-            return format!("no key is released to it all the same: {older}; {}", older_advice(older));
-        }
-        if alarm {
-            return "its alarm stands all the same, and no key is released to it until `evc device settle`"
-                .into();
-        }
-        "keys are released to it as its policies say".into()
     }
 
     /// An operator looked, and there is one device, and this is the newest database of it. Safe to repeat.
@@ -91,7 +78,8 @@ impl Operator {
         let id = self.meant(device).await?;
         let settled = self.store.write(Scope::Device(id), |tx| Box::pin(settle(tx, &self.project, id, how)));
         let Settled { name, lost, alarm, older, anew } = settled.await?;
-        let done = format!("device `{name}` is one: {}", self.released_to(lost, false, None));
+        let bars = Bars { lost, older: held_back(None, self.put_back), doubled: false };
+        let done = format!("device `{name}` is one: {}", released_to(bars));
         let was = alarm.map(|alarm| format!("it was: {}", of_alarm(&alarm, &name)));
         let newest = older.map(|older| {
             format!("it was: {older}; if it tells that again, this database is not the newest: bring that one back")
@@ -181,6 +169,22 @@ impl Operator {
     }
 }
 
+/// Whether keys go out to a device of which something was taken off, or what is left that keeps them.
+fn released_to(bars: Bars) -> String {
+    match bars.barred() {
+        Some(Barred::Lost) => {
+            "it is marked as lost all the same, and gets no key until `evc device found`".into()
+        }
+        Some(Barred::Older(older)) => {
+            format!("no key is released to it all the same: {older}; {}", older_advice(older))
+        }
+        Some(Barred::Doubled) => {
+            "its alarm stands all the same, and no key is released to it until `evc device settle`".into()
+        }
+        None => "keys are released to it as its policies say".into(),
+    }
+}
+
 /// Of a damaged row as of any other: it asks for nothing of it but what it is.
 async fn bar(
     tx: &mut dyn Tx,
@@ -204,15 +208,16 @@ struct Unmarked {
     name: Name,
     /// Which other device's lists its node holds to, if so.
     elsewhere: Option<DeviceId>,
-    alarm: bool,
-    older: Option<Older>,
+    /// Its alarm stands.
+    doubled: bool,
+    mark: Option<Mark>,
 }
 
 async fn unmark(tx: &mut dyn Tx, project: &Project, id: DeviceId) -> Result<Unmarked, Refusal> {
     let row = device_by_id(tx, project, id).await?;
     tx.set_lost(row.id, None).await?;
-    let (elsewhere, older) = (is_held_to(&row), row.older.map(Mark::older));
-    Ok(Unmarked { name: row.name, elsewhere, alarm: row.alarm.is_some(), older })
+    let (elsewhere, doubled) = (is_held_to(&row), row.alarm.is_some());
+    Ok(Unmarked { name: row.name, elsewhere, doubled, mark: row.older })
 }
 
 /// What was settled.

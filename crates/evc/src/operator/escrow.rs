@@ -9,7 +9,7 @@ use vault::defaults;
 use vault::escrow::BundleId;
 use vault::escrow::drill::Drills;
 use vault::escrow::history::InHistory;
-use vault::foresee::{Aside, Node, Values, Vault, foresee};
+use vault::foresee::{Node, Values, Vault, foresee};
 use vault::ids::{DeviceId, Generation, Name, Project, VaultId};
 use vault::report::{State, VaultReport};
 
@@ -270,6 +270,7 @@ impl Operator {
             .store
             .read(|tx| Box::pin(around(&self.verdicts, tx, &self.project, device, reference)))
             .await?;
+        let view = View { put_back: self.put_back, ..view };
         let heard = self.heard.newest(view.device.clone());
         let node = node(&view, &values, &bundles);
         Ok(view.vaults.iter().map(|held| of_vault(&heard, held, (&node, values.id), now)).collect())
@@ -358,11 +359,6 @@ async fn around(
     Ok((View::load(verdicts, tx, device).await?, values, bundles))
 }
 
-fn aside(device: &DeviceRow) -> Option<Aside> {
-    let older = device.older.is_some().then_some(Aside::Older);
-    older.or_else(|| is_held_to(device).map(|_| Aside::OtherDevice))
-}
-
 fn node(view: &View, values: &ReferenceRow, bundles: &[HeldBundle]) -> Node {
     let in_force = view.device.report.get().and_then(|report| report.generation);
     let of_it = bundles.iter().map(|held| held.id.generation).find(|of| Some(*of) == in_force);
@@ -372,8 +368,8 @@ fn node(view: &View, values: &ReferenceRow, bundles: &[HeldBundle]) -> Node {
             TpmPin::Present => Some(true),
             TpmPin::Absent => Some(false),
         },
-        barred: view.asking(SessionKey([0; 32])).barred,
-        aside: aside(&view.device),
+        barred: view.bars().barred(),
+        held_to_other: is_held_to(&view.device).is_some(),
         values: match values.state {
             ReferenceState::Approved => Values::Approved,
             ReferenceState::Pending => Values::Pending,

@@ -1,7 +1,7 @@
 //! What is said of a vault's key: whether it would be released to the session that stands, and why not.
 
 use ::attest::SessionKey;
-use vault::decide::{Decision, Ruling, Withheld, decide};
+use vault::decide::{Barred, Decision, Ruling, Withheld, decide};
 use vault::ids::Epoch;
 use vault::ledger::Older;
 use vault::report::State;
@@ -32,9 +32,7 @@ pub(super) fn is_withheld(view: &View, held: &ListedVault, now: UnixSeconds) -> 
 
 fn decided(view: &View, held: &ListedVault, now: UnixSeconds) -> Decision {
     let session = view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
-    let decision = decide(&subject(held), &view.evidence(), &view.asking(session), now);
-    let is_shut = matches!(decision.ruling, Ruling::Release(_)) && view.unopened.contains(&held.row.id);
-    if is_shut { Decision { ruling: Ruling::Withhold(Withheld::KeyUnopened), ..decision } } else { decision }
+    decide(&subject(held), &view.evidence(), &view.asking(session), now).unless_unopened(&view.unopened)
 }
 
 /// The epoch at which the vault is open, by its node's word.
@@ -57,8 +55,8 @@ pub(super) fn key_words(
     }
     match decided(view, held, now).ruling {
         Ruling::NotNeeded => "not needed: the TPM alone holds the key".into(),
-        _ if let Some(mark) = view.device.older => {
-            of_who_was_ahead(if mark.is_put_back() { Older::PutBack } else { mark.older() })
+        _ if let Some(Barred::Older(older)) = view.bars().barred() => {
+            of_who_was_ahead(if view.is_put_back() { Older::PutBack } else { older })
         }
         Ruling::Release(_) => match refused_since(view) {
             // What is good is of an earlier session; the present one has shown nothing that is.

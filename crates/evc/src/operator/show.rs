@@ -159,7 +159,8 @@ impl Operator {
         which: &str,
     ) -> Result<(View, Vec<String>), Refusal> {
         let unopened = unopened(tx, &self.kek, device).await?;
-        let view = View { unopened, ..View::load(&self.verdicts, tx, device.clone()).await? };
+        let loaded = View::load(&self.verdicts, tx, device.clone()).await?;
+        let view = View { unopened, put_back: self.put_back, ..loaded };
         Ok((view, self.older_alone(tx, which).await?))
     }
 
@@ -353,5 +354,6 @@ pub(super) async fn strange_view(
     if unopened.is_empty() && device.verdict.get().and_then(|fared| fared.strange).is_none() {
         return Ok(None);
     }
-    Ok(Some(View { unopened, ..View::load(&of.verdicts, tx, device.clone()).await? }))
+    let loaded = View::load(&of.verdicts, tx, device.clone()).await?;
+    Ok(Some(View { unopened, put_back: of.put_back, ..loaded }))
 }

@@ -82,11 +82,12 @@ pub(crate) fn of_order(vault: &Name, device: &str) -> String {
 
 /// Of one that was taken back; `stood`: there was one.
 pub(crate) fn of_withdrawn(vault: &Name, stood: bool) -> Done {
-    let done = match stood {
-        true => format!("vault `{vault}` is not ordered to be made anew any more"),
-        false => format!(
+    let done = if stood {
+        format!("vault `{vault}` is not ordered to be made anew any more")
+    } else {
+        format!(
             "no order to make vault `{vault}` anew stands: none was given, or its node has carried it out"
-        ),
+        )
     };
     let notes = stood.then(|| {
         "a node that has the order already may carry it out before it hears of this; see `evc wait vault` and `evc describe vault`".into()

@@ -62,14 +62,12 @@ pub(crate) fn of_open(open: &[&LeftBehind]) -> String {
 
 /// Of those for which nothing is lost that was not before.
 pub(crate) fn of_others(left: &LeftBehind) -> String {
-    let what = match left.has_key {
-        true if left.is_open => {
-            "is open, by what its node told last, under a key that this copy does not have: it is locked there, and opens only once the newest database is back"
-        }
-        true => {
-            "is under a key that this copy does not have: it opens only once the newest database is back, or by its recovery key"
-        }
-        false => "is not in this copy: it is locked there, and kept, and `evc adopt vault` takes it in",
+    let what = if !left.has_key {
+        "is not in this copy: it is locked there, and kept, and `evc adopt vault` takes it in"
+    } else if left.is_open {
+        "is open, by what its node told last, under a key that this copy does not have: it is locked there, and opens only once the newest database is back"
+    } else {
+        "is under a key that this copy does not have: it opens only once the newest database is back, or by its recovery key"
     };
     format!("vault {} {what}", left.called())
 }

@@ -80,6 +80,10 @@ pub struct Node {
     pub escrow: Escrow,
     /// The time, by which leases end.
     pub since_boot: SinceBoot,
+    /// Another filesystem than the one that is held lies at the path of persist.
+    pub disk_went: bool,
+    /// An errand is out that changes the share table.
+    pub table_lent: bool,
 }
 
 impl Node {

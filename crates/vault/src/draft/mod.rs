@@ -5,6 +5,7 @@
 
 mod digest;
 mod orders;
+mod saying;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,8 @@ use crate::ledger::Ledger;
 use crate::policy::Check;
 use crate::report::VaultReport;
 use crate::section::{Entry, MAX_ORDERS, MAX_VAULTS, Operation, Presence, Release};
+
+pub use saying::{HeldAgainst, Saying};
 
 /// Over what a section, or orders in its place, say that a node acts on.
 pub type DraftDigest = [u8; 32];
@@ -170,15 +173,8 @@ pub fn orders_of_lost(facts: &Facts<'_>) -> Vec<VaultId> {
     listed.iter().copied().chain(others).take(MAX_ORDERS).collect()
 }
 
-/// What would go out, and can't be opened, is withheld.
 fn decided(facts: &Facts<'_>, subject: &Subject<'_>, now: u64) -> Decision {
-    let decision = decide(subject, &facts.evidence, &facts.asking, now);
-    match decision.ruling {
-        Ruling::Release(_) if facts.unopened.contains(&subject.vault) => {
-            Decision { ruling: Ruling::Withhold(Withheld::KeyUnopened), ..decision }
-        }
-        _ => decision,
-    }
+    decide(subject, &facts.evidence, &facts.asking, now).unless_unopened(facts.unopened)
 }
 
 impl Line {

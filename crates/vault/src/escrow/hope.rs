@@ -211,6 +211,8 @@ mod tests {
             past: Past::NOTHING,
             escrow: crate::condition::Escrow::Nothing,
             since_boot: crate::lease::SinceBoot::default(),
+            disk_went: false,
+            table_lent: false,
         }
     }
 

@@ -228,6 +228,8 @@ mod tests {
             past: Past::NOTHING,
             escrow: Escrow::Nothing,
             since_boot: crate::lease::SinceBoot::default(),
+            disk_went: false,
+            table_lent: false,
         }
     }
 

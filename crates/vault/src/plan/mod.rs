@@ -4,6 +4,7 @@
 //! atomic and safe to repeat, so that after a power cut anywhere the next plan mends what is there.
 
 mod absent;
+mod at_hand;
 mod erasing;
 mod in_the_way;
 mod keep;
@@ -26,6 +27,7 @@ use crate::ids::VaultId;
 use crate::wanted::{Desired, Wish};
 
 pub use absent::lacks_line;
+pub use at_hand::AtHand;
 pub use erasing::{Hold, NodeGlance};
 pub(crate) use keep::opens_by_another_key;
 pub use node::NodeStep;
@@ -95,12 +97,12 @@ pub fn next(view: &View<'_>) -> Next {
 }
 
 /// Key files that are gone while the key is at hand are written anew before that key is given up, whatever is wanted of the vault but its end.
-/// Where they can't be, all else goes on.
+/// Where they can't be, as on a disk that went, what is due of the vault, a lock above all, is not held up by that.
 fn by_heart(view: &View<'_>) -> Option<Act> {
     let act = Act { op: Op::Unlock, step: Step::WriteByHeart };
     let gone = view.seen.is_vault() && !view.seen.has_metadata() && view.keys.held.is_some();
     let stays = *view.wish != Wish::Delete && !view.setbacks.contains(act.step.kind());
-    (gone && stays).then_some(act)
+    (gone && stays && !view.node.disk_went).then_some(act)
 }
 
 /// Open, by its recovery key.
@@ -190,18 +192,26 @@ pub struct Plan {
 pub fn plan(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) -> Plan {
     let unknown = Known::default();
     let ids = defaults::first(desired.vaults().chain(known.keys().copied()));
-    let one = |id: VaultId| {
-        let (wish, next) = one(desired, id, known.get(&id).unwrap_or(&unknown), node);
+    let due = |id: VaultId| {
+        let (wish, next) = due(desired, id, known.get(&id).unwrap_or(&unknown), node);
         (id, wish, next)
     };
-    let vaults: Vec<_> = ids.into_iter().map(one).collect();
-    let hold = erasing::hold(known, &vaults, node);
+    let due: Vec<_> = ids.into_iter().map(due).collect();
+    // What can't be carried out now is to be, and may drop more.
+    let hold = erasing::hold(known, &due, node);
+    let vaults = due.into_iter().map(|(id, wish, next)| (id, wish, next.within_reach(node))).collect();
     Plan { node: node::step(desired, known, node, hold), hold, vaults }
 }
 
 /// One vault's part of the plan: what is wanted of it, and what to do next.
 #[must_use]
 pub fn one(desired: &Desired, id: VaultId, known: &Known, node: &Node) -> (Wish, Next) {
+    let (wish, next) = due(desired, id, known, node);
+    (wish, next.within_reach(node))
+}
+
+/// The same, whether or not it can be carried out now.
+fn due(desired: &Desired, id: VaultId, known: &Known, node: &Node) -> (Wish, Next) {
     let mut wish = desired.wish(id, node, !known.unseen && known.seen.is_nothing());
     if let Wish::Keep(want) = &mut wish {
         want.recreate &= !known.hoped;

@@ -2,20 +2,15 @@
 
 use super::step::{Step, Wait};
 use super::{Act, Next};
+use crate::condition::Node;
 
 impl Next {
-    /// As far as it can be carried out.
-    ///
-    /// `disk_went`: another filesystem than the one that is held lies at the path of persist. What is held of a disk that went still locks, and nothing
-    /// else is done by its paths; when it is back it goes on. `table_lent`: an errand is out that changes the share table, which has to stay as it is
-    /// until then. Each is asked only where it matters.
-    #[must_use]
-    pub fn within_reach(self, disk_went: impl FnOnce() -> bool, table_lent: impl FnOnce() -> bool) -> Self {
+    /// As far as it can be carried out. What is held of a disk that went still locks, and nothing else is done by its paths; when it is back it goes
+    /// on. A table that is lent has to stay as it is until it is back.
+    pub(super) fn within_reach(self, node: &Node) -> Self {
         match self {
-            Self::Do(Act { step, .. }) if step != Step::Lock && disk_went() => {
-                Self::Wait(Wait::Retry(step.kind()))
-            }
-            Self::Do(Act { step, .. }) if step.changes_table() && table_lent() => Self::Wait(Wait::Tpm),
+            Self::Do(Act { step, .. }) if step != Step::Lock && node.disk_went => Self::Wait(Wait::Disk),
+            Self::Do(Act { step, .. }) if step.changes_table() && node.table_lent => Self::Wait(Wait::Tpm),
             next => next,
         }
     }
@@ -52,28 +47,37 @@ impl Step {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::plan::{Op, StepKind};
+    use crate::condition::{Escrow, Past, TpmSeen};
+    use crate::lease::SinceBoot;
+    use crate::plan::Op;
     use crate::section::{Encryption, Seal};
     use crate::shares::Mark;
 
     const MAKE: Step = Step::MakeShare { seal: Seal::Tpm, mark: Mark::Begun };
 
+    const NODE: Node = Node {
+        tpm: TpmSeen::Absent,
+        measured: true,
+        past: Past::NOTHING,
+        escrow: Escrow::Nothing,
+        since_boot: SinceBoot(Duration::ZERO),
+        disk_went: false,
+        table_lent: false,
+    };
+
     fn next(step: Step, disk_went: bool, table_lent: bool) -> Next {
-        Next::Do(Act { op: Op::Unlock, step }).within_reach(|| disk_went, || table_lent)
+        Next::Do(Act { op: Op::Unlock, step }).within_reach(&Node { disk_went, table_lent, ..NODE })
     }
 
     /// Invariant 4: nothing is made, wiped or written by the paths of a disk that went. What is open is locked all the same.
     #[test]
     fn a_disk_that_went_is_locked_and_nothing_else() {
-        for (step, kind) in [
-            (MAKE, StepKind::MakeShare),
-            (Step::DeleteDir, StepKind::DeleteDir),
-            (Step::ForgetMetadata, StepKind::ForgetMetadata),
-            (Step::AddKey, StepKind::AddKey),
-            (Step::SetPolicy(Encryption::Adiantum), StepKind::SetPolicy),
-        ] {
-            assert_eq!(next(step, true, false), Next::Wait(Wait::Retry(kind)), "{step:?}");
+        let set = Step::SetPolicy(Encryption::Adiantum);
+        for step in [MAKE, Step::DeleteDir, Step::ForgetMetadata, Step::AddKey, set] {
+            assert_eq!(next(step, true, false), Next::Wait(Wait::Disk), "{step:?}");
             assert_eq!(next(step, false, false), Next::Do(Act { op: Op::Unlock, step }), "{step:?}");
         }
         assert_eq!(next(Step::Lock, true, true), Next::Do(Act { op: Op::Unlock, step: Step::Lock }));
@@ -90,10 +94,10 @@ mod tests {
         }
     }
 
-    /// What waits, or rests, is as it is; and nobody looks for what would hold it up.
+    /// What waits, or rests, is as it is.
     #[test]
     fn what_is_not_due_is_not_held_up() {
-        let asked = || -> bool { panic!("nobody asks") };
-        assert_eq!(Next::Wait(Wait::Busy).within_reach(asked, asked), Next::Wait(Wait::Busy));
+        let node = Node { disk_went: true, table_lent: true, ..NODE };
+        assert_eq!(Next::Wait(Wait::Busy).within_reach(&node), Next::Wait(Wait::Busy));
     }
 }

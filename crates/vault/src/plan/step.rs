@@ -302,6 +302,9 @@ pub enum Wait {
     /// A step failed and is tried again.
     #[error("{0} failed and is tried again soon")]
     Retry(StepKind),
+    /// Its disk is not at its path.
+    #[error("waits for the disk of persist: `eve status` says what became of it")]
+    Disk,
     /// Kernel or disk did not let it be looked at.
     #[error("it can't be observed")]
     Unseen,

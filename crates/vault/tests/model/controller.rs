@@ -5,30 +5,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use attest::SessionKey;
-use vault::belief::{Beside, LockOrders, Said, Signed, SignedAnswer};
-use vault::decide::{Asking, Bar, BundleNeeded, ChallengeWay, Ruling, Standing, StandingAt, Subject, TpmPin};
-use vault::draft::{Asked, Draft, DraftDigest, Facts, Line, ToList, Told};
+use vault::belief::{Beside, Said, SignedAnswer};
+use vault::decide::TpmPin;
+use vault::draft::DraftDigest;
 use vault::ids::{Incarnation, SectionDigest, SectionVersion};
-use vault::ledger::{Again, Asker, Ledger, Mark, Number, Older, Word as Numbered};
+use vault::ledger::{Again, Asker, Ledger, Mark, Number, Older, Poll, Word as Numbered};
 use vault::life::{
     Applied, AskedRemoval, AskedVault, Contact, Deleted, Deletion, GraceEnd, Life, Listed, Phase, Rotated,
     Rotation, Writer, applied,
 };
 use vault::policy::{Attest, Check, Door, Removal, VaultPolicy};
-use vault::rotation::Epochs;
-use vault::section::{Custody, Encryption, Entry, NodePolicy, Release, Seal, SealedKey, Section};
-
+use vault::section::{Custody, Encryption, NodePolicy, Seal};
 use vault::wanted::Head;
 
 use crate::guards::Guard;
-use crate::state::{USER, digest_of};
+use crate::state::USER;
 use crate::world::controller::DEVICE;
 use crate::world::evidence::Appraised;
 use crate::world::seams::Word;
-use crate::world::{KEY, ROOT};
+
+mod answers;
 
 const NOW: u64 = 1_800_000_000;
 const GRACE_S: u64 = 60;
+const TPM: TpmPin = TpmPin::Present;
 
 /// A database.
 #[derive(Debug, Clone)]
@@ -38,6 +38,10 @@ pub(crate) struct Controller {
     version: u64,
     digest: Option<DraftDigest>,
     ledger: Ledger,
+    /// What it has no room for, and knows all the same.
+    sent_before: Vec<SectionDigest>,
+    /// It no longer knows all that it sent: for the check alone.
+    pub(crate) forgot: bool,
     pub(crate) older: Option<Mark>,
     again: Again,
     /// What was numbered though it said nothing new, since this life of the controller began.
@@ -84,6 +88,8 @@ impl Controller {
             version: 0,
             digest: None,
             ledger: Ledger::default(),
+            sent_before: Vec::new(),
+            forgot: false,
             older: None,
             again: Again::default(),
             numbered: Vec::new(),
@@ -180,6 +186,7 @@ impl Controller {
         }
         (self.incarnation, self.version, self.digest) = (fresh, 0, None);
         (self.ledger, self.older, self.shown) = (Ledger::default(), None, false);
+        self.sent_before.clear();
         self.life = self.life.take().map(Life::begun_anew);
     }
 
@@ -197,30 +204,41 @@ impl Controller {
             self.fold(word, by.1);
         }
         let asker = Asker { session: word.session, stands: self.evidence.map(|(session, _)| session) };
-        match self.told(word).filter(|_| by.1 != Some(Guard::Ledger)) {
-            Some(older) => {
+        let after = match self.told(word) {
+            Err(_) if by.1 == Some(Guard::Ledger) => Ok(self.ledger.clone()),
+            told => told,
+        };
+        match after {
+            Err(older) => {
                 self.shown |= first;
                 self.older = Some(Mark::shown(self.older, older, asker, &self.ledger));
                 self.reply(word.session, None, (Said::NoSection, Beside::default()), has)
             }
-            None => {
+            Ok(after) => {
                 let over = |mark: &Mark| match by.1 {
                     Some(Guard::Marked) => true,
                     Some(Guard::MarkEnds) => false,
-                    _ => mark.is_over(asker, &self.ledger),
+                    _ => mark.is_over(asker, &after),
                 };
                 self.older = self.older.filter(|mark| !over(mark));
-                self.answer(word, has, by)
+                self.answer((word, after), has, by)
             }
         }
     }
 
-    /// What it shows of this database.
-    fn told(&mut self, word: &Word) -> Option<Older> {
-        let Some(head) = word.head else {
-            return self.older.filter(|mark| !mark.lets_ask(word.session)).map(Mark::older);
+    /// The ledger after it, or what it shows of this database.
+    fn told(&self, word: &Word) -> Result<Ledger, Older> {
+        let sent_before = word.head.is_some_and(|head| self.sent_before.contains(&head.digest));
+        let poll = Poll {
+            device: DEVICE,
+            tpm: TPM,
+            session: word.session,
+            head: word.head,
+            sent_before: sent_before && self.without != Some(Guard::SentBefore),
+            mark: self.older,
+            put_back: false,
         };
-        self.ledger.hear(self.place(), &self.past, (head.version, head.digest)).err()
+        self.ledger.after(self.place(), &self.past, &poll)
     }
 
     /// Whether what a node has is none that this database sent.
@@ -228,12 +246,19 @@ impl Controller {
         self.ledger.clone().hear(self.place(), &self.past, (head.version, head.digest)).is_err()
     }
 
-    /// All that was sent before what its node has is so long ago that it is forgotten.
-    pub(crate) fn forgets(&mut self, head: Option<Head>) {
+    /// All that was sent before what its node has is so long ago that the ledger has no room for it.
+    pub(crate) fn moves_out(&mut self, head: Option<Head>) {
         let known = |head: Head| self.ledger.sent.iter().position(|sent| sent.digest == head.digest);
         if let Some(at) = head.and_then(known) {
-            self.ledger.sent.drain(..at);
+            self.sent_before.extend(self.ledger.sent.drain(..at).map(|sent| sent.digest));
         }
+    }
+
+    /// So long that it is forgotten.
+    pub(crate) fn forgets(&mut self, head: Option<Head>) {
+        self.moves_out(head);
+        self.sent_before.clear();
+        self.forgot = true;
     }
 
     /// What is in its memory alone.
@@ -274,155 +299,10 @@ impl Controller {
             None => None,
         };
     }
-
-    fn answer(
-        &mut self,
-        word: &Word,
-        has: Option<u64>,
-        (appraised, guard): (&Appraised, Option<Guard>),
-    ) -> Option<Reply> {
-        let draft = self.draft(word, appraised, guard);
-        let known = if guard == Some(Guard::Astray) { Ledger::default() } else { self.ledger.clone() };
-        if let Some(digest) = draft.says_more(self.digest, &known) {
-            self.number(digest, guard);
-        }
-        if draft.challenge == ChallengeWay::InPlace {
-            let orders = !draft.orders.is_empty() && guard != Some(Guard::Orders);
-            let orders = orders.then(|| self.orders(word.session, &draft));
-            let beside = Beside { orders, lacks: draft.lacks.map(|check| format!("{check:?}")) };
-            return self.reply(word.session, draft.digest, (Said::NoSection, beside), has);
-        }
-        let said = draft.digest;
-        let section = self.section(word.session, draft, guard);
-        self.lets_out_what_it_may(&section);
-        if has == Some(self.hash(word.session, said, None)) {
-            return None;
-        }
-        let digest = section_digest(&section);
-        self.ledger.send(digest);
-        self.reply(word.session, said, (Said::Section(Box::new(section), digest), Beside::default()), has)
-    }
-
-    /// What is decided of the vault, by the shipped functions: a guard that is taken away twists what they are told.
-    fn draft(&self, word: &Word, appraised: &Appraised, guard: Option<Guard>) -> Draft {
-        let shown = self.evidence.filter(|_| guard != Some(Guard::Appraisal)).unwrap_or((word.session, true));
-        let standing = Standing::Quoted(appraised.get(shown.0, shown.1));
-        let barred = (self.lost && guard != Some(Guard::Lost)).then_some(Bar::Lost);
-        let over = |listed: &&Listed| guard != Some(Guard::Grace) || listed.phase == Phase::Wanted;
-        let facts = Facts {
-            listed: self.listed().filter(over).map(|listed| self.to_list(listed)).into_iter().collect(),
-            gone: &self.gone(guard),
-            unread: Vec::new(),
-            told: Told::default(),
-            evidence: StandingAt { standing, at: NOW, renew: false },
-            asking: Asking { device: DEVICE, session: word.session, tpm: TpmPin::Present, barred },
-            unopened: &BTreeSet::new(),
-        };
-        Draft::of(&facts, Asked { lease: None, bundle: BundleNeeded::NEVER }, NOW)
-    }
-
-    fn to_list<'a>(&'a self, listed: &Listed) -> ToList<'a> {
-        let subject = Subject {
-            vault: USER,
-            policy: &self.policy,
-            epochs: listed.epochs,
-            reported: listed.taken,
-            standing: listed.phase.presence(),
-        };
-        ToList { subject, name: &self.policy.name, made: listed.made, recreate: listed.recreate }
-    }
-
-    fn section(&self, session: SessionKey, draft: Draft, guard: Option<Guard>) -> Section {
-        let sealed = |Line { entry, decision }| match decision.ruling {
-            Ruling::Release(granted) => Entry { release: self.release(granted.epochs(), guard), ..entry },
-            _ => entry,
-        };
-        Section {
-            lease: draft.lease,
-            device: DEVICE,
-            device_key: KEY,
-            session,
-            version: self.place(),
-            follows: self.ledger.head,
-            vaults: draft.lines.into_iter().map(sealed).collect(),
-            removed: draft.removed,
-        }
-    }
-
-    /// Which key it is stands for the key.
-    fn release(&self, epochs: Epochs, guard: Option<Guard>) -> Release {
-        let sealed = |epoch: vault::ids::Epoch| SealedKey {
-            epoch,
-            enc: self.keys.get(&epoch.0).copied().unwrap_or_default().to_be_bytes().to_vec(),
-            ciphertext: vec![],
-        };
-        let last = if guard == Some(Guard::TwoEpochs) { vault::ids::Epoch::FIRST } else { epochs.last() };
-        Release::Keys { current: sealed(epochs.current()), last: sealed(last) }
-    }
-
-    fn gone(&self, guard: Option<Guard>) -> Vec<vault::ids::VaultId> {
-        let gone = matches!(self.life, Some(Life::Gone(_)));
-        let runs = self.listed().is_some_and(|listed| listed.phase != Phase::Wanted);
-        (gone || (guard == Some(Guard::Grace) && runs)).then_some(USER).into_iter().collect()
-    }
-
-    fn orders(&self, session: SessionKey, draft: &Draft) -> LockOrders {
-        LockOrders {
-            device: DEVICE,
-            device_key: KEY,
-            session,
-            at: self.place(),
-            vaults: draft.orders.iter().copied().collect(),
-        }
-    }
-
-    /// None: it has that already.
-    fn reply(
-        &self,
-        session: SessionKey,
-        said: Option<DraftDigest>,
-        (what, beside): (Said, Beside),
-        has: Option<u64>,
-    ) -> Option<Reply> {
-        let hash = self.hash(session, said, beside.lacks.as_deref());
-        let envelope = digest_of(&(&what, &beside)).to_be_bytes().to_vec();
-        let answer =
-            SignedAnswer { root: ROOT, said: what, beside, signed: Signed { envelope, certs: vec![] } };
-        (has != Some(hash)).then_some(Reply { answer, hash, words: self.words })
-    }
-
-    /// What a node tells that it has. It covers the section that was sent last: one of the same words that followed another is none that it has.
-    fn hash(&self, session: SessionKey, said: Option<DraftDigest>, lacks: Option<&str>) -> u64 {
-        let last = self.ledger.sent.last().map(|sent| sent.digest);
-        let last = last.filter(|_| self.without != Some(Guard::LastSent));
-        digest_of(&(self.place(), said, session, lacks, last))
-    }
-
-    /// KO-1, VC-3, TH-1: held against what the operator said and the session showed, apart from the decision.
-    fn lets_out_what_it_may(&self, section: &Section) {
-        for entry in &section.vaults {
-            let Release::Keys { current, last } = &entry.release else { continue };
-            let listed = self.listed().expect("it is listed");
-            assert!(!self.lost, "a key goes out to a lost device");
-            assert_eq!(self.evidence, Some((section.session, true)), "a key goes out without good evidence");
-            assert!(
-                listed.phase == Phase::Wanted && self.policy.operation == Door::Unlock,
-                "a key that nobody asked for"
-            );
-            let over = [current, last].into_iter().any(|key| key.epoch.0 + 1 < listed.epochs.current().0);
-            assert!(!over, "a key that is over goes out");
-        }
-    }
 }
 
 fn apply(policy: &VaultPolicy, there: Option<Listed>) -> Result<Applied, vault::life::NotApplied> {
     let encryption = policy.node.encryption;
     let present = there.as_ref().map(|_| encryption);
     applied(USER, there, AskedVault { by: Writer::Document, policy: &policy.name, encryption, present }, 0)
-}
-
-fn section_digest(section: &Section) -> SectionDigest {
-    let mut bytes = [0; 32];
-    bytes[..4].copy_from_slice(&(digest_of(section) as u32).to_be_bytes());
-    SectionDigest(bytes)
 }

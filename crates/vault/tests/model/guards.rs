@@ -21,6 +21,8 @@ pub(crate) enum Guard {
     Marked,
     /// And comes off by fresh evidence and the chain.
     MarkEnds,
+    /// A section that was sent so long ago that the ledger has no room for it is no sign of another database.
+    SentBefore,
     /// A word of before that is sent again is numbered once.
     Again,
     /// What is not listed is not thereby removed.

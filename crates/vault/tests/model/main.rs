@@ -62,6 +62,10 @@ fn runs() -> Vec<(&'static str, Scenario)> {
             both(Budget { polls: 3, forgets: 1, doors: 2, rotations: 1, ..none }).made(),
         ),
         (
+            "an older disk and an old request, of long ago",
+            both(Budget { polls: 1, images: 1, moves_out: 2, rotations: 1, ..none }).made(),
+        ),
+        (
             "an old request, an older database, and a removal",
             alone(Budget { polls: 2, forgets: 1, databases: 1, deletions: 1, doors: 1, ..none }).made(),
         ),
@@ -116,6 +120,11 @@ fn needs() -> Vec<(Guard, Scenario, &'static str)> {
             Guard::MarkEnds,
             alone(Budget { polls: 1, forgets: 1, doors: 2, ..none }).made(),
             "it never was ahead",
+        ),
+        (
+            Guard::SentBefore,
+            alone(Budget { polls: 1, moves_out: 1, doors: 1, ..none }).made(),
+            "by what this database sent",
         ),
         (Guard::Again, alone(Budget { polls: 2, doors: 2, ..none }).made(), "numbered twice"),
         (Guard::Absence, both(Budget { doors: 1, ..none }).made(), "data is lost"),

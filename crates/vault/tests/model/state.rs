@@ -56,7 +56,9 @@ pub(crate) struct Budget {
     pub(crate) losts: u8,
     /// A request is kept on the way, and sent again as often.
     pub(crate) polls: u8,
-    /// The controller no longer remembers what it sent long ago.
+    /// What the controller sent long ago is in its ledger no more.
+    pub(crate) moves_out: u8,
+    /// And it no longer knows it.
     pub(crate) forgets: u8,
     /// Another custody is applied.
     pub(crate) custodies: u8,
@@ -138,6 +140,7 @@ pub(crate) enum Action {
     /// It is kept by somebody, who sends it again later.
     KeepRequest,
     SendAgain,
+    MovesOut,
     Forgets,
     /// An answer arrives, or arrives and will again.
     Answer(usize),
@@ -285,12 +288,15 @@ impl Model for Scenario {
 }
 
 impl State {
-    /// Invariants 4 and 6 by this check's own memory; 2 and 5 by the world's and the controller's.
+    /// Invariants 4 and 6 by this check's own memory; 2 and 5 by the world's and the controller's. Nothing but an older database is taken for one,
+    /// while it knows what it sent.
     fn check(&mut self) {
         self.node.controller_has(self.controller.keys.clone());
         let has_data = self.node.has_data();
         assert!(has_data || !self.memory.written || self.memory.ended, "data is lost, and nobody removed it");
         self.memory.written = has_data;
+        let own = self.controller.older.filter(|_| !self.memory.older_database && !self.controller.forgot);
+        assert_eq!(own, None, "marked by what this database sent");
         let unmeasured = !self.node.is_measured() && self.node.keys_at_hand().is_some();
         assert!(!unmeasured, "a key of the controller's is at hand in a boot that was not approved");
     }

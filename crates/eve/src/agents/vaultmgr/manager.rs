@@ -10,7 +10,7 @@ use vault::defaults;
 use vault::escrow::hope::Hopeless;
 use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::lease::Leases;
-use vault::plan::{Act, Hold, Known, Next, RecordDoor, Step, StepKind, one};
+use vault::plan::{Act, AtHand, Hold, Known, Next, RecordDoor, Step, one};
 use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
@@ -137,7 +137,12 @@ impl<C: Crypt> Manager<C> {
         prepare::is_read_only(&self.paths).then_some(crate::agents::vaultmgr::READ_ONLY)
     }
 
-    /// The node's facts, as plans see them.
+    /// The node's facts, as plans of its vaults see them: with a look at the path of its disk.
+    pub(super) fn node_to_plan(&self) -> Node {
+        Node { disk_went: self.crypt.is_away(), ..self.node() }
+    }
+
+    /// The node's facts, without that look.
     pub(crate) fn node(&self) -> Node {
         let node = shares::node(self.shares.as_ref(), self.tpm_absent, self.measured, self.is_set_back());
         let anew = self.begins_pcrs_anew(&node);
@@ -280,16 +285,7 @@ impl<C: Crypt> Manager<C> {
 
     /// The plan for one vault.
     pub(super) fn ask(&self, id: VaultId) -> (Wish, Next) {
-        let (mut known, node) = (self.known(id), self.node());
-        let mut answer = one(self.belief.desired(), id, &known, &node);
-        if matches!(answer.1, Next::Do(Act { step: Step::WriteByHeart, .. })) && self.crypt.is_away() {
-            // Nothing is written on a disk that went, and what is due of its vaults, a lock above all, is not held up by that.
-            known.setbacks.insert(StepKind::WriteByHeart);
-            answer = one(self.belief.desired(), id, &known, &node);
-        }
-        let (wish, next) = answer;
-        let table_lent = || self.shares.as_ref().is_some_and(ShareStore::is_lent);
-        (wish, next.within_reach(|| self.crypt.is_away(), table_lent))
+        one(self.belief.desired(), id, &self.known(id), &self.node_to_plan())
     }
 
     /// A vault came to rest: what is open keeps its protector's key at hand, what is not forgets it. Returns whether the record was
@@ -304,10 +300,11 @@ impl<C: Crypt> Manager<C> {
             self.hopeless.is_back(id);
         }
         let state = slot.sight().seen.state();
-        if state != State::Unlocked {
+        let at_hand = AtHand::of(state);
+        if !at_hand.keys {
             (slot.held, slot.recovered) = (None, None);
         }
-        if state != State::LockIncomplete {
+        if !at_hand.holders {
             slot.facts.clear();
             slot.held_by_none();
         }

@@ -93,7 +93,7 @@ impl<C: Crypt> Manager<C> {
         }
         let all = self.everything();
         let known: BTreeMap<VaultId, Known> = all.into_iter().map(|id| (id, self.known(id))).collect();
-        let plan = plan(self.belief.desired(), &known, &self.node());
+        let plan = plan(self.belief.desired(), &known, &self.node_to_plan());
         self.hold = plan.hold;
         plan.node
     }

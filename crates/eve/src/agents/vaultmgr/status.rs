@@ -46,7 +46,7 @@ impl<C: Crypt> Manager<C> {
         &self,
         ids: impl IntoIterator<Item = VaultId>,
     ) -> (Vec<VaultReport>, BTreeMap<VaultId, Option<Seal>>) {
-        let node = self.node();
+        let node = self.node_to_plan();
         let known = |id| (id, self.known(id));
         let known: Vec<(VaultId, Known)> = ids.into_iter().map(known).collect();
         let seals = known.iter().filter_map(|(id, known)| Some((*id, sealed_to(&node, &known.seen)?)));
@@ -85,7 +85,7 @@ impl<C: Crypt> Manager<C> {
 
     /// The status of one vault.
     pub(crate) fn report(&self, id: VaultId) -> VaultReport {
-        self.report_of(id, &self.node(), &self.known(id))
+        self.report_of(id, &self.node_to_plan(), &self.known(id))
     }
 
     fn report_of(&self, id: VaultId, node: &Node, known: &Known) -> VaultReport {

@@ -6,7 +6,7 @@ use vault::section::Custody;
 
 impl State {
     pub(super) fn on_the_way(&self) -> Vec<Action> {
-        let Budget { losses, repeats, reorders, polls, forgets, .. } = self.left;
+        let Budget { losses, repeats, reorders, polls, moves_out, forgets, .. } = self.left;
         let mut all = Vec::new();
         if let Some(request) = &self.request {
             all.push(Action::Hear);
@@ -18,6 +18,7 @@ impl State {
         }
         all.extend((polls > 0 && self.old.is_some()).then_some(Action::SendAgain));
         let still = self.request.is_none() && self.answers.is_empty();
+        all.extend((moves_out > 0 && still).then_some(Action::MovesOut));
         all.extend((forgets > 0 && still).then_some(Action::Forgets));
         for nth in 0..self.answers.len() {
             all.extend((nth == 0 || reorders > 0).then_some(Action::Answer(nth)));

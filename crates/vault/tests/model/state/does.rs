@@ -27,6 +27,10 @@ impl State {
                 // Whoever sends it has the answer.
                 drop(self.controller.hear(&old, None, false, by));
             }
+            Action::MovesOut => {
+                self.left.moves_out -= 1;
+                self.controller.moves_out(self.node.word().head);
+            }
             Action::Forgets => {
                 self.left.forgets -= 1;
                 self.controller.forgets(self.node.word().head);

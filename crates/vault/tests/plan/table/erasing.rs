@@ -179,6 +179,7 @@ fn a_generation_ends_after_the_steps_of_vaults() {
     all.insert(CONFIG_VAULT, locked);
     let node = Node { past: DROPPED, ..NODE };
     assert_eq!(held_by(&all, node), Hold::Steps);
+    assert_eq!(held_by(&all, Node { disk_went: true, ..node }), Hold::Steps, "also what waits for the disk");
     all.values_mut().for_each(|known| known.setbacks.insert(StepKind::AddKey));
     assert_eq!(planned(&all, node).0, Some(NodeStep::NextGeneration));
 }

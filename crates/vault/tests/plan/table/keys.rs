@@ -161,6 +161,8 @@ fn a_change_of_custody_and_seal_has_no_weaker_state_between() {
         past: Past::NOTHING,
         escrow: Escrow::Nothing,
         since_boot: SinceBoot::default(),
+        disk_went: false,
+        table_lent: false,
     };
     let both_shares = BySeal { tpm: Some(Mark::Made), pcrs: Some(Mark::Made) };
     let sealed = Wrapping::Tpm(Seal::Pcrs);
@@ -196,6 +198,8 @@ fn a_locked_vault_takes_another_seal() {
         past: Past::NOTHING,
         escrow: Escrow::Nothing,
         since_boot: SinceBoot::default(),
+        disk_went: false,
+        table_lent: false,
     };
     let ask = |keys, node| step(&ask(USER, &Wish::Keep(locked.clone()), &seen, &keys, node));
     assert_eq!(ask(keys(), &NODE), Some(Step::Unwrap));

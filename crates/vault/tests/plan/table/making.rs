@@ -259,6 +259,8 @@ fn nothing_is_sealed_to_an_unmeasured_boot() {
         past: Past::NOTHING,
         escrow: Escrow::Nothing,
         since_boot: SinceBoot::default(),
+        disk_went: false,
+        table_lent: false,
     };
     let policy = NodePolicy { seal: Seal::Pcrs, ..want(Custody::Tpm).policy };
     let wish = Wish::Keep(Want { policy, ..want(Custody::Tpm) });

@@ -49,6 +49,8 @@ const NODE: Node = Node {
     past: Past::NOTHING,
     escrow: Escrow::Nothing,
     since_boot: SinceBoot(Duration::ZERO),
+    disk_went: false,
+    table_lent: false,
 };
 const TABLE_LOST: Node = Node {
     tpm: TpmSeen::Present { table: TableSeen::Lost, pcrs: true },
@@ -56,6 +58,8 @@ const TABLE_LOST: Node = Node {
     past: Past::NOTHING,
     escrow: Escrow::Nothing,
     since_boot: SinceBoot(Duration::ZERO),
+    disk_went: false,
+    table_lent: false,
 };
 const NO_TPM: Node = Node {
     tpm: TpmSeen::Absent,
@@ -63,6 +67,8 @@ const NO_TPM: Node = Node {
     past: Past::NOTHING,
     escrow: Escrow::Nothing,
     since_boot: SinceBoot(Duration::ZERO),
+    disk_went: false,
+    table_lent: false,
 };
 const TPM_NOT_HEARD: Node = Node {
     tpm: TpmSeen::Unknown,
@@ -70,6 +76,8 @@ const TPM_NOT_HEARD: Node = Node {
     past: Past::NOTHING,
     escrow: Escrow::Nothing,
     since_boot: SinceBoot(Duration::ZERO),
+    disk_went: false,
+    table_lent: false,
 };
 
 fn name() -> Name {

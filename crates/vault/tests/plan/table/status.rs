@@ -103,3 +103,101 @@ fn ko1_what_waits_for_a_measured_boot_says_what_is_known_of_this_one() {
     let open = Seen { key: Key::Present, ..made(Custody::Tpm, 0) };
     assert!(told(&open, &held(TPM)).iter().all(|line| !line.contains("PCR 4 differs")));
 }
+
+/// Invariants 4 and 5: what is told as due is what is done. On a disk that went nothing is, but a lock, and vaults are told as they were; what writes a
+/// table that is lent waits for the TPM, and the rest goes on.
+#[test]
+fn what_is_told_as_due_is_what_is_done() {
+    let went = Node { disk_went: true, ..NODE };
+    let lent = Node { table_lent: true, ..NODE };
+    let (desired, default) = (Desired::default(), |seen, keys| Known { seen, keys, ..Known::default() });
+    let open = Seen { key: Key::Present, ..made(Custody::Tpm, 0) };
+    let gone = Seen { first: MetaCopy::Absent, second: MetaCopy::Absent, ..open };
+    let ordered = |held| Desired { held: BTreeMap::from([(USER, held)]), ..Desired::default() };
+    let locking = ordered(Operation::Lock);
+    let begins = Step::MakeShare { seal: Seal::Tpm, mark: Mark::Begun };
+    let (locked, nothing) = (made(Custody::Tpm, 0), Seen::default());
+    let (disk, tpm) = (Wait::Disk.to_string(), Wait::Tpm.to_string());
+    for (what, of, known, node, due, state, told) in [
+        (
+            "made",
+            (&desired, CONFIG_VAULT),
+            default(nothing, keys()),
+            &NODE,
+            Some(begins),
+            State::Creating,
+            None,
+        ),
+        (
+            "no disk",
+            (&desired, CONFIG_VAULT),
+            default(nothing, keys()),
+            &went,
+            None,
+            State::Creating,
+            Some(&disk),
+        ),
+        (
+            "no table",
+            (&desired, CONFIG_VAULT),
+            default(nothing, keys()),
+            &lent,
+            None,
+            State::Waiting,
+            Some(&tpm),
+        ),
+        (
+            "opened",
+            (&desired, CONFIG_VAULT),
+            default(locked, keys()),
+            &lent,
+            Some(Step::Unwrap),
+            State::Locked,
+            None,
+        ),
+        (
+            "not opened",
+            (&desired, CONFIG_VAULT),
+            default(locked, keys()),
+            &went,
+            None,
+            State::Locked,
+            Some(&disk),
+        ),
+        (
+            "locked",
+            (&locking, USER),
+            default(open, held(TPM)),
+            &went,
+            Some(Step::Lock),
+            State::Unlocked,
+            None,
+        ),
+        (
+            "by heart",
+            (&locking, USER),
+            default(gone, held(TPM)),
+            &NODE,
+            Some(Step::WriteByHeart),
+            State::Unlocked,
+            None,
+        ),
+        (
+            "locked first",
+            (&locking, USER),
+            default(gone, held(TPM)),
+            &went,
+            Some(Step::Lock),
+            State::Unlocked,
+            None,
+        ),
+    ] {
+        let (wish, next) = one(of.0, of.1, &known, node);
+        let Known { seen, keys, setbacks, .. } = &known;
+        let view = View { id: of.1, wish: &wish, seen, keys, node, setbacks: *setbacks };
+        let report = report(&view, name(), &next, Remembered::default(), Reasons::default());
+        assert_eq!((step(&next), report.state), (due, state), "{what}: {next:?}");
+        let waits = report.detail.iter().find(|line| [&disk, &tpm].contains(line));
+        assert_eq!(waits, told, "{what}");
+    }
+}

@@ -32,7 +32,7 @@ use vault::ids::{
     VaultId,
 };
 use vault::lease::{LeaseNonce, Leases, SinceBoot};
-use vault::plan::{Known, Next, NodeStep, Note, Setbacks, Step, StepKind, one, plan};
+use vault::plan::{AtHand, Known, Next, NodeStep, Note, Setbacks, Step, StepKind, one, plan};
 use vault::recovery::{Recipient, Recipients, RecipientsDigest};
 use vault::section::{BySeal, Custody, Encryption, NodePolicy, Operation, Presence, Seal};
 use vault::shares::{Dropped, Mark, RootPin};

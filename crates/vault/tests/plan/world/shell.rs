@@ -7,14 +7,12 @@ impl World {
     pub(crate) fn settle(&mut self) -> State {
         assert!(self.run(60) < 60, "the plan does not settle: {:?} at {:?}", self.ask(), self.seen());
         let (wish, next) = self.ask();
-        let Next::Settled(settled) = next else { return self.seen().state() };
+        let state = self.seen().state();
+        if !AtHand::of(state).keys {
+            (self.memory.held, self.memory.recovered) = (None, None);
+        }
+        let Next::Settled(settled) = next else { return state };
         self.dead_if_told(&settled.notes);
-        if settled.state != State::Unlocked {
-            self.memory.recovered = None;
-        }
-        if settled.state == State::Locked {
-            self.memory.held = None;
-        }
         if settled.state == State::Unlocked {
             self.open_as_leased(&wish);
             self.at_rest_open(&wish, settled.notes.is_empty());

@@ -13,7 +13,8 @@ impl World {
         let Disk { dropped, roots, .. } = &self.disk;
         let (others, rescued) = (roots.others.is_some(), self.memory.rescued);
         let past = Past { dropped: *dropped, others, rescued, next: self.upcoming(), ..Past::NOTHING };
-        Node { tpm, measured: true, past, escrow: Escrow::Nothing, since_boot: self.now }
+        let (escrow, since_boot) = (Escrow::Nothing, self.now);
+        Node { tpm, measured: true, past, escrow, since_boot, disk_went: false, table_lent: false }
     }
 
     fn upcoming(&self) -> Upcoming {

@@ -91,10 +91,12 @@ impl<C: Crypt> Manager<C> {
         let others = |there: &Option<VaultFiles>| {
             !there.as_ref().is_some_and(|there| self.crypt.is_alike(there, files))
         };
-        match self.crypt.reads(id, files) {
-            false => Fit::Bad,
-            true if self.escrow.untold.get(&id).is_some_and(others) => Fit::Untold,
-            true => Fit::Good,
+        if !self.crypt.reads(id, files) {
+            Fit::Bad
+        } else if self.escrow.untold.get(&id).is_some_and(others) {
+            Fit::Untold
+        } else {
+            Fit::Good
         }
     }
 }

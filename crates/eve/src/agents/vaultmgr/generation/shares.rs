@@ -361,7 +361,7 @@ impl ShareStore {
     }
 }
 
-/// The node, as plans see it, at no time in particular; without a TPM there are no shares.
+/// The node, as plans see it, at no time in particular, with its disk in place; without a TPM there are no shares.
 pub(crate) fn node(shares: Option<&ShareStore>, absent: bool, measured: bool, setback: bool) -> Node {
     let tpm = match (shares, absent) {
         (Some(shares), _) => shares.tpm(),
@@ -369,7 +369,9 @@ pub(crate) fn node(shares: Option<&ShareStore>, absent: bool, measured: bool, se
         (None, false) => TpmSeen::Unknown,
     };
     let past = shares.map_or(Past::NOTHING, |shares| shares.past(setback));
-    Node { tpm, measured, past, escrow: Escrow::Nothing, since_boot: SinceBoot::default() }
+    let (escrow, since_boot) = (Escrow::Nothing, SinceBoot::default());
+    let table_lent = shares.is_some_and(ShareStore::is_lent);
+    Node { tpm, measured, past, escrow, since_boot, disk_went: false, table_lent }
 }
 
 fn add_fresh(

@@ -175,6 +175,22 @@ fn vc2_what_is_mounted_over_persist_is_not_opened() {
     }
 }
 
+/// VC-2: what is not done while the disk is away is not told as under way, nor as failed: it waits for the disk, and is done once that is back.
+#[test]
+fn vc2_what_is_due_on_a_disk_that_went_is_told_as_waiting() {
+    let (mut node, mut controller) = two_vaults();
+    node.hear(&mut controller, &[locked(), other()]);
+    assert_eq!(key(&mut node, BERLIN), Key::Absent);
+    let over = Over::new(node.paths.persist());
+    node.hear(&mut controller, &[berlin(), other()]);
+    let status = node.status(BERLIN);
+    assert!(status.state == State::Locked && said(&status, "waits for the disk of persist"), "{status:?}");
+    assert!(!said(&node.status(OTHER), "waits for the disk"), "nothing is due of it");
+    drop(over);
+    node.hear_until(&mut controller, &[berlin(), other()], State::Unlocked);
+    assert!(kept(&node, BERLIN) && !said(&node.status(BERLIN), "waits for the disk"));
+}
+
 /// VC-2: a vault without a share here that no list speaks of any more, hidden by a mount or not to be looked at, locks in a life of vaultmgr that never saw
 /// it too. Other vaults stay open, and it opens again once it is listed and seen.
 #[test]
