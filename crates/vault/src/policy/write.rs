@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Door, Removal, VaultPolicy, VaultRule, VaultSpec};
 use crate::ids::Name;
-use crate::section::{Custody, Encryption, Seal};
+use crate::section::{Custody, Seal};
 
 /// A field of a document, and what stands in it.
 pub type Field = (&'static str, String);
