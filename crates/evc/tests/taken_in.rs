@@ -313,6 +313,11 @@ fn what_a_device_has_by_the_lists_of_another_is_told() {
         assert!(line.contains("by a list of device 00000000-0000-0000-0000-000000000005"), "{line}");
         assert!(line.contains("copy its data out before its node boots"), "{line}");
     }
+    let (_, described) = asks(&evc, &["describe", "device", "edge-1"]);
+    assert!(
+        described.contains("copy out first what is open there"),
+        "before its record is removed: {described}"
+    );
     let (done, said) = asks(&evc, &["adopt", "vault", "later", "--device", "edge-1", "--policy", "p"]);
     assert!(
         !done && said.contains("holds to the lists of device") && said.contains("copy the data out"),

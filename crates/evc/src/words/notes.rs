@@ -28,7 +28,7 @@ pub(crate) fn of_held_to(device: &Name, other: DeviceId) -> String {
     format!(
         "its node holds to the lists of device {other}, as which it was known here before, and takes none of this one's: nothing is made, opened or deleted there, \
          and orders to lock are obeyed. If `evc device deleted` lists that device, bring it back: `evc delete device {device} --force --confirm {device}`, then `evc onboard add` with \
-         `--give-back`. If it is to stay so, remove persist/config/vaultmgr/record on the node and restart it: vaults that are not listed are then locked and kept"
+         `--give-back`. If it is to stay so, copy out first what is open there under a controller's key (`evc get vaults` says of which vaults): it opens no more then. Then remove persist/config/vaultmgr/record on the node and restart it: vaults that are not listed are locked and kept"
     )
 }
 
