@@ -190,3 +190,22 @@ fn labels_change_no_default_vault() {
         assert!(policies.iter().flatten().all(|row| row.policy.is_none()), "{policies:?}");
     }
 }
+
+/// A row that does not read of one device keeps its vault from that device, and from no other one. It is named.
+#[test]
+fn a_damaged_vault_of_one_device_keeps_no_other_from_its_own() {
+    let evc = Evc::start();
+    for name in ["edge-1", "edge-2"] {
+        Device::onboarded(&evc, name);
+        labelled(&evc, name, "site", "berlin");
+    }
+    evc.apply(&RULE.replace("devices: { site: berlin }", "device: edge-1"));
+    common::sql(evc.dir.path(), &["UPDATE vaults SET standing = 'activ' WHERE name = 'payments'"]);
+    let told = evc.act("POST", "/apply", RULE);
+    let is_named = |it: &&serde_json::Value| {
+        it["name"] == "payments on edge-1" && it["notes"].to_string().contains("not given: ")
+    };
+    assert!(told.as_array().expect("a list").iter().any(|it| is_named(&it)), "{told}");
+    let given = |it: &serde_json::Value| it["name"] == "payments on edge-2" && it["outcome"] == "created";
+    assert!(told.as_array().expect("a list").iter().any(given), "{told}");
+}

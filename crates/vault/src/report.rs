@@ -68,6 +68,17 @@ impl VaultReport {
     }
 }
 
+/// How the words on [`Wait::OtherKey`] begin.
+const OTHER_KEY: &str = "it is wrapped under another key of epoch ";
+
+impl VaultReport {
+    /// Its node says that the key which the controller gives is another one than that which the vault is wrapped under, of the same number.
+    #[must_use]
+    pub fn is_under_anothers_key(&self) -> bool {
+        self.detail.iter().any(|line| line.contains(OTHER_KEY))
+    }
+}
+
 /// What is remembered of a vault in this life.
 #[derive(Debug, Clone, Default)]
 pub struct Remembered {

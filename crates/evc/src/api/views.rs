@@ -139,6 +139,9 @@ pub struct VaultView {
     /// It is withheld because of what its node's evidence shows: somebody has to look.
     #[serde(default)]
     pub withheld: bool,
+    /// It is open, and may not open again: no key that is here can be put on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last_time: bool,
     /// The node's last report. Only when described.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<VaultReport>,

@@ -169,6 +169,7 @@ every! {
         NotAdopted::ForeignKey { .. } => NotAdopted::ForeignKey { name: name(), epoch: Epoch(1) },
         NotAdopted::Listed { .. } => NotAdopted::Listed { name: name() },
         NotAdopted::Gone { .. } => NotAdopted::Gone { name: name() },
+        NotAdopted::Elsewhere { .. } => NotAdopted::Elsewhere { name: name(), other: DeviceId(uuid::Uuid::nil()) },
         NotAdopted::Full => NotAdopted::Full,
         NotAdopted::NameTaken { .. } => NotAdopted::NameTaken { name: name() },
     }

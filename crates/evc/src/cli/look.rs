@@ -146,13 +146,16 @@ fn all_vaults(client: &Client) -> OrFailed<Rows<VaultView>> {
     let kept: HashSet<_> = kept.map(Paged::place).collect();
     let reported = devices.flat_map(|device| device.default_vaults.into_iter().chain(device.orphans));
     // Of all devices no key is judged: what is known of some would look like what is known of all.
-    let known = reported.whole.into_iter().map(|vault| VaultView { key: None, ..vault });
+    let known: Vec<_> = reported.whole.into_iter().map(|vault| VaultView { key: None, ..vault }).collect();
+    // What was removed, and its node has all the same, is told once: as its node has it.
+    let told: HashSet<_> = known.iter().map(Paged::place).collect();
+    all.whole.retain(|vault| vault.standing != Standing::Gone || !told.contains(&vault.place()));
     let unread = all.damaged.clone();
     let is_unread = |vault: &VaultView| {
         matches!(vault.standing, Standing::Orphan | Standing::Unlisted)
             && unread.iter().any(|row| row.may_be(vault.device, vault.id))
     };
-    all.whole.extend(known.filter(|vault| !kept.contains(&vault.place()) && !is_unread(vault)));
+    all.whole.extend(known.into_iter().filter(|vault| !kept.contains(&vault.place()) && !is_unread(vault)));
     // Default vaults of a device that does not read are in no list.
     all.damaged.extend(reported.damaged);
     Ok(all)

@@ -8,15 +8,16 @@ use super::args::Reach;
 use crate::api::Done;
 use crate::service::checked;
 
-/// What operators may have said after the copy was made, the most urgent first, and how each is said anew.
-const LIST: [&str; 10] = [
+/// What closes with a boot, then what operators may have said after the copy was made, the most urgent first, and how each is said anew.
+const LIST: [&str; 11] = [
+    "vaults that were made since are not in it: `evc get vaults` shows each as its node has it, with what to do. Take in those that are open before anything else, and before their nodes boot: `evc adopt vault`",
+    "default vaults (config, image) that got a policy since are under the default one in it: apply their documents anew while they are open",
+    "vaults that were rotated since (`the node is at epoch .., above ..`) are closed by a boot before `evc begin-anew`, until the newest database is back: let no node boot",
     "tokens that were ended are good again: `evc token rotate` ends all but a new one",
     "devices that were marked as lost are not: `evc get devices`, then `evc device lost NAME` for each",
     "devices that were deleted are registered again, and keys that were forgotten are kept: `evc delete device`, `evc device deleted`, `evc device forget`",
     "reference values that were rejected may be approved: `evc reference list`, then `evc reference reject`",
     "policies are as they were (`operation: lock`, `require`, `on_removal`, recovery recipients): `evc get policies`, or `evc apply` of your newest files",
-    "vaults that were made since are not in it: `evc get vaults` shows each as its node has it, with what to do. Take in those that are open before they are locked: `evc adopt vault`",
-    "default vaults (config, image) that got a policy since are under the default one in it: apply their documents anew while they are open",
     "vaults that were deleted are wanted again: `evc get vaults`, then `evc delete vault`",
     "vaults that were kept again, and devices that were let in again, are being removed in it. `--checked` ends none of them: such vaults are retained then, until `evc apply` or `evc delete vault`, and what is kept of deleted devices stays for its whole grace from then on (`evc device deleted`, `evc onboard add --give-back`)",
     "allowances that were withdrawn are there: `evc get onboarding`, then `evc onboard remove`",

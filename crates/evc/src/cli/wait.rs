@@ -201,7 +201,8 @@ fn judged(vault: Option<&VaultView>, name: &str, what: VaultUntil) -> Look {
     let is = match what {
         // A row that is gone is kept until the node has reported that it erased the vault.
         VaultUntil::Gone => vault.standing == Standing::Gone && said(State::Removed),
-        VaultUntil::Unlocked => vault.standing != Standing::Gone && said(State::Unlocked),
+        // Open for the last time is not what anybody waits for.
+        VaultUntil::Unlocked => vault.standing != Standing::Gone && said(State::Unlocked) && !vault.last_time,
         VaultUntil::Locked => said(State::Locked),
         VaultUntil::Epoch(epoch) => vault.reported_epoch.is_some_and(|at| at >= epoch),
     };
@@ -214,7 +215,9 @@ fn how(vault: &VaultView) -> String {
     let epoch =
         vault.reported_epoch.map(|Epoch(epoch)| format!(", node at epoch {epoch}")).unwrap_or_default();
     let key = vault.key.as_ref().map(|key| format!(", key {key}")).unwrap_or_default();
-    format!("vault `{}`: {state}{epoch}{key}", vault.name)
+    let last = vault.notes.iter().filter(|_| vault.last_time).map(|note| format!("; {note}"));
+    let last: String = last.collect();
+    format!("vault `{}`: {state}{epoch}{key}{last}", vault.name)
 }
 
 /// None: it is not there.

@@ -1,6 +1,6 @@
 //! What a device reported of itself, as it is kept in its row: bounded, and read as it was written.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use vault::draft::Told;
 use vault::ids::{DeviceId, VaultId};
@@ -22,13 +22,19 @@ pub(crate) fn default_states(row: &DeviceRow) -> impl Iterator<Item = State> {
     default_vaults(row).map(|vault| vault.state)
 }
 
-/// Vaults that the node told of last, and that no row is kept of: those of no list, and those of a list that this database does not have. A row may
-/// have been made since.
+/// Vaults that the node told of last, and that no row is kept of: those of no list, and those of a list that this database does not have, or of
+/// [another device's](is_held_to). A row may have been made since.
 pub(crate) fn orphans(row: &DeviceRow) -> impl Iterator<Item = &VaultReport> {
-    // One that holds to another device's lists has those vaults by them.
-    let of_ours = is_held_to(row).is_none();
+    // One that is to be erased here may have been kept again in a newer copy, and only there.
+    let may_be =
+        move |told: &&VaultReport| is_unlisted(told) && (row.older.is_some() || !was_removed(row, told));
     let reported = row.report.get().into_iter().flat_map(|report| &report.vaults);
-    reported.filter(move |vault| vault.state == State::Orphan || of_ours && is_unlisted(vault))
+    reported.filter(move |told| told.state == State::Orphan || may_be(told))
+}
+
+/// Whether a row is kept of it that is gone.
+pub(crate) fn was_removed(row: &DeviceRow, told: &VaultReport) -> bool {
+    row.report.get().is_some_and(|report| report.of_gone.contains(&told.id))
 }
 
 /// Whether a vault is under a controller's key that is not here. Where its node holds to another device's lists, it is by them.
@@ -50,12 +56,16 @@ pub(crate) fn node_report(
     now: UnixSeconds,
 ) -> DeviceReport {
     let now = Moment(now);
-    let (vaults, at) = match before.filter(|_| info.vaults.is_empty()) {
+    let (vaults, of_gone, at) = match before.filter(|_| info.vaults.is_empty()) {
         Some(before) => {
             let at = before.vaults_received();
-            (before.vaults, at)
+            (before.vaults, before.of_gone, at)
         }
-        None => (strays(info, rows), now),
+        None => {
+            let strays = strays(info, rows);
+            let of_gone = of_gone(&strays, rows);
+            (strays, of_gone, now)
+        }
     };
     let node = info.node.as_ref();
     DeviceReport {
@@ -68,6 +78,7 @@ pub(crate) fn node_report(
         accepted_for: node.and_then(|node| node.accepted_for),
         notes: node.map(|node| node.notes.clone()).unwrap_or_default(),
         vaults,
+        of_gone,
         vaults_received: Some(at),
         disk_away: node.is_some_and(|node| node.disk_away),
         generation: node.and_then(|node| node.generation),
@@ -84,6 +95,7 @@ pub(crate) fn undecided(report: DeviceReport, before: Option<DeviceReport>) -> D
             accepted: None,
             accepted_for: None,
             vaults: Vec::new(),
+            of_gone: BTreeSet::new(),
             disk_away: false,
             generation: None,
             measured: None,
@@ -95,6 +107,7 @@ pub(crate) fn undecided(report: DeviceReport, before: Option<DeviceReport>) -> D
         accepted_for: before.accepted_for,
         vaults_received: Some(before.vaults_received()),
         vaults: before.vaults,
+        of_gone: before.of_gone,
         disk_away: before.disk_away,
         generation: before.generation,
         measured: before.measured,
@@ -155,13 +168,20 @@ fn strays(info: &DeviceInfo, rows: &[VaultRow]) -> Vec<VaultReport> {
 
 /// Without its words.
 fn named(report: &VaultReport) -> VaultReport {
-    VaultReport { last: None, opened: None, storage: None, detail: Vec::new(), ..report.clone() }
+    VaultReport { last: None, storage: None, detail: Vec::new(), ..report.clone() }
 }
 
-/// Whether what is said of a vault is its row's. A row that is gone has nothing of an orphan: its node knows of no list that it was on.
+/// Whether what is said of a vault is its row's. A row that is gone has nothing of an orphan: its node knows of no list that it was on. Nor of
+/// one that is open: that may be of a newer list.
 fn is_told_by(row: &VaultRow, report: &VaultReport) -> bool {
-    let is_orphan = row.standing == VaultStanding::Gone && report.state == State::Orphan;
-    row.id == report.id && !is_orphan
+    let may_be_another = matches!(report.state, State::Orphan | State::Unlocked);
+    row.id == report.id && !(row.standing == VaultStanding::Gone && may_be_another)
+}
+
+/// Those of which a row is gone.
+fn of_gone(strays: &[VaultReport], rows: &[VaultRow]) -> BTreeSet<VaultId> {
+    let gone = rows.iter().filter(|row| row.standing == VaultStanding::Gone).map(|row| row.id);
+    gone.filter(|id| strays.iter().any(|told| told.id == *id)).collect()
 }
 
 /// As text.

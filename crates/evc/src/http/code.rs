@@ -136,7 +136,7 @@ fn not_adopted(cause: &NotAdopted) -> Code {
     match cause {
         NotAdopted::Unknown => Code::OrphanUnknown,
         NotAdopted::Several => Code::OrphanAmbiguous,
-        NotAdopted::ForeignKey { .. } => Code::KeyForeign,
+        NotAdopted::ForeignKey { .. } | NotAdopted::Elsewhere { .. } => Code::KeyForeign,
         NotAdopted::Listed { .. } => Code::VaultListed,
         NotAdopted::Gone { .. } => Code::VaultGone,
         NotAdopted::Full => Code::DeviceFull,

@@ -2,7 +2,8 @@
 //! keeps them locked. And vaults of a list that this database does not have, of a newer copy of it or of another controller: its node has them
 //! as that list says, until it takes one of this database. An operator takes one in, under a policy; what he does not want he takes in to be removed, after the grace of the policy.
 
-use vault::ids::{DeviceId, Incarnation, Name, SectionVersion};
+use vault::ids::{DeviceId, Incarnation, Name, SectionVersion, VaultId};
+use vault::ledger::held_back;
 use vault::life::{NotAdopted, Orphan, adopted, orphan};
 use vault::report::VaultReport;
 
@@ -16,7 +17,7 @@ use crate::fleet::placed::{held_against, named_policy};
 use crate::fleet::reported::{is_held_to, orphans};
 use crate::service::{InTheWay, Refusal, device_by_id, in_life};
 use crate::store::{Accepted, DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
-use crate::words::notes::of_adopted;
+use crate::words::unlisted::{TakenIn, of_adopted};
 
 impl Operator {
     /// Takes in a vault that its node reports as an orphan.
@@ -33,8 +34,8 @@ impl Operator {
     ) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
         let scope = Scope::Device(id);
-        self.store.write(scope, |tx| Box::pin(self.taken_in(tx, id, vault, how, now))).await?;
-        Ok(of_adopted(vault, how))
+        let taken = self.store.write(scope, |tx| Box::pin(self.taken_in(tx, id, vault, how, now))).await?;
+        Ok(of_adopted(vault, how, &taken))
     }
 
     async fn taken_in(
@@ -44,16 +45,20 @@ impl Operator {
         vault: &Name,
         how: &Adoption,
         now: UnixSeconds,
-    ) -> Result<(), Refusal> {
+    ) -> Result<TakenIn, Refusal> {
         let device = device_by_id(tx, &self.project, id).await?;
         let refused = |cause: NotAdopted| in_life(&device, vault, cause);
         let found = orphan(reports(&device), vault);
         let orphan = if how.remove { found } else { found.and_then(Orphan::to_open) }.map_err(refused)?;
+        if let Some(other) = is_held_to(&device).filter(|_| orphan.listed) {
+            return Err(refused(NotAdopted::Elsewhere { name: orphan.name, other }));
+        }
         let policy = named_policy(tx, &self.project, &how.policy).await?;
         held_against(&device, &policy)?;
         let rows = tx.vaults(device.id).await?;
         let there = rows.iter().find(|row| row.id == orphan.id).map(life).transpose()?;
-        let at = (self.incarnation, accepted(&device));
+        let older = held_back(device.older, self.put_back);
+        let at = (self.incarnation, accepted(&device), older);
         let adopted =
             adopted(&orphan, &how.policy, there.as_ref(), beside_defaults(&rows), at).map_err(refused)?;
         // Of its removal, which its node knows nothing of.
@@ -61,6 +66,8 @@ impl Operator {
             tx.drop_vault(device.id, orphan.id).await?;
         }
         let called = orphan.name.clone();
+        let renamed = if how.remove { None } else { give_way(tx, &rows, &orphan).await? };
+        let taken = TakenIn { renamed, last_time: orphan.last_time, epoch: adopted.epochs.current() };
         let name = if how.remove { free_name(&rows, &orphan) } else { orphan.name };
         let adopted = if how.remove {
             let wish = RemovalWish { after: None, confirm: how.confirm.clone() };
@@ -73,8 +80,25 @@ impl Operator {
         add_with_epochs(tx, &self.kek, row).await.map_err(|refusal| match refusal {
             Refusal::InTheWay(InTheWay::Taken) => refused(NotAdopted::NameTaken { name }),
             other => other,
-        })
+        })?;
+        Ok(taken)
     }
+}
+
+/// The name of a vault that its node has on a newer list is that one's: whatever else has it here was written down before, or in ignorance of it.
+async fn give_way(tx: &mut dyn Tx, rows: &[VaultRow], orphan: &Orphan) -> Result<Option<VaultId>, Refusal> {
+    let may_be = |row: &&VaultRow| orphan.listed && row.id != orphan.id && !row.id.is_default();
+    let Some(row) = rows.iter().filter(may_be).find(|row| has_its_name(row, orphan)) else { return Ok(None) };
+    tx.rename_vault(row.device, row.id, &by_identity(row.id)).await?;
+    Ok(Some(row.id))
+}
+
+fn has_its_name(row: &VaultRow, orphan: &Orphan) -> bool {
+    row.name == orphan.name && row.standing != VaultStanding::Gone
+}
+
+fn by_identity(id: VaultId) -> Name {
+    id.to_string().parse().expect("36 letters, digits and hyphens")
 }
 
 /// With a key of each of its epochs.
@@ -88,12 +112,8 @@ async fn add_with_epochs(tx: &mut dyn Tx, kek: &Kek, row: VaultRow) -> Result<()
 
 /// For one that is only to be removed: another vault of its name is no reason to keep it.
 fn free_name(rows: &[VaultRow], orphan: &Orphan) -> Name {
-    let has = |row: &VaultRow| row.name == orphan.name && row.standing != VaultStanding::Gone;
-    if rows.iter().any(has) {
-        orphan.id.to_string().parse().expect("36 letters, digits and hyphens")
-    } else {
-        orphan.name.clone()
-    }
+    let is_taken = rows.iter().any(|row| has_its_name(row, orphan));
+    if is_taken { by_identity(orphan.id) } else { orphan.name.clone() }
 }
 
 /// The section that the node accepted last, as it said.

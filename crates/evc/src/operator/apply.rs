@@ -6,6 +6,7 @@ use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Name, Project};
 use vault::life::{Writer, fits};
 use vault::policy::{Document, Located, VaultPolicy, VaultSpec, read};
+use vault::report::State;
 
 use super::Operator;
 use super::differences::{of_policies, of_vault};
@@ -13,9 +14,11 @@ use super::operate::of_deleted;
 use super::show::unless_damaged;
 use crate::api::{Applied, Kind, Outcome};
 use crate::fleet::placed::{self, Placed};
+use crate::fleet::reported::{is_held_to, orphans};
 use crate::service::{Fault, InTheWay, Refusal, find_device};
 use crate::store::{DeviceRow, PolicyRow, Scope, Tx, UnixSeconds, VaultRow, all_whole};
 use crate::words::notes;
+use crate::words::unlisted::of_namesake;
 
 impl Operator {
     /// Applies a file. With `dry_run` everything is checked and nothing kept.
@@ -70,12 +73,17 @@ impl Operator {
         let placed = placed::place(tx, &self.kek, device, (by, spec), now).await?;
         let Placed { outcome, left, fit, before } = placed;
         let changes = of_vault(before.as_ref(), spec);
+        let namesake = namesake(tx, device, &spec.name).await?;
         Ok(Applied {
             kind: Kind::Vault,
             name: format!("{} on {}", spec.name, device.name),
             changes: if outcome == Outcome::Unchanged { Vec::new() } else { changes },
             outcome,
-            notes: notes::of_fit(fit).into_iter().chain(left.then(notes::of_left_removed)).collect(),
+            notes: notes::of_fit(fit)
+                .into_iter()
+                .chain(left.then(notes::of_left_removed))
+                .chain(namesake)
+                .collect(),
         })
     }
 
@@ -97,6 +105,15 @@ impl Operator {
             Document::Rule(rule) => self.put_rule(tx, rule, now).await,
         }
     }
+}
+
+/// Of a vault of this name that its node has by a list that is not here: it is another one, and waits to be taken in.
+async fn namesake(tx: &mut dyn Tx, device: &DeviceRow, name: &Name) -> Result<Option<String>, Refusal> {
+    let others = orphans(device).filter(|told| told.name == *name && told.state != State::Orphan);
+    let Some(told) = others.last().filter(|_| is_held_to(device).is_none()) else { return Ok(None) };
+    let row = tx.vault_by_name(device.id, name).await?;
+    let is_other = row.is_none_or(|row| row.id != told.id);
+    Ok(is_other.then(|| of_namesake(told, &device.name)))
 }
 
 /// The line of each vault of a file, by its device as it is found and not as it is written.

@@ -1,16 +1,19 @@
 //! Labels of devices, and the rules that give a vault to each device with some labels.
 //! A rule gives; it takes nothing: a device that loses a label, or whose rule is deleted, keeps its vaults until somebody deletes them.
 
+use std::fmt::Display;
+
 use vault::ids::{DeviceId, Name};
 use vault::life::Writer;
 use vault::policy::VaultRule;
 
 use super::Operator;
 use super::differences::of_rules;
+use super::show::unless_damaged;
 use crate::api::{Applied, Damaged, Done, Kind, Labelling, Listed, Outcome, RuleView};
 use crate::fleet::placed::{follow, named_policy, newly_named};
 use crate::service::{BadRequest, InTheWay, Refusal, Unknown, device_by_id};
-use crate::store::{DeviceRow, OrDamaged, Page, RuleRow, Scope, Tx, UnixSeconds, next_page};
+use crate::store::{DeviceRow, OrDamaged, Page, RuleRow, Scope, StoreError, Tx, UnixSeconds, next_page};
 use crate::words::notes;
 
 /// Devices that are read at once.
@@ -112,13 +115,20 @@ impl Operator {
         now: UnixSeconds,
     ) -> Result<Applied, Refusal> {
         match self.put_vault(tx, device, (Writer::Rule, &rule.of(&device.name)), now).await {
-            Err(Refusal::InTheWay(InTheWay::Unfit { policy, why, .. })) => Ok(Applied {
-                kind: Kind::Vault,
-                name: format!("{} on {}", rule.name, device.name),
-                changes: Vec::new(),
-                outcome: Outcome::Unchanged,
-                notes: vec![notes::of_not_given(&policy, why)],
-            }),
+            Err(Refusal::InTheWay(InTheWay::Unfit { policy, why, .. })) => {
+                Ok(not_given(rule, &device.name, notes::of_not_given(&policy, why)))
+            }
+            // Of this device alone, and before anything was written.
+            Err(refusal @ Refusal::Life(_)) => {
+                Ok(not_given(rule, &device.name, notes::of_rule_refused(&refusal)))
+            }
+            Err(Refusal::Store(StoreError::Damaged(what))) => {
+                // A row of the device's own that does not read stops it before it writes; what else is damaged may not have.
+                unless_damaged(tx.vaults(device.id).await.map_err(Refusal::from))?.map_or_else(
+                    |what| Ok(not_given(rule, &device.name, notes::of_rule_unread(&what))),
+                    |_| Err(StoreError::Damaged(what).into()),
+                )
+            }
             put => put,
         }
     }
@@ -138,7 +148,7 @@ impl Operator {
             for device in devices {
                 let vault = match device {
                     OrDamaged::Whole(device) => self.put_of_rule(tx, &device, rule, now).await?,
-                    OrDamaged::Damaged(device) => not_given(rule, device.into()),
+                    OrDamaged::Damaged(device) => of_damaged(rule, device.into()),
                 };
                 vaults.extend(
                     (vault.outcome != Outcome::Unchanged || !vault.notes.is_empty()).then_some(vault),
@@ -150,12 +160,17 @@ impl Operator {
 }
 
 /// A device that does not read keeps no other one from its vault.
-fn not_given(rule: &VaultRule, device: Damaged) -> Applied {
+fn of_damaged(rule: &VaultRule, device: Damaged) -> Applied {
+    let note = format!("not given: {}: {}", device.words(), device.what_to_do);
+    not_given(rule, &device.called(), note)
+}
+
+fn not_given(rule: &VaultRule, device: &dyn Display, note: String) -> Applied {
     Applied {
         kind: Kind::Vault,
-        name: format!("{} on {}", rule.name, device.called()),
+        name: format!("{} on {device}", rule.name),
         changes: Vec::new(),
         outcome: Outcome::Unchanged,
-        notes: vec![format!("not given: {}: {}", device.words(), device.what_to_do)],
+        notes: vec![note],
     }
 }

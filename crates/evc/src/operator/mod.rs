@@ -8,6 +8,7 @@ pub mod courier;
 pub mod deletion;
 pub mod devices;
 mod differences;
+mod epochs;
 pub mod escrow;
 pub(crate) mod glance;
 mod key_words;
@@ -18,9 +19,9 @@ pub mod operate;
 pub mod references;
 pub mod rotate;
 pub mod show;
+mod strays;
 pub(crate) mod tokens;
 mod views;
-mod without_row;
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -11,9 +11,11 @@ use wire::Certificate;
 use super::Operator;
 use super::escrow::{behind, in_escrow};
 use super::key_words::{is_withheld, key_words, opened_at, withheld_for};
+use super::strays::{is_known, orphans};
 use super::views::is_behind;
-use super::without_row::{is_known, orphans};
-use crate::api::{Damaged, Described, DeviceView, InEscrow, Listed, PolicyView, ServerStatus, VaultView};
+use crate::api::{
+    Damaged, Described, DeviceView, InEscrow, Listed, PolicyView, ServerStatus, Standing, VaultView,
+};
 use crate::custody::unopened;
 use crate::fleet::heard::is_silent;
 use crate::fleet::reported::said_at;
@@ -118,6 +120,9 @@ impl Operator {
             Err(_) => shown,
         };
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
+        // What was removed, and its node has all the same, is told once: as its node has it.
+        let is_told = |vault: &VaultView| shown.orphans.iter().any(|told| told.id == vault.id);
+        let own = own.into_iter().filter(|vault| vault.standing != Standing::Gone || !is_told(vault));
         vaults.extend(unlisted.cloned().chain(own).map(Listed::Row));
         // What a row that does not read is of is none of nobody's.
         let is_damaged = |vault: &VaultView| damaged.iter().any(|row| row.may_be(vault.device, vault.id));

@@ -1,28 +1,27 @@
 //! Rows as operators see them.
 
-use std::cmp::Ordering;
-
 use vault::decide::TpmPin;
-use vault::ids::{CONFIG_VAULT, Epoch, Generation, Incarnation};
+use vault::ids::{CONFIG_VAULT, Generation, Incarnation};
 use vault::ledger::{Mark, Older};
 use vault::life::fits;
 use vault::policy::VaultPolicy;
 use vault::report::{State, VaultReport};
 use vault::section::{Operation, Seal};
 
+use super::epochs::{epoch_note, is_open_for_the_last_time, key_note};
 use super::escrow::held;
-use super::without_row::{EXPLAINED, default_vaults, orphans};
+use super::strays::{EXPLAINED, default_vaults, orphans};
 use crate::api::{
     self, Attestation, Condition, DeviceView, DrillState, NodeReport, Standing, StateNow, VaultView,
 };
 use crate::fleet::heard::{Heard, Word, ago, condition, word};
-use crate::fleet::life::listed;
 use crate::fleet::reported;
 use crate::store::{Accepted, DeviceReport, DeviceRow, Fared, Strange, UnixSeconds, VaultRow};
 use crate::words::condition::{DISK_AWAY, of_condition};
 use crate::words::escrow::{ESCROW_BEHIND, NOT_ESCROWED, NOT_SEALED_YET};
 use crate::words::evidence::{of_alarm, of_fared};
 use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_locks_elsewhere};
+use crate::words::unlisted::of_elsewhere;
 
 /// What it is, and beside that it is lost what else keeps its list from it.
 fn conditions(row: &DeviceRow, (kind, since): (Condition, UnixSeconds)) -> String {
@@ -196,9 +195,10 @@ impl From<&VaultRow> for VaultView {
             state: row.report.get().map(|report| StateNow::Said(report.state)),
             last_state: None,
             state_now: None,
-            notes: epoch_note(row).into_iter().collect(),
+            notes: epoch_note(row).into_iter().chain(key_note(row)).collect(),
             key: None,
             withheld: false,
+            last_time: is_open_for_the_last_time(row),
             opened: row.report.get().and_then(|report| report.opened.clone()),
             storage: row.report.get().and_then(|report| report.storage),
             report: row.report.get().cloned(),
@@ -241,34 +241,6 @@ fn seals_to_boot(policy: &VaultPolicy) -> bool {
     policy.node.custody.needs_tpm() && policy.node.seal == Seal::Pcrs
 }
 
-/// The epoch that a node reported, when it was never made here.
-fn unknown_epoch(row: &VaultRow) -> Option<Epoch> {
-    listed(row).ok()?.never_made()
-}
-
-/// The epoch that a node reported while the list that it went by was another controller's.
-fn others_epoch(row: &VaultRow) -> Option<Epoch> {
-    let said = row.report.get()?.epoch?;
-    (said <= row.current_epoch && row.reported_epoch != Some(said)).then_some(said)
-}
-
-/// Epochs that differ are said: the number alone does not say who waits for whom.
-fn epoch_note(row: &VaultRow) -> Option<String> {
-    if let Some(others) = others_epoch(row) {
-        return Some(format!(
-            "the node says epoch {others}, and accepted no list of this controller: it is not known whose key that is"
-        ));
-    }
-    let (ours, theirs) = (row.current_epoch, unknown_epoch(row).or(row.reported_epoch)?);
-    match theirs.cmp(&ours) {
-        Ordering::Equal => None,
-        Ordering::Less => Some(format!("the node has not taken epoch {ours} yet, and is at {theirs}")),
-        Ordering::Greater => {
-            Some(format!("the node is at epoch {theirs}, above {ours}: this database is older than its node"))
-        }
-    }
-}
-
 impl VaultView {
     /// With a note where its policy can never be met on its device, where it is not carried out yet, and where the next update would close it.
     pub(super) fn fitted(
@@ -290,7 +262,8 @@ impl VaultView {
     /// With what its state, that was said then, is worth now.
     pub(super) fn aged(self, device: &DeviceRow, said: Option<UnixSeconds>, now: UnixSeconds) -> Self {
         let reported = said.map(crate::clock::text);
-        let named = Self { device_name: Some(device.name.clone()), reported, ..self }.held_by_agents();
+        let named = Self { device_name: Some(device.name.clone()), reported, ..self };
+        let named = named.held_by_agents().held_elsewhere(device);
         let (Some(at), Some(StateNow::Said(state))) = (said, named.state) else { return named };
         let word = word(device, at, now);
         let (is, words) = match word {
@@ -311,6 +284,20 @@ impl VaultView {
     fn held_by_agents(mut self) -> Self {
         let is_held = self.id == CONFIG_VAULT && self.state == Some(StateNow::Said(State::LockIncomplete));
         self.notes.extend(is_held.then(|| HELD_BY_AGENTS.into()));
+        self
+    }
+
+    /// With a note where it is listed, and its node has it open by the lists of another device, under a key that is not here: most often one of its
+    /// default vaults, of which the device alone tells.
+    fn held_elsewhere(mut self, device: &DeviceRow) -> Self {
+        let Some(other) = reported::is_held_to(device).filter(|_| self.standing != Standing::Unlisted) else {
+            return self;
+        };
+        let of_device = reported::default_vaults(device).find(|told| told.id == self.id);
+        let told = self.report.as_ref().or(of_device);
+        let told = told.filter(|told| told.state == State::Unlocked && told.epoch.is_some());
+        self.notes.extend(told.map(|told| of_elsewhere(told, &device.name, other)));
+        self.last_time |= told.is_some();
         self
     }
 

@@ -4,16 +4,18 @@
 use std::path::Path;
 
 use vault::ids::{Name, Project, VaultId};
+use vault::life::{self, Life, is_last_time};
 use vault::report::{State, VaultReport};
 
 use super::start::{StartError, claimed};
-use crate::fleet::reported::{default_vaults, lacks_key, orphans};
-use crate::store::{DeviceRow, Page, Tx, VaultStanding, next_page, readable};
+use crate::fleet::life::life as life_of;
+use crate::fleet::reported::{default_vaults, is_held_to, orphans};
+use crate::store::{DeviceRow, Page, Tx, VaultRow, VaultStanding, next_page, readable};
 
 /// Devices of one view.
 const PAGE: u32 = 200;
 
-/// A vault that its node told of last, by a list that this database does not have.
+/// A vault that its node told of last, under a key, or by a list, that this database does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftBehind {
     /// Its device.
@@ -24,12 +26,35 @@ pub struct LeftBehind {
     pub is_open: bool,
     /// It is under a key of a controller's.
     pub has_key: bool,
+    /// By whose list.
+    pub whose: Whose,
+}
+
+/// By whose list a node has a vault, and whether a key of this database can be put on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// One that is not here: its node locks it by a list of this database.
+    Unlisted,
+    /// The same, and its node may not have its key at hand any more.
+    LastTime,
+    /// It is listed here, and its node has it under a key that is not here, which it may not have at hand any more.
+    Listed,
+    /// One of another device, of which this database may know nothing.
+    Elsewhere,
+    /// It was removed here, and its node did not tell that it erased it.
+    Removed,
 }
 
 impl LeftBehind {
-    fn of(device: &DeviceRow, told: &VaultReport) -> Self {
+    fn of(device: &DeviceRow, told: &VaultReport, whose: Whose) -> Self {
         let is_open = told.state == State::Unlocked;
-        Self { device: device.name.clone(), vault: told.name.clone(), is_open, has_key: told.epoch.is_some() }
+        let has_key = told.epoch.is_some() || whose == Whose::Listed;
+        Self { device: device.name.clone(), vault: told.name.clone(), is_open, has_key, whose }
+    }
+
+    fn removed(device: &DeviceRow, row: &VaultRow) -> Self {
+        let (device, vault) = (device.name.clone(), row.name.clone());
+        Self { device, vault, is_open: false, has_key: false, whose: Whose::Removed }
     }
 
     /// It, and whose it is.
@@ -38,10 +63,16 @@ impl LeftBehind {
         format!("{} of {}", self.vault, self.device)
     }
 
-    /// A new life of the database would close it for good.
+    /// A new life of the database would close it for good, or it is open for the last time.
     #[must_use]
     pub fn is_lost_by_a_lock(&self) -> bool {
         self.is_open && self.has_key
+    }
+
+    /// A key of this database can be put on it while it is open.
+    #[must_use]
+    pub fn is_to_be_taken_in(&self) -> bool {
+        self.whose == Whose::Unlisted
     }
 }
 
@@ -78,11 +109,31 @@ async fn of_page(tx: &mut dyn Tx, page: &Page) -> Result<(Option<Page>, Vec<Left
     Ok((next, found))
 }
 
-/// Those that no row is kept of. A default vault of which one is kept is under its policy.
+/// Those that no row is kept of, a default vault under its default policy among them; and those that are listed, and open for the last time.
 async fn of_device(tx: &mut dyn Tx, device: &DeviceRow) -> Result<Vec<LeftBehind>, StartError> {
     let rows = readable(tx.vaults_listed(device.id).await?);
+    let is_held = is_held_to(device).is_some();
     let has_row = |id: VaultId| rows.iter().any(|row| row.id == id && row.standing != VaultStanding::Gone);
-    let told = orphans(device).filter(|told| told.state != State::Orphan);
-    let told = told.chain(default_vaults(device).filter(|told| lacks_key(device, told)));
-    Ok(told.filter(|told| !has_row(told.id)).map(|told| LeftBehind::of(device, told)).collect())
+    // What is said of a default vault by one that holds to another's lists is of those.
+    let defaults = default_vaults(device).filter(|told| life::lacks_key(told));
+    let defaults = defaults.filter(|told| is_held || !has_row(told.id));
+    let told = orphans(device).filter(|told| told.state != State::Orphan && !has_row(told.id));
+    let whose = |told: &VaultReport| match is_last_time(told) {
+        _ if is_held => Whose::Elsewhere,
+        true => Whose::LastTime,
+        false => Whose::Unlisted,
+    };
+    let told = told.chain(defaults).map(|told| LeftBehind::of(device, told, whose(told)));
+    let listed = rows.iter().filter(|_| !is_held).filter_map(open_for_the_last_time);
+    let told = told.chain(listed.map(|told| LeftBehind::of(device, told, Whose::Listed)));
+    let is_told = |id: VaultId| orphans(device).any(|told| told.id == id);
+    let removed = rows.iter().filter(|row| row.standing == VaultStanding::Gone && !is_told(row.id));
+    Ok(told.chain(removed.map(|row| LeftBehind::removed(device, row))).collect())
+}
+
+/// What its node said of it, where that is so. A row that does not read as a life is told elsewhere.
+fn open_for_the_last_time(row: &VaultRow) -> Option<&VaultReport> {
+    let told = row.report.get()?;
+    let Ok(Life::Listed(vault)) = life_of(row) else { return None };
+    vault.is_last_time(told).then_some(told)
 }

@@ -36,7 +36,7 @@ pub use crate::operator::knocks::Knocks;
 pub use crate::operator::tokens::{let_in, new_token};
 use crate::repeats::{Once, Repeats};
 pub(crate) use folder::is_nobody_elses;
-pub use left_behind::{LeftBehind, left_behind};
+pub use left_behind::{LeftBehind, Whose, left_behind};
 pub use names::Names;
 pub use put_back::checked;
 pub use refusal::{

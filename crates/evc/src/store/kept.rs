@@ -194,6 +194,9 @@ pub struct DeviceReport {
     /// Vaults, as far as this version understands what was said of them.
     #[serde(default, deserialize_with = "understood")]
     pub vaults: Vec<VaultReport>,
+    /// Those of them of which a row is kept that is gone: orphans, and what is open, which its node is to erase unless it goes by a newer list.
+    #[serde(default)]
+    pub of_gone: BTreeSet<VaultId>,
     /// When it last spoke of those; none: with the rest.
     #[serde(default)]
     pub vaults_received: Option<Moment>,

@@ -291,6 +291,8 @@ pub trait Vaults {
     async fn begin_grace(&mut self, device: DeviceId, id: VaultId, until: UnixSeconds) -> Stored<()>;
     /// Keeps one that was removed, without an end.
     async fn retain_vault(&mut self, device: DeviceId, id: VaultId) -> Stored<()>;
+    /// Gives it another name, which no other listed one of its device has.
+    async fn rename_vault(&mut self, device: DeviceId, id: VaultId, name: &Name) -> Stored<()>;
     /// It is gone, under no policy, from this version of the section on.
     async fn end_grace(&mut self, device: DeviceId, id: VaultId, left_version: u64) -> Stored<()>;
     /// Whether it is to be made anew.

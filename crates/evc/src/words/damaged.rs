@@ -1,5 +1,7 @@
 //! What is said of rows that do not read back: what follows from it, and what to do.
 
+use vault::ids::Name;
+
 use super::Words;
 use crate::api::{Damaged, Listed};
 use crate::service::{Part, Refusal};
@@ -33,8 +35,16 @@ impl<T> From<OrDamaged<T>> for Listed<T> {
     }
 }
 
+/// As a command takes it: what is no name may be anything to a shell, and the thing goes by its identity then.
+fn which(row: &DamagedRow) -> &str {
+    let name = row.name.as_deref().filter(|name| name.parse::<Name>().is_ok());
+    // What is kept of a deleted device goes by the device's.
+    let device = row.device.as_deref().filter(|_| row.kind == RowKind::DeletedDevice);
+    name.or(device).or(row.id.as_deref()).unwrap_or("UUID")
+}
+
 fn what_to_do(row: &DamagedRow) -> String {
-    let which = row.name.as_deref().filter(|name| !name.is_empty()).or(row.id.as_deref()).unwrap_or("UUID");
+    let which = which(row);
     match row.kind {
         RowKind::Device => format!(
             "nothing is released to it, and its node keeps what it has; {PUT_BACK}; or give the device up: `evc device lost {which}`, `evc delete device {which} --force --confirm {which}`"
@@ -105,4 +115,31 @@ fn of(what: &str) -> Words {
             "nothing was changed or released; see `evc status`, which names the rows that are damaged; {PUT_BACK}"
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is advised can be typed as it stands, whatever stands in the row.
+    #[test]
+    fn what_is_no_name_goes_by_its_identity() {
+        let row = |kind, name: &str| DamagedRow {
+            kind,
+            device: Some("the-device".into()),
+            id: Some("its-own".into()),
+            name: Some(name.into()),
+            column: "name".into(),
+            content: 0,
+        };
+        for (kind, name, says) in [
+            (RowKind::DeletedDevice, "a b/c", "`evc device forget the-device --confirm the-device`"),
+            (RowKind::DeletedDevice, "edge-1", "`evc device forget edge-1 --confirm edge-1`"),
+            (RowKind::Device, "a; b", "`evc device lost its-own`"),
+            (RowKind::Rule, "", "`evc delete rule its-own`"),
+        ] {
+            let told = what_to_do(&row(kind, name));
+            assert!(told.contains(says), "{told}");
+        }
+    }
 }

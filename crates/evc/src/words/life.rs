@@ -13,7 +13,7 @@ use crate::service::LifeRefusal;
 /// What is, and what to do.
 pub(super) fn words(LifeRefusal { vault, device, cause }: &LifeRefusal) -> Words {
     match cause {
-        NotDone::Applied(cause) => applied(*cause),
+        NotDone::Applied(cause) => applied(device, *cause),
         NotDone::Deleted(NotDeleted::NoGrace) => no_grace(vault),
         NotDone::Rotated(cause) => rotated(vault, *cause),
         NotDone::Recreated(cause) => recreated(vault, device, *cause),
@@ -22,13 +22,13 @@ pub(super) fn words(LifeRefusal { vault, device, cause }: &LifeRefusal) -> Words
     }
 }
 
-fn applied(cause: NotApplied) -> Words {
+fn applied(device: &Name, cause: NotApplied) -> Words {
     let (problem, advice) = match cause {
         NotApplied::OtherEncryption => (
             "the encryption of a vault can't be changed".into(),
             "make a new vault and copy the data; the default vaults keep `aes-256-xts`",
         ),
-        NotApplied::Full => full(),
+        NotApplied::Full => full(device),
     };
     Words::new(problem, advice)
 }
@@ -40,9 +40,11 @@ fn no_grace(vault: &Name) -> Words {
     )
 }
 
-fn full() -> (String, &'static str) {
+fn full(device: &Name) -> (String, &'static str) {
     (
-        format!("a device has at most {MOST_BESIDE_DEFAULTS} vaults beside its default ones"),
+        format!(
+            "device `{device}` has no room: a device has at most {MOST_BESIDE_DEFAULTS} vaults beside its default ones"
+        ),
         "delete one first",
     )
 }
@@ -141,7 +143,13 @@ fn adopted(vault: &Name, device: &Name, cause: &NotAdopted) -> Words {
             format!("vault `{name}` was deleted, and its keys with it: its node is told to erase it"),
             "see `evc get vaults`; once the node has erased it, it is an orphan no more",
         ),
-        NotAdopted::Full => full(),
+        NotAdopted::Elsewhere { name, other } => (
+            format!(
+                "device `{device}` holds to the lists of device {other}, and takes none of this one's: vault `{name}` would get no key"
+            ),
+            "if `evc device deleted` lists that device, bring it back (`evc onboard add --give-back`); else copy the data out of the vault while it is open: see `evc describe device`",
+        ),
+        NotAdopted::Full => full(device),
         NotAdopted::NameTaken { name } => (
             format!("device `{device}` has another vault of the name `{name}`"),
             "delete that one first, and wait for its end",
@@ -156,7 +164,7 @@ fn rehomed(vault: &Name, device: &Name, cause: NotRehomed) -> Words {
         NotRehomed::SameDevice => {
             (format!("vault `{vault}` is on device `{device}` already"), "name two devices")
         }
-        NotRehomed::Full => full(),
+        NotRehomed::Full => full(device),
         NotRehomed::MayBeThere => (
             format!("device `{device}` may still be there, and would lose the vault"),
             "mark it as lost first (`evc device lost`), if it is gone or registered anew",

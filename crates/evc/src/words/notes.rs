@@ -8,8 +8,10 @@ use vault::opened::Opened;
 use vault::policy::{Caution, VaultRule};
 use vault::report::{By, VaultReport};
 
-use super::older_advice;
-use crate::api::{Adoption, Done, Outcome};
+use super::damaged::of_row_at;
+use super::{Words, older_advice};
+use crate::api::{Done, Outcome};
+use crate::service::Refusal;
 use crate::store::{DeletedRow, DeviceRow};
 
 /// Of a vault under a policy on a device.
@@ -26,7 +28,7 @@ pub(crate) fn of_held_to(device: &Name, other: DeviceId) -> String {
     format!(
         "its node holds to the lists of device {other}, as which it was known here before, and takes none of this one's: nothing is made, opened or deleted there, \
          and orders to lock are obeyed. If `evc device deleted` lists that device, bring it back: `evc delete device {device} --force --confirm {device}`, then `evc onboard add` with \
-         `--give-back`. If it is to stay so, remove persist/config/vaultmgr/record on the node and restart it: vaults that are not listed are then locked and kept"
+         `--give-back`. If it is to stay so, copy out first what is open there under a controller's key (`evc get vaults` says of which vaults): it opens no more then. Then remove persist/config/vaultmgr/record on the node and restart it: vaults that are not listed are locked and kept"
     )
 }
 
@@ -158,6 +160,17 @@ pub(crate) fn of_left_removed() -> String {
 /// Of a vault that a rule does not give.
 pub(crate) fn of_not_given(policy: &Name, why: Unfit) -> String {
     format!("not given: {why} under policy `{policy}`, and the device has no TPM")
+}
+
+/// Of a vault that a rule does not give, for a row of the device's that does not read.
+pub(crate) fn of_rule_unread(what: &str) -> String {
+    format!("not given: {}", of_row_at(what))
+}
+
+/// Of a vault that a rule does not give, for what the device has already.
+pub(crate) fn of_rule_refused(refusal: &Refusal) -> String {
+    let Words { problem, advice } = Words::from(refusal);
+    format!("not given: {problem}: {advice}")
 }
 
 /// Of a policy that can't be met on a device that has a vault under it.
@@ -293,37 +306,18 @@ pub(crate) fn of_orphan(vault: &VaultReport, called: &str, device: &Name) -> Str
     let lacks = vault.last.as_ref().and_then(|last| last.error.as_ref());
     match vault.epoch {
         _ if recovered => format!(
-            "its node has it, no list of this controller named it, and root opened it there by its recovery key: {adopt}` takes it in, under a key of this controller's, or has it erased (`--remove`)"
+            "its node has it, no list that it knows of named it, and root opened it there by its recovery key: {adopt}` takes it in, under a key of this controller's, or has it erased (`--remove`)"
         ),
         None if let Some(lacks) = lacks => format!(
-            "its node has it, and no list of this controller named it; it is locked and kept, and does not open as it is ({lacks}): once that is mended {adopt}` takes it in; {adopt} --remove` has it erased"
+            "its node has it, and no list that it knows of named it; it is locked and kept, and does not open as it is ({lacks}): once that is mended {adopt}` takes it in; {adopt} --remove` has it erased"
         ),
         None => format!(
-            "its node has it, and no list of this controller named it; it is locked and kept: {adopt}` takes it in, or has it erased (`--remove`)"
+            "its node has it, and no list that it knows of named it; it is locked and kept: {adopt}` takes it in, or has it erased (`--remove`)"
         ),
         Some(_) => format!(
             "its node has it under a key of another controller, or of a database of before; it is locked and kept: if another device here had it, `evc rehome vault` gives it back with its keys; if it has a recovery key, `eve vault recover` on its node opens it, and then {adopt}` takes it in; {adopt} --remove` has it erased"
         ),
     }
-}
-
-/// Of an orphan that was taken in.
-pub(crate) fn of_adopted(vault: &Name, how: &Adoption) -> Done {
-    let policy = &how.policy;
-    let (done, note) = if how.remove {
-        (
-            format!(
-                "vault `{vault}` stays locked, and its node erases it as `on_removal` of policy `{policy}` says"
-            ),
-            "its node has to call before that is over; else it is an orphan again, and this is to be said again",
-        )
-    } else {
-        (
-            format!("vault `{vault}` is under policy `{policy}`; its node opens it at its next contact"),
-            "if it is not wanted, `evc delete vault` removes it there, as its policy says",
-        )
-    };
-    Done { done, notes: vec![note.into()] }
 }
 
 /// Of a rotation that was forced: what the node holds opens the vault no more once it restarts.

@@ -307,7 +307,8 @@ impl Device {
                 epoch: Some(vault::ids::Epoch(epoch)),
                 wanted: entry.operation,
                 last: None,
-                opened: None,
+                opened: (state(entry.name.as_str()) == vault::report::State::Unlocked)
+                    .then_some(vault::report::Opened { by: vault::report::By::ControllerKey }),
                 storage: None,
                 change_due: false,
                 holds_escrow_up: false,

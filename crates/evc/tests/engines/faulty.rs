@@ -259,6 +259,7 @@ steps! { Vaults {
     add_vault(row: &VaultRow) -> ();
     want_vault(device: DeviceId, id: VaultId, policy: Option<&Name>) -> ();
     retain_vault(device: DeviceId, id: VaultId) -> ();
+    rename_vault(device: DeviceId, id: VaultId, name: &Name) -> ();
     begin_grace(device: DeviceId, id: VaultId, until: UnixSeconds) -> ();
     end_grace(device: DeviceId, id: VaultId, left_version: u64) -> ();
     set_recreate(device: DeviceId, id: VaultId, recreate: bool) -> ();

@@ -773,6 +773,12 @@ impl Vaults for MemoryTx {
         self.policy_is_there(&row.project, row.policy.as_ref())?;
         add(&mut self.w().vaults, (row.device, row.id), row.clone())
     }
+    async fn rename_vault(&mut self, device: DeviceId, id: VaultId, name: &Name) -> Stored<()> {
+        if self.vault_by_name(device, name).await?.is_some() {
+            return Err(StoreError::Taken);
+        }
+        self.change_vault(device, id, |row| row.name = name.clone())
+    }
     async fn want_vault(&mut self, device: DeviceId, id: VaultId, policy: Option<&Name>) -> Stored<()> {
         let project = there(self.w().vaults.get_mut(&(device, id)))?.project.clone();
         self.policy_is_there(&project, policy)?;

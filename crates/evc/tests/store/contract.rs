@@ -81,6 +81,7 @@ fn of_vault(number: u64) -> VaultReport {
 
 fn report() -> DeviceReport {
     DeviceReport {
+        of_gone: [vault::ids::CONFIG_VAULT].into(),
         received: Moment(NOW),
         tpm: TpmPresence::NotFound,
         tpm_info: "ready".into(),
@@ -645,7 +646,11 @@ async fn ko7_a_retained_vault_has_no_end(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.vault_by_name(of, &row.name).await?, Some(retained), "it keeps its name");
     assert_eq!(tx.graces_over(u64::MAX >> 1, None, 9).await?, []);
     tx.want_vault(of, id, row.policy.as_ref()).await?;
-    assert_eq!(tx.vault(of, id).await?, Some(row));
+    assert_eq!(tx.vault(of, id).await?, Some(row.clone()));
+    let renamed = VaultRow { name: name("renamed"), ..row.clone() };
+    tx.rename_vault(of, id, &renamed.name).await?;
+    assert_eq!(tx.vault_by_name(of, &row.name).await?, None, "its name is free");
+    assert_eq!(tx.vault_by_name(of, &renamed.name).await?, Some(renamed));
     tx.drop_vault(of, id).await
 }
 

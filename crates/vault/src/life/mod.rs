@@ -12,6 +12,7 @@ mod moves;
 mod node;
 #[cfg(test)]
 mod tests;
+mod unlisted;
 mod wanted;
 
 use crate::condition::State;
@@ -25,10 +26,9 @@ pub use back::{NotBack, There, Was, has_room, not_erased, was};
 pub use fit::{Fit, Unfit, UnfitDefault, fits, fits_default};
 pub use keys::{NodeAt, NotRotated, Rotated, Rotation};
 pub use let_go::{InForce, WentOut};
-pub use moves::{
-    Move, NotAdopted, NotRehomed, Orphan, Rehomed, Target, adopted, is_unlisted, lacks_key, orphan,
-};
+pub use moves::{Move, NotAdopted, NotRehomed, Orphan, Rehomed, Target, adopted, orphan};
 pub use node::{Bundles, Contact, Disk, ListOf, NotForgotten, NotRecreated};
+pub use unlisted::{GoesBy, is_last_time, is_unlisted, lacks_key};
 pub use wanted::{
     Applied, AskedRemoval, AskedVault, Deleted, Deletion, GraceEnd, NotApplied, NotDeleted, NotOver, Writer,
     applied,

@@ -1,8 +1,8 @@
 //! Vaults that come from elsewhere: an orphan that a node has and no section listed, and a vault whose device became another one.
 
-use super::{Life, Listed, MOST_BESIDE_DEFAULTS, Phase};
+use super::{GoesBy, Life, Listed, MOST_BESIDE_DEFAULTS, Phase, is_last_time, is_unlisted};
 use crate::condition::State;
-use crate::ids::{Epoch, Incarnation, Name, SectionVersion, VaultId};
+use crate::ids::{DeviceId, Epoch, Name, VaultId};
 use crate::ledger::Older;
 use crate::report::{By, VaultReport};
 use crate::rotation::Epochs;
@@ -22,23 +22,14 @@ pub struct Orphan {
     pub above: Option<Epoch>,
     /// It is on a list that its node holds to.
     pub listed: bool,
+    /// It is open.
+    pub open: bool,
+    /// It is open for the [last time](is_last_time), whatever key it is given.
+    pub last_time: bool,
 }
 
 /// Above it no node's word on an epoch is believed.
 const HIGHEST: Epoch = Epoch(0xffff_ffff);
-
-/// Whether a vault that a node speaks of, and that this database has no row of, is on a list that this database does not have.
-#[must_use]
-pub fn is_unlisted(told: &VaultReport) -> bool {
-    let is_there = matches!(told.state, State::Unlocked | State::LockIncomplete | State::Locked);
-    is_there && !told.id.is_default()
-}
-
-/// Whether a default vault, of which this database has no row, is under a key of a controller's all the same.
-#[must_use]
-pub fn lacks_key(told: &VaultReport) -> bool {
-    told.id.is_default() && told.epoch.is_some()
-}
 
 /// Why an orphan is not taken in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +60,14 @@ pub enum NotAdopted {
         /// The vault.
         name: Name,
     },
+    /// Its node takes no list of this device, and so learns of no key that it gets here.
+    #[error("its node holds to the lists of {other}")]
+    Elsewhere {
+        /// The vault.
+        name: Name,
+        /// The device whose lists it holds to.
+        other: DeviceId,
+    },
     /// The device has [`MOST_BESIDE_DEFAULTS`].
     #[error("no room")]
     Full,
@@ -97,12 +96,15 @@ pub fn orphan(reports: impl IntoIterator<Item = VaultReport>, which: &Name) -> R
 }
 
 impl Orphan {
-    fn of(VaultReport { id, name, state, epoch, opened, .. }: VaultReport) -> Self {
+    fn of(told: VaultReport) -> Self {
+        let last_time = told.state != State::Orphan && is_last_time(&told);
+        let VaultReport { id, name, state, epoch, opened, .. } = told;
         // Listed, it gets another protector, under a key of this controller's.
         let recovered = opened.is_some_and(|opened| opened.by == By::RecoveryKey);
         let above = epoch.filter(|epoch| state == State::Unlocked && *epoch < HIGHEST);
         let key = epoch.filter(|_| !recovered && above.is_none());
-        Self { id, name, key, above, listed: state != State::Orphan }
+        let (listed, open) = (state != State::Orphan, state == State::Unlocked);
+        Self { id, name, key, above, listed, open, last_time }
     }
 
     /// Of an open one the newest is above its node's: what is wrapped under another key of the same number is never taken for it.
@@ -124,8 +126,7 @@ impl Orphan {
 }
 
 /// Takes an orphan in under a policy, as a vault that was made. `others` is how many are listed beside the default ones; `there` is what
-/// is kept under its identity: one that is gone makes way once the node has accepted, `accepted` in this life `here` of the database, a list
-/// that names it as removed, and tells of an orphan all the same; for it knows of no list that the vault was on, and never erases it.
+/// is kept under its identity: one that is gone may [make way](super::Gone::makes_way).
 ///
 /// # Errors
 /// [`NotAdopted`].
@@ -134,12 +135,12 @@ pub fn adopted(
     policy: &Name,
     there: Option<&Life>,
     others: usize,
-    (here, accepted): (Incarnation, Option<SectionVersion>),
+    by: GoesBy,
 ) -> Result<Listed, NotAdopted> {
     match there {
         _ if others >= MOST_BESIDE_DEFAULTS => Err(NotAdopted::Full),
         Some(Life::Listed(_)) => Err(NotAdopted::Listed { name: orphan.name.clone() }),
-        Some(Life::Gone(gone)) if orphan.listed || !gone.is_told(here, accepted) => {
+        Some(Life::Gone(gone)) if !gone.makes_way(orphan, by) => {
             Err(NotAdopted::Gone { name: orphan.name.clone() })
         }
         Some(Life::Gone(_)) | None => {

@@ -231,6 +231,11 @@ impl Vaults for SqliteTx {
         self.change(write, (blob(device.0), blob(id.0))).await
     }
 
+    async fn rename_vault(&mut self, device: DeviceId, id: VaultId, name: &Name) -> Stored<()> {
+        let write = "UPDATE vaults SET name = ? WHERE device = ? AND id = ?";
+        self.change(write, (name.as_str(), blob(device.0), blob(id.0))).await
+    }
+
     async fn end_grace(&mut self, device: DeviceId, id: VaultId, left_version: u64) -> Stored<()> {
         let write = "UPDATE vaults SET standing = 'gone', policy = NULL, left_version = ? WHERE device = ? AND id = ?";
         self.change(write, (int(left_version), blob(device.0), blob(id.0))).await

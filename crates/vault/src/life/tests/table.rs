@@ -12,8 +12,9 @@ use crate::life::{
     Applied, AskedRemoval, AskedVault, Bundles, Contact, Deleted, Deletion, Disk, Fit, Gone, GraceEnd, Life,
     Listed, MOST_BESIDE_DEFAULTS, Move, NodeAt, NotAdopted, NotApplied, NotDeleted, NotForgotten, NotOver,
     NotRecreated, NotRehomed, NotRotated, Orphan, Phase, Rehomed, ReportedState, Rotated, Rotation, Target,
-    Unfit, Writer, adopted, applied, fits, orphan,
+    Unfit, Writer, adopted, applied, fits, is_last_time, orphan,
 };
+use crate::plan::{Note, Wait};
 use crate::policy::Removal;
 use crate::policy::{Check, VaultPolicy};
 use crate::report::{By, Opened};
@@ -387,10 +388,21 @@ fn a_vault_that_is_gone_is_forgotten_when_its_node_knows_and_has_it_no_more() {
 #[test]
 fn an_orphan_is_found_by_name_or_identity_and_opens_without_a_key_of_others() {
     let one = report(State::Orphan, None);
-    let as_orphan = Orphan { id: user(), name: name("v"), key: None, above: None, listed: false };
+    let as_orphan = Orphan {
+        id: user(),
+        name: name("v"),
+        key: None,
+        above: None,
+        listed: false,
+        open: false,
+        last_time: false,
+    };
     let found = Ok(as_orphan.clone());
     let listed = Orphan { listed: true, ..as_orphan.clone() };
-    let open = Orphan { above: Some(Epoch(3)), ..listed.clone() };
+    let open = Orphan { above: Some(Epoch(3)), open: true, ..listed.clone() };
+    let started = Orphan { last_time: true, ..open.clone() };
+    let by_key = Some(Opened { by: By::ControllerKey });
+    let opened_by_key = crate::report::VaultReport { opened: by_key, ..report(State::Unlocked, Some(3)) };
     let twin = crate::report::VaultReport { id: CONFIG_VAULT, ..one.clone() };
     let foreign = Err(NotAdopted::ForeignKey { name: name("v"), epoch: Epoch(3) });
     let uuid = name(&user().to_string());
@@ -409,7 +421,13 @@ fn an_orphan_is_found_by_name_or_identity_and_opens_without_a_key_of_others() {
         ("a default vault", vec![config], name("v"), Err(NotAdopted::Unknown)),
         ("of a list that is not here, by the TPM", vec![report(State::Locked, None)], name("v"), Ok(listed)),
         ("the same, locked", vec![report(State::Locked, Some(3))], name("v"), foreign.clone()),
-        ("the same, open", vec![report(State::Unlocked, Some(3))], name("v"), Ok(open)),
+        ("the same, open", vec![opened_by_key], name("v"), Ok(open)),
+        (
+            "the same, since its node was started",
+            vec![report(State::Unlocked, Some(3))],
+            name("v"),
+            Ok(started),
+        ),
         ("at no number", vec![report(State::Unlocked, Some(far.0))], name("v"), too_far),
         ("another's key", vec![report(State::Orphan, Some(3))], name("v"), foreign),
         ("opened by its recovery key", vec![recovered], name("v"), found_too),
@@ -421,8 +439,16 @@ fn an_orphan_is_found_by_name_or_identity_and_opens_without_a_key_of_others() {
 
 #[test]
 fn an_orphan_is_adopted_as_made_where_there_is_room_and_nothing_of_it() {
-    let it = Orphan { id: user(), name: name("v"), key: None, above: None, listed: false };
-    let open = Orphan { above: Some(Epoch(3)), listed: true, ..it.clone() };
+    let it = Orphan {
+        id: user(),
+        name: name("v"),
+        key: None,
+        above: None,
+        listed: false,
+        open: false,
+        last_time: false,
+    };
+    let open = Orphan { above: Some(Epoch(3)), listed: true, open: true, ..it.clone() };
     let gone = Life::Gone(Gone { left: 1, used: true });
     let as_made = Listed { made: true, ..Listed::new(Some(name("p"))) };
     let (v, full) = (name("v"), MOST_BESIDE_DEFAULTS);
@@ -433,22 +459,58 @@ fn an_orphan_is_adopted_as_made_where_there_is_room_and_nothing_of_it() {
         ("gone", Some(gone), 1, Err(NotAdopted::Gone { name: v })),
     ];
     for (what, there, others, expected) in rows {
-        let untold = (Incarnation([1; 16]), None);
+        let untold = (Incarnation([1; 16]), None, None);
         assert_eq!(adopted(&it, &name("p"), there.as_ref(), others, untold), expected, "{what}");
     }
     // Told that it was removed, its node knows it as an orphan: then what is gone makes way.
     let gone = Life::Gone(Gone { left: 2, used: true });
     for (incarnation, version, makes_way) in [(1, 2, true), (1, 1, false), (2, 9, false)] {
         let accepted = SectionVersion { incarnation: Incarnation([incarnation; 16]), version };
-        let told = adopted(&it, &name("p"), Some(&gone), 1, (Incarnation([1; 16]), Some(accepted)));
+        let told = adopted(&it, &name("p"), Some(&gone), 1, (Incarnation([1; 16]), Some(accepted), None));
         assert_eq!(told.is_ok(), makes_way, "{accepted:?}");
         // By another list its node has it, and is told to erase it by this one.
-        let listed = adopted(&open, &name("p"), Some(&gone), 1, (Incarnation([1; 16]), Some(accepted)));
+        let by = (Incarnation([1; 16]), Some(accepted), None);
+        let listed = adopted(&open, &name("p"), Some(&gone), 1, by);
         assert_eq!(listed, Err(NotAdopted::Gone { name: name("v") }), "{accepted:?}");
     }
-    let here = (Incarnation([1; 16]), None);
+    // But where its node may go by a newer list it may have been kept again there, while it is open.
+    let newer = (Incarnation([1; 16]), None, Some(Older::PutBack));
+    for (it, expected) in [(&open, true), (&Orphan { open: false, ..open.clone() }, false), (&it, false)] {
+        assert_eq!(adopted(it, &name("p"), Some(&gone), 1, newer).is_ok(), expected, "{it:?}");
+    }
+    let here = (Incarnation([1; 16]), None, None);
     let epochs = adopted(&open, &name("p"), None, 1, here).map(|vault| vault.epochs);
     assert_eq!(epochs, Ok(Epochs::stored(Epoch(4), Epoch(3)).expect("a rotation")), "above what it is under");
+}
+
+/// Decision 92: a vault is open for the last time where its node has not the key at hand that it is under, and gets none by which that opens.
+#[test]
+fn what_can_not_be_wrapped_anew_is_open_for_the_last_time() {
+    let by_key = Some(Opened { by: By::ControllerKey });
+    let open = |epoch| report(State::Unlocked, epoch);
+    let opened = |epoch| crate::report::VaultReport { opened: by_key.clone(), ..open(epoch) };
+    let words = |wait| vec![Note::ChangeDue(wait).to_string()];
+    let other = words(Wait::OtherKey { under: Epoch(1) });
+    let under_other = crate::report::VaultReport { detail: other, ..open(None) };
+    let waits = crate::report::VaultReport { detail: words(Wait::Tpm), ..open(None) };
+    let locked = crate::report::VaultReport { state: State::Locked, ..under_other.clone() };
+    for (what, told, unlisted, listed) in [
+        ("since its node was started", open(Some(3)), true, true),
+        ("its node opened it", opened(Some(3)), false, false),
+        ("by the TPM alone", open(None), false, false),
+        ("at an epoch that is here", open(Some(2)), true, false),
+        ("under another key of its number", under_other, false, true),
+        ("another change is due", waits, false, false),
+        ("locked", locked, false, false),
+        ("locked, above", report(State::Locked, Some(3)), false, false),
+    ] {
+        let vault = Listed {
+            said: Some((&told).into()),
+            epochs: Epochs::stored(Epoch(2), Epoch(1)).expect("a rotation"),
+            ..made()
+        };
+        assert_eq!((is_last_time(&told), vault.is_last_time(&told)), (unlisted, listed), "{what}");
+    }
 }
 
 #[test]

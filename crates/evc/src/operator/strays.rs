@@ -1,13 +1,16 @@
-//! Vaults that have no row, as operators see them: by the word of their node alone.
+//! Vaults that a device alone speaks of, as operators see them: its default ones, and those that no row is kept of.
 
 use vault::ids::{Epoch, Name};
+use vault::life::is_last_time;
 use vault::report::{State, VaultReport};
 
 use crate::api::{Standing, StateNow, VaultView};
-use crate::fleet::reported;
+use crate::fleet::reported::{self, was_removed};
 use crate::store::{DeviceReport, DeviceRow, Moment, UnixSeconds, VaultRow, VaultStanding};
 use crate::words::notes::of_orphan;
-use crate::words::unlisted::{NOT_HERE, of_default, of_more, of_unlisted};
+use crate::words::unlisted::{
+    NOT_HERE, of_default, of_elsewhere, of_kept_again, of_more, of_removed, of_unlisted,
+};
 
 /// One under a controller's key that is not here says so: whoever has the rows leaves those that have one out.
 pub(super) fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
@@ -41,8 +44,9 @@ pub(super) fn orphans(row: &DeviceRow, most: usize, now: UnixSeconds) -> Vec<Vau
     let shown = shown.map(|vault| {
         let called = if is_alone(&vault.name) { vault.name.to_string() } else { vault.id.to_string() };
         let (standing, note) = match vault.state {
+            State::Orphan if was_removed(row, vault) => (Standing::Orphan, of_removed(&called, &row.name)),
             State::Orphan => (Standing::Orphan, of_orphan(vault, &called, &row.name)),
-            _ => (Standing::Unlisted, of_unlisted(vault, &called, &row.name)),
+            _ => (Standing::Unlisted, of_its_list(row, vault, &called)),
         };
         let known = as_reported(row, vault.clone(), at);
         // Of many the words stand in the device's report alone.
@@ -54,6 +58,15 @@ pub(super) fn orphans(row: &DeviceRow, most: usize, now: UnixSeconds) -> Vec<Vau
     let last = shown.last_mut().filter(|_| more > 0);
     last.into_iter().for_each(|last| last.notes.push(of_more(more, &row.name)));
     shown
+}
+
+/// By whose list its node has it.
+fn of_its_list(row: &DeviceRow, vault: &VaultReport, called: &str) -> String {
+    match reported::is_held_to(row) {
+        Some(other) => of_elsewhere(vault, &row.name, other),
+        None if was_removed(row, vault) => of_kept_again(vault, called, &row.name),
+        None => of_unlisted(vault, called, &row.name),
+    }
 }
 
 /// Whether a vault is that of a row: of one that is gone here, what its node has is another thing.
@@ -82,6 +95,7 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultVie
         notes: Vec::new(),
         key: Some("not needed: its default policy".into()),
         withheld: false,
+        last_time: is_last_time(&vault),
         opened: vault.opened.clone(),
         storage: vault.storage,
         report: Some(vault),
