@@ -4,6 +4,7 @@
 //! atomic and safe to repeat, so that after a power cut anywhere the next plan mends what is there.
 
 mod absent;
+mod away;
 mod erasing;
 mod in_the_way;
 mod keep;
@@ -26,6 +27,7 @@ use crate::ids::VaultId;
 use crate::wanted::{Desired, Wish};
 
 pub use absent::lacks_line;
+pub use away::is_not_here;
 pub use erasing::{Hold, NodeGlance};
 pub(crate) use keep::opens_by_another_key;
 pub use node::NodeStep;
@@ -195,7 +197,7 @@ pub fn plan(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) ->
         (id, wish, next)
     };
     let vaults: Vec<_> = ids.into_iter().map(one).collect();
-    let hold = erasing::hold(known, &vaults, node);
+    let hold = erasing::hold(desired, known, &vaults, node);
     Plan { node: node::step(desired, known, node, hold), hold, vaults }
 }
 
