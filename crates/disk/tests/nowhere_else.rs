@@ -76,7 +76,7 @@ const METHODS: [&str; 7] =
     [".set_permissions", ".set_times", ".set_len", ".write_all_at", ".write_at", ".sync_all", ".sync_data"];
 
 /// Where one may stand all the same, a file or a folder, and why. No word: any.
-const EXCEPTIONS: [(&str, &str, &str); 21] = [
+const EXCEPTIONS: [(&str, &str, &str); 22] = [
     (
         "eve/src/agents/vaultmgr/hands/movein/",
         "",
