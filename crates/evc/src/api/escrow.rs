@@ -121,6 +121,9 @@ pub struct Bundle {
     /// An operator chose it to be given back before newer ones.
     #[serde(default)]
     pub offered: bool,
+    /// The generation that is in force at its node, where this one's is over by what the node said: nothing of it opens there any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Generation>,
     /// How its own drill went; with the newest also when the next one is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<DrillView>,

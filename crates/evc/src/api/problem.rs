@@ -153,6 +153,8 @@ codes! {
         DatabaseOlder,
         /// The bundle is the device's newest.
         BundleInForce,
+        /// The bundle is of a generation that is over: nothing opens it any more.
+        BundleOver,
         /// The challenge that a courier's file answers is over.
         CourierOver,
         /// The evidence in a courier's file is worth nothing.

@@ -37,7 +37,7 @@ pub(super) fn escrow(client: &Client, act: EscrowAct) -> Result<Told, Failed> {
 }
 
 fn newest(device: DeviceView) -> Option<Bundle> {
-    let InEscrow { generation, digest, received, drill, .. } = device.escrow?;
+    let InEscrow { generation, digest, received, drill, behind: over, .. } = device.escrow?;
     let (newest, drill) = (true, Some(drill.beside(&digest)));
     let (vaults, last_of, offered) = (Vec::new(), Vec::new(), false);
     let (device, device_name) = (device.id, device.name);
@@ -51,6 +51,7 @@ fn newest(device: DeviceView) -> Option<Bundle> {
         vaults,
         last_of,
         offered,
+        over,
         drill,
     })
 }
@@ -76,8 +77,8 @@ fn listed(names: &[String]) -> Value {
 
 impl Row for Bundle {
     const COLUMNS: &'static [&'static str] =
-        &["DEVICE", "GENERATION", "RECEIVED", "NEWEST", "BUNDLE", "LAST OF", "OFFERED", "DRILL"];
-    const OPTIONAL: &'static [&'static str] = &["LAST OF", "OFFERED"];
+        &["DEVICE", "GENERATION", "RECEIVED", "NEWEST", "BUNDLE", "OVER", "LAST OF", "OFFERED", "DRILL"];
+    const OPTIONAL: &'static [&'static str] = &["OVER", "LAST OF", "OFFERED"];
     const WIDE: &'static [&'static str] =
         &["RECEIVED AT", "SHA-256", "VAULTS", "FAILED BECAUSE", "DEVICE ID"];
 
@@ -90,6 +91,7 @@ impl Row for Bundle {
             json!(received),
             json!(newest),
             json!(short(&self.digest)),
+            json!(self.over.map(|now| format!("opens nothing: its node is at generation {now}"))),
             listed(&self.last_of),
             json!(self.offered.then_some("yes")),
             json!(self.drill.as_ref().map(drilled)),

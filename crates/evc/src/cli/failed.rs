@@ -152,6 +152,7 @@ fn exit_of(code: Code) -> u8 {
         | Code::BootNotMeasured
         | Code::DatabaseOlder
         | Code::BundleInForce
+        | Code::BundleOver
         | Code::CourierOver
         | Code::EvidenceRefused
         | Code::ReferenceUnlike

@@ -125,6 +125,9 @@ every! {
         InTheWay::BundleInForce { .. } => {
             InTheWay::BundleInForce { device: name(), generation: Generation(2) }
         },
+        InTheWay::BundleOver { .. } => {
+            InTheWay::BundleOver { device: name(), generation: Generation(1), in_force: Generation(2) }
+        },
         InTheWay::NothingAlike { .. } => InTheWay::NothingAlike { device: name(), lacking: vec![0, 4] },
         InTheWay::SameReference { .. } => InTheWay::SameReference { id: 7 },
         InTheWay::CourierOver { .. } => InTheWay::CourierOver { device: name(), is_lost: true },

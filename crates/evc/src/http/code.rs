@@ -98,6 +98,7 @@ fn in_the_way(cause: &InTheWay) -> Code {
         InTheWay::HasBundle { .. } => Code::DeviceHasBundle,
         InTheWay::Unmeasured { .. } => Code::BootNotMeasured,
         InTheWay::BundleInForce { .. } => Code::BundleInForce,
+        InTheWay::BundleOver { .. } => Code::BundleOver,
         InTheWay::NothingAlike { .. } => Code::ReferenceUnlike,
         InTheWay::SameReference { .. } => Code::AlreadyThere,
         InTheWay::CourierOver { .. } => Code::CourierOver,

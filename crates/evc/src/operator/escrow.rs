@@ -57,8 +57,13 @@ pub(super) async fn behind(tx: &mut dyn Tx, device: &DeviceRow) -> Result<Option
 
 /// The generation in force, where the newest bundle is of an earlier one. That of the next one comes before the next one is in force.
 fn newest_is_before(device: &DeviceRow) -> Option<Generation> {
-    let in_force = device.report.get()?.generation?;
+    let in_force = in_force(device)?;
     device.held.filter(|held| held.id.generation < in_force).map(|_| in_force)
+}
+
+/// The generation of the TPM's secrets that the node said last is in force. What is of one before it opens nothing there.
+fn in_force(device: &DeviceRow) -> Option<Generation> {
+    device.report.get()?.generation
 }
 
 fn drill(device: &DeviceRow, every_s: u64, now: UnixSeconds) -> Option<DrillView> {
@@ -104,6 +109,7 @@ impl Operator {
                 vaults: has.vaults().map(|id| names.of(id)).collect(),
                 last_of: last.map(|id| names.of(id)).collect(),
                 offered,
+                over: in_force(&device).filter(|now| id.generation < *now),
                 drill: drill.map(|drill| drill.beside(&digest)),
                 digest,
             }
@@ -147,7 +153,7 @@ impl Operator {
     /// Has a bundle given back before newer ones of its generation, until one comes that has all that it has; none: the newest.
     ///
     /// # Errors
-    /// [`Refusal`]: there is none of this name, or more than one.
+    /// [`Refusal`]: there is none of this name, or more than one, or it is of a generation that is over.
     pub async fn offer(&self, device: &str, digest: Option<&str>) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
         let offer = self.store.write(Scope::Device(id), |tx| Box::pin(self.offered(tx, id, digest)));
@@ -166,6 +172,12 @@ impl Operator {
             Some(digest) => Some(named(tx, &device, digest).await?),
             None => None,
         };
+        if let Some((bundle, in_force)) =
+            bundle.zip(in_force(&device)).filter(|(it, now)| it.generation < *now)
+        {
+            let generation = bundle.generation;
+            return Err(InTheWay::BundleOver { device: device.name, generation, in_force }.into());
+        }
         tx.offer_bundle(id, bundle.as_ref().map(|bundle| &bundle.digest)).await?;
         Ok((device.name, bundle))
     }

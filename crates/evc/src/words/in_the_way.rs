@@ -31,6 +31,7 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
         InTheWay::HasBundle { device, received_at } => has_bundle(device, *received_at),
         InTheWay::Unmeasured { reference, device, why } => unmeasured(*reference, device, why),
         InTheWay::BundleInForce { device, generation } => bundle_in_force(device, *generation),
+        InTheWay::BundleOver { device, generation, in_force } => bundle_over(device, *generation, *in_force),
         InTheWay::NothingAlike { device, lacking } => nothing_alike(device, lacking),
         InTheWay::SameReference { id } => same_reference(*id),
         InTheWay::CourierOver { device, is_lost } => courier_over(device, *is_lost),
@@ -181,6 +182,17 @@ fn bundle_in_force(device: &Name, generation: Generation) -> Words {
             "the bundle of generation {generation} is the newest of device `{device}`: without it a vault that is sealed to a measured boot opens no more after an update"
         ),
         "leave it; `evc escrow list` with the device shows older ones, and `evc delete device` forgets all of them with their device",
+    )
+}
+
+fn bundle_over(device: &Name, generation: Generation, in_force: Generation) -> Words {
+    Words::new(
+        format!(
+            "the bundle is of generation {generation}, which is over: the TPM of device `{device}` has the secrets of generation {in_force}, and nothing of the bundle opens there any more"
+        ),
+        format!(
+            "choose one of generation {in_force}, where `evc escrow list {device}` shows any; else open the vault by its recovery key (`eve vault recover` on the node), or put back a disk or key files of now"
+        ),
     )
 }
 

@@ -226,6 +226,42 @@ fn what_is_in_escrow_is_shown_and_the_newest_stays() {
     assert!(told_of_rescue(&evc, &mut device), "the newest is there as before");
 }
 
+/// Invariant 4: a bundle of a generation that its node says is over is told as such, and is not chosen to be given back; of the one in force it is.
+#[test]
+fn a_bundle_of_a_generation_that_is_over_is_told_and_not_offered() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    for (generation, bytes) in [(1, BYTES), (2, b"the next".as_slice())] {
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, generation, bytes)), StoreKeysCode::Success);
+    }
+    evc.apply(
+        "kind: VaultPolicy\nname: p\ncustody: tpm+controller\n---\nkind: Vault\nname: logs\ndevice: edge-1\npolicy: p\n",
+    );
+    let section = round(&evc, &mut device, &tpm, &pcrs(1)).expect("a section");
+    let offer = |id: BundleId| {
+        let path = format!("/devices/edge-1/escrow/bundle/{}/offer", hex::encode(id.digest));
+        evc.operator("POST", &path, "", Some(&evc.token))
+    };
+    let over = || {
+        let listed = evc.act("GET", "/devices/edge-1/escrow", "");
+        [0, 1].map(|at: usize| listed[at].get("over").and_then(serde_json::Value::as_u64))
+    };
+    device.report(&evc, &section, 1);
+    assert_eq!(
+        (over(), offer(id_of(1, BYTES)).status),
+        ([None, None], 200),
+        "the next one's is not in force yet"
+    );
+    device.generation = Some(Generation(2));
+    device.report(&evc, &section, 1);
+    assert_eq!(over(), [None, Some(2)]);
+    let problem = offer(id_of(1, BYTES)).problem();
+    assert_eq!(problem.code, Code::BundleOver);
+    let words = format!("{problem:?}");
+    assert!(words.contains("generation 2") && words.contains("eve vault recover"), "{words}");
+    assert_eq!(offer(id_of(2, b"the next")).status, 200);
+}
+
 fn told_of_rescue(evc: &Evc, device: &mut Device) -> bool {
     told(evc, device).is_some_and(|control| control.rescue.is_some())
 }

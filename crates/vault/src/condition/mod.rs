@@ -215,8 +215,8 @@ impl Site {
 /// Plain originals at the staging path may be the only copy while no vault stands at the vault's own: not ours to remove.
 fn path_taken(facts: &Facts<'_>) -> bool {
     match facts.seen.dir {
-        Dir::Plain => !facts.id.is_default() || facts.seen.staged == Staged::Plain,
-        Dir::Absent | Dir::Empty => facts.seen.staged == Staged::Plain,
+        Dir::Plain => !facts.id.is_default() || facts.seen.staged.is_in_the_way(),
+        Dir::Absent | Dir::Empty => facts.seen.staged.is_in_the_way(),
         Dir::Stranger | Dir::OtherVault | Dir::Covered => true,
         Dir::Vault(_) => false,
     }

@@ -33,10 +33,12 @@ pub enum Staged {
     /// Nothing.
     #[default]
     Nothing,
-    /// A directory under a policy, or an empty one that gets it next: an unfinished copy.
+    /// A directory under this vault's own key, or an empty one that gets it next: an unfinished copy.
     Copy,
     /// Plain files: the originals, after the exchange.
     Plain,
+    /// A directory under another key: another vault's, moved there by somebody. Nothing of it goes.
+    Other,
     /// Nothing any more, and originals that the vault has, put aside, wait to be wiped.
     Going,
 }
@@ -46,6 +48,11 @@ impl Staged {
     #[must_use]
     pub fn is_originals(self) -> bool {
         matches!(self, Self::Plain | Self::Going)
+    }
+
+    /// Whether nothing is made beside it: it may be all that is left of what it holds.
+    pub(super) fn is_in_the_way(self) -> bool {
+        matches!(self, Self::Plain | Self::Other)
     }
 }
 

@@ -1,15 +1,16 @@
 //! Shares that were dropped from the table, and are dead only when their generation has ended: in a copy of the disk that was taken earlier they
-//! open as long as its roots lie in the TPM. A generation ends when each share can be taken into the next one, so that none is left behind; and
-//! when no vault is about to take a step of its own, so that several deletions share one end.
+//! open as long as its roots lie in the TPM. A generation ends when each share can be taken into the next one, so that none is left behind; when each
+//! vault that was made is here, or was given up by an order, so that nothing that may come back is shut out; and when no vault is about to take a step of its own, so that several deletions share one end.
 
 use std::collections::BTreeMap;
 
 use super::absent::may_lack_share;
+use super::away::is_not_here;
 use super::{Known, Next, Note};
 use crate::condition::{Node, Seen, ShareKey, TableSeen, TpmSeen, Upcoming};
-use crate::ids::VaultId;
+use crate::ids::{CONFIG_VAULT, VaultId};
 use crate::shares::{Dropped, Mark};
-use crate::wanted::Wish;
+use crate::wanted::{Desired, RecordSeen, Wish};
 
 /// Why what was dropped is not dead yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,13 +60,32 @@ pub enum Hold {
         "the share of vault {0} is not in the share table, which may be older than the vault: bring the newer table back, open the vault if it needs no share, or remove it or have it made anew (an orphan is taken in first: `evc adopt vault`)"
     )]
     Absent(VaultId),
+    /// Made, and not here: this may be another disk than the one that it lies on.
+    #[error(
+        "vault {0} was made, and its directory or both copies of its key files are not on this disk: if the disk that is mounted at persist is not the one that belongs to this node, shut down and put the right one back; if it is, put back what was moved, or let the key files come back from escrow; only if the vault is given up, have it made anew (`eve vault recreate` with its name, or `evc recreate vault`) or remove it (`evc delete vault`; an orphan is taken in first: `evc adopt vault`)"
+    )]
+    Away(VaultId),
+    /// What vaults there are is not known.
+    #[error(
+        "it waits for the Config Vault, or for a list of vaults from the controller: before that it is not known which vaults there are"
+    )]
+    Unheard,
 }
 
 impl Hold {
     /// Nothing is wrong: the node's own next steps, or the controller's next word, end it.
     #[must_use]
     pub const fn ends_by_itself(self) -> bool {
-        matches!(self, Self::Unmade | Self::Escrow | Self::Leftovers | Self::Asked | Self::Due | Self::Steps)
+        matches!(
+            self,
+            Self::Unmade
+                | Self::Escrow
+                | Self::Leftovers
+                | Self::Asked
+                | Self::Due
+                | Self::Steps
+                | Self::Unheard
+        )
     }
 }
 
@@ -98,6 +118,7 @@ impl NodeGlance {
 
 /// Nothing: all that was dropped is dead, and nothing is left over.
 pub(super) fn hold(
+    desired: &Desired,
     known: &BTreeMap<VaultId, Known>,
     vaults: &[(VaultId, Wish, Next)],
     node: &Node,
@@ -118,6 +139,7 @@ pub(super) fn hold(
         Some(Hold::Leftovers)
     } else {
         left_behind(known, vaults, node)
+            .or_else(|| unheard(desired, known))
             .or_else(|| stepping().then_some(Hold::Steps))
             .or(Some(due(past.next)))
     }
@@ -144,6 +166,21 @@ fn left_behind(
     pcrs.or_else(|| damaged().map(Hold::Damaged))
         .or_else(|| lost().map(Hold::Lost))
         .or_else(|| absent(known, vaults, node))
+        .or_else(|| away(known, vaults))
+}
+
+/// What nothing on this disk shows, and may come back with another one, or with a bundle of this generation.
+fn away(known: &BTreeMap<VaultId, Known>, vaults: &[(VaultId, Wish, Next)]) -> Option<Hold> {
+    let unknown = Known::default();
+    let is = |(id, wish, _): &&(VaultId, Wish, Next)| is_not_here(known.get(id).unwrap_or(&unknown), wish);
+    vaults.iter().find(is).map(|(id, ..)| Hold::Away(*id))
+}
+
+/// The record lies in the Config Vault, and no list came: vaults without a share, which it alone names, may be away too.
+fn unheard(desired: &Desired, known: &BTreeMap<VaultId, Known>) -> Option<Hold> {
+    let config_opens = known.get(&CONFIG_VAULT).is_some_and(|config| config.keys.held.is_some());
+    let is = desired.listing.is_none() && desired.record == RecordSeen::Unreadable && !config_opens;
+    is.then_some(Hold::Unheard)
 }
 
 /// Whose share would be left behind because the table does not know of it. Of what no list that is in force speaks of it is not known yet whether it

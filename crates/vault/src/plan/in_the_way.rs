@@ -13,8 +13,14 @@ pub(super) fn of(id: VaultId, seen: &Seen) -> Option<Note> {
         (Dir::Plain, _) if !id.is_default() => Some(Note::PlainFiles),
         // Looked at once more and wiped they are by the vault's own key alone: in one that is missing they may be all that is left.
         (_, Staged::Plain) => Some(Note::PlainStaged(id)),
+        (_, Staged::Other) => Some(Note::OtherStaged(id)),
         _ => None,
     }
+}
+
+/// What is to be said of another vault's directory among what was staged, also of a vault that it is not in the way of.
+pub(super) fn other_staged(view: &View<'_>) -> Option<Note> {
+    (view.seen.staged == Staged::Other).then_some(Note::OtherStaged(view.id))
 }
 
 /// What is to be said of plain files at the path of a vault that is missing.

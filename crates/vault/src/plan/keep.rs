@@ -127,7 +127,11 @@ fn missing(view: &View<'_>, parts: Vec<Part>) -> Next {
     let open = still.then_some(Note::OpenStill);
     let unnamed = (view.seen.is_vault() && parts.contains(&Part::Metadata)).then_some(Note::Unnamed);
     let notes = open.into_iter().chain(parts.into_iter().map(Note::Missing));
-    let notes = notes.chain(unnamed).chain(in_the_way::plain_at_path(view)).collect();
+    let notes = notes
+        .chain(unnamed)
+        .chain(in_the_way::plain_at_path(view))
+        .chain(in_the_way::other_staged(view))
+        .collect();
     Next::Settled(Settled { state: State::Missing, notes })
 }
 
@@ -218,7 +222,7 @@ fn unlocked(view: &View<'_>, want: &Want) -> Next {
     let rest = [StepKind::RepairCopy, StepKind::DropCopy, StepKind::DropStaged, StepKind::MarkMade];
     let failed = rest.into_iter().chain(recovery::KINDS).filter(|kind| view.setbacks.contains(*kind));
     let notes = failed.map(|kind| Note::Waits(view.setbacks.wait(kind))).chain(refit::notes(view, want));
-    let notes = notes.chain(space::note(view, want)).collect();
+    let notes = notes.chain(space::note(view, want)).chain(in_the_way::other_staged(view)).collect();
     Next::Settled(Settled { state: State::Unlocked, notes })
 }
 

@@ -5,6 +5,7 @@
 
 mod absent;
 mod at_hand;
+mod away;
 mod erasing;
 mod in_the_way;
 mod keep;
@@ -28,6 +29,7 @@ use crate::wanted::{Desired, Wish};
 
 pub use absent::lacks_line;
 pub use at_hand::AtHand;
+pub use away::is_not_here;
 pub use erasing::{Hold, NodeGlance};
 pub(crate) use keep::opens_by_another_key;
 pub use node::NodeStep;
@@ -198,7 +200,7 @@ pub fn plan(desired: &Desired, known: &BTreeMap<VaultId, Known>, node: &Node) ->
     };
     let due: Vec<_> = ids.into_iter().map(due).collect();
     // What can't be carried out now is to be, and may drop more.
-    let hold = erasing::hold(known, &due, node);
+    let hold = erasing::hold(desired, known, &due, node);
     let vaults = due.into_iter().map(|(id, wish, next)| (id, wish, next.within_reach(node))).collect();
     Plan { node: node::step(desired, known, node, hold), hold, vaults }
 }

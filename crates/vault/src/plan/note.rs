@@ -31,6 +31,11 @@ pub enum Note {
         "plain files that were moved into it stand at persist/vaults/.new/{_0} still, and are not deleted by an order; take from them what you need, and move them away"
     )]
     PlainStaged(VaultId),
+    /// Another vault's directory, where what is moved in is staged.
+    #[error(
+        "an encrypted directory under another key than its own stands at persist/vaults/.new/{_0}: it may be another vault's, and nothing of it is deleted; put it back in persist/vaults, under the UUID of the vault that is missing its directory, or move it away"
+    )]
+    OtherStaged(VaultId),
     /// Its key files are gone, and a directory under a policy stands at its path.
     #[error(
         "an encrypted directory stands at its path, and key files of no vault name its key: an order to make this vault anew deletes it with what is in it; if it may be another vault's, move it away first"

@@ -30,7 +30,7 @@ pub(super) fn of_empty(view: &View<'_>, want: &Want) -> Option<Step> {
 /// long work on the same files.
 pub(super) fn step(view: &View<'_>, want: &Want) -> Option<Act> {
     let limit = wanted(view, want);
-    let at_rest = view.seen.staged == Staged::Nothing;
+    let at_rest = matches!(view.seen.staged, Staged::Nothing | Staged::Other);
     let live = want.authority == Authority::Live;
     let open = at_rest && view.seen.key == Key::Present;
     let step =

@@ -264,6 +264,15 @@ pub enum InTheWay {
         /// Its generation.
         generation: Generation,
     },
+    /// A bundle is of a generation of its node's TPM secrets that is over.
+    BundleOver {
+        /// Its device.
+        device: Name,
+        /// Its generation.
+        generation: Generation,
+        /// The one that the node says is in force.
+        in_force: Generation,
+    },
     /// PCR values that are given have to be like others, and none are approved.
     NothingAlike {
         /// The device.

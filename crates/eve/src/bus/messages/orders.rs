@@ -88,7 +88,7 @@ pub enum OrderError {
     ShutInEscrow(Name),
     /// What is on the disk may be of another TPM than this one.
     #[error(
-        "nothing was done: none of this TPM's roots opens the share table in persist/vaults/.shares, and it may be whole, so this TPM, or what config/tcti and config/device.cert.pem name, may be another node's; bring what belongs to this disk back, and vault {0} opens by itself; only if that TPM is gone for good, or its secrets are, and with them the data: eve vault recreate {0} --despite-escrow"
+        "nothing was done: none of this TPM's roots opens the share table in persist/vaults/.shares, or none lies there, and the right one may be whole, so this TPM, or what config/tcti and config/device.cert.pem name, may be another node's, or the disk at persist may be another one; bring together what belongs together, and vault {0} opens by itself; only if that TPM or disk is gone for good, or the TPM's secrets are, and with them the data: eve vault recreate {0} --despite-escrow"
     )]
     OtherTpm(Name),
     /// It holds for this life of vaultmgr only.

@@ -106,6 +106,30 @@ fn df5_a_default_vault_that_is_made_anew_takes_plain_files_in() {
     }
 }
 
+/// Invariant 4: another vault's directory where copies are staged is no copy: it is told, nothing of it goes, and nothing is made in its place, by an order too.
+#[test]
+fn another_vaults_directory_that_is_staged_is_told_and_stays() {
+    let other = |seen| Seen { staged: Staged::Other, ..seen };
+    let told = |next: Next| match next {
+        Next::Settled(settled) => settled.notes,
+        next => panic!("a step is taken: {next:?}"),
+    };
+    let note = Note::OtherStaged(IMAGE_VAULT);
+    let keep = |recreate| Wish::Keep(Want { recreate, ..want(Custody::Tpm) });
+    let open = Seen { key: Key::Present, ..made(Custody::Tpm, 0) };
+    assert!(told(ask(IMAGE_VAULT, &keep(false), &other(open), &held(TPM), &NODE)).contains(&note), "open");
+    let bare = Seen { first: MetaCopy::Absent, second: MetaCopy::Absent, ..made(Custody::Tpm, 0) };
+    for dir in [Dir::Absent, Dir::Empty, Dir::Plain] {
+        for recreate in [false, true] {
+            let next = ask(IMAGE_VAULT, &keep(recreate), &other(Seen { dir, ..bare }), &keys(), &NODE);
+            assert!(told(next).contains(&note), "{dir:?} {recreate}");
+        }
+        let unmade = Seen { dir, staged: Staged::Other, ..Seen::default() };
+        assert!(step(&ask(IMAGE_VAULT, &keep(false), &unmade, &keys(), &NODE)).is_none(), "{dir:?}");
+    }
+    assert!(note.to_string().contains("nothing of it is deleted"));
+}
+
 /// Before an order the status says what stands at the path: plain files, or a directory that no key files speak of. Such a one goes by the order,
 /// for its own key files may be what is gone.
 #[test]

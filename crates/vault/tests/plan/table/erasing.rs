@@ -169,6 +169,73 @@ fn a_generation_does_not_end_while_a_share_may_be_absent() {
     assert!(!vault::plan::lacks_line(OTHER, &shareless(Custody::Tpm), &orphan(), &TABLE_LOST));
 }
 
+/// Invariant 4: a vault that was made and is not on this disk, or has no key files here, may come back with another disk, or with a bundle of this
+/// generation. The generation does not end before it is here again, is made anew by an order, or is to go: whoever says that it was made.
+#[test]
+fn a_generation_does_not_end_while_a_made_vault_is_not_here() {
+    let node = Node { past: DROPPED, ..NODE };
+    let whole = rest(OTHER, ShareKey::Open).1;
+    let as_seen = |seen: &dyn Fn(Seen) -> Seen| {
+        let keys = Keys { held: None, ..whole.keys };
+        Known { seen: Seen { key: Key::Absent, ..seen(whole.seen) }, keys, ..whole.clone() }
+    };
+    let bare = |seen| Seen { first: MetaCopy::Absent, second: MetaCopy::Damaged, ..seen };
+    let no_dir = || as_seen(&|seen| Seen { dir: Dir::Absent, ..seen });
+    let nothing = || as_seen(&|seen| bare(Seen { dir: Dir::Absent, ..seen }));
+    let begun = || as_seen(&|seen| bare(Seen { dir: Dir::Absent, shares: share(Mark::Begun), ..seen }));
+    let shareless = || as_seen(&|seen| bare(Seen { dir: Dir::Absent, shares: BySeal::default(), ..seen }));
+    let of = |want: Want| wanting(Some(want), &[]);
+    let keep = || of(want(Custody::Tpm));
+    let created = || of(Want { created: true, ..want(Custody::Controller) });
+    let anew = || of(Want { recreate: true, created: true, ..want(Custody::Tpm) });
+    let lock = || Desired { held: BTreeMap::from([(OTHER, Operation::Lock)]), ..Desired::default() };
+    for (what, known, desired, holds) in [
+        ("nothing of it is here", nothing(), keep(), true),
+        ("its directory is away", no_dir(), keep(), true),
+        ("its key files are", as_seen(&bare), keep(), true),
+        ("something else stands there", as_seen(&|seen| Seen { dir: Dir::Stranger, ..seen }), keep(), true),
+        ("of an orphan", nothing(), wanting(None, &[]), true),
+        ("before any list", nothing(), Desired::default(), true),
+        ("locked by root", nothing(), lock(), true),
+        ("the list alone says that it was made", shareless(), created(), true),
+        ("it is here", as_seen(&|seen| seen), keep(), false),
+        ("it was never made", begun(), keep(), false),
+        ("made anew by an order", nothing(), anew(), false),
+        ("to be erased", nothing(), wanting(None, &[OTHER]), false),
+    ] {
+        let hold = plan(&desired, &BTreeMap::from([(OTHER, known)]), &node).hold;
+        assert_eq!(hold == Some(Hold::Away(OTHER)), holds, "{what}: {hold:?}");
+    }
+    let all = |known| all_open().into_iter().chain([(OTHER, known)]).collect::<BTreeMap<_, _>>();
+    for past in
+        [DROPPED, Past { next: Upcoming::Unmade, ..DROPPED }, Past { next: Upcoming::Held, ..DROPPED }]
+    {
+        let node = Node { past, ..NODE };
+        assert_eq!(held_by(&all(nothing()), node), Hold::Away(OTHER), "not prepared, nor ended: {past:?}");
+        assert!(planned(&all(as_seen(&|seen| seen)), node).1 != Some(Hold::Away(OTHER)), "{past:?}");
+    }
+    let words = Hold::Away(OTHER).to_string();
+    for what in ["put the right one back", "eve vault recreate", "evc recreate vault", "evc adopt vault"] {
+        assert!(words.contains(what), "{words}");
+    }
+    assert!(!Hold::Away(OTHER).ends_by_itself());
+}
+
+/// Invariant 4: while neither the record nor a list says which vaults there are, one without a share may be away and nobody knows of it.
+#[test]
+fn a_generation_does_not_end_before_it_is_known_which_vaults_there_are() {
+    let node = Node { past: DROPPED, ..NODE };
+    let mut all = all_open();
+    let config = all.get_mut(&CONFIG_VAULT).expect("there");
+    (config.keys.held, config.seen.key) = (None, Key::Absent);
+    config.setbacks.insert(StepKind::Unwrap);
+    let lock = Desired { held: BTreeMap::from([(CONFIG_VAULT, Operation::Lock)]), ..Desired::default() };
+    assert_eq!(plan(&lock, &all, &node).hold, Some(Hold::Unheard));
+    for desired in [Desired { record: RecordSeen::Nothing, ..lock.clone() }, wanting(None, &[OTHER])] {
+        assert_ne!(plan(&desired, &all, &node).hold, Some(Hold::Unheard), "{desired:?}");
+    }
+}
+
 /// Several deletions share one change: it waits for what vaults are about to do, and not for what failed.
 #[test]
 fn a_generation_ends_after_the_steps_of_vaults() {

@@ -80,10 +80,15 @@ impl World {
     }
 
     pub(super) fn node_next(&self) -> Option<NodeStep> {
-        // The default vaults rest, with their shares, and are nobody's here: while one is to be made, or its share is not there, no generation ends.
+        // The default vaults rest, whole and open, and are nobody's here: while one is to be made, or is away, or its share is not there, no generation ends.
         let shares = BySeal { tpm: Some(Mark::Made), pcrs: None };
-        let seen = Seen { shares, ..Seen::default() };
-        let resting = Known { unseen: true, seen, ..Known::default() };
+        let (dir, whole) = (Dir::Vault(Encryption::Aes256Xts), MetaCopy::Good(Hint::NoEpoch));
+        let seen = Seen { shares, dir, first: whole, second: whole, key: Key::Present, ..Seen::default() };
+        let keys = Keys {
+            held: Some(OpenedBy { first: Some(Wrapping::Tpm(Seal::Tpm)), second: None }),
+            ..Keys::default()
+        };
+        let resting = Known { unseen: true, seen, keys, ..Known::default() };
         let defaults = [CONFIG_VAULT, IMAGE_VAULT].map(|id| (id, resting.clone()));
         let known = BTreeMap::from_iter(defaults.into_iter().chain([(self.id, self.known())]));
         plan(self.memory.belief.desired(), &known, &self.node()).node

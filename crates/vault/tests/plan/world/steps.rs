@@ -168,6 +168,11 @@ impl World {
         assert!(self.gives_pcrs() && !self.silent && !self.table_lost, "a share is left behind");
         let lost = self.disk.shares.all().iter().flatten().any(|share| share.mark == Mark::Lost);
         assert!(!lost, "a lost share is lost for ever");
+        let may = self.order() != Order::Nothing || self.doomed || self.unopenable;
+        let made = self.disk.shares.all().iter().flatten().any(|share| share.mark == Mark::Made);
+        let stands = matches!(self.disk.place, MetaPlace::Vault { content, .. } if content != ANOTHER);
+        let away = made && self.disk.away.holds_ours() && !stands;
+        assert!(may || !away, "the generation ends while the vault is away: {:?}", self.disk);
         let before = std::mem::replace(&mut self.disk.roots.in_force, there);
         (self.disk.roots.others, self.disk.dropped) = (Some(before), false);
         self.begin_next();

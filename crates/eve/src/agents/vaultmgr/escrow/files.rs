@@ -42,6 +42,11 @@ pub(super) enum LeftOut {
         "its key files as they lie on the disk are in no bundle from now on, for nothing opens it as it is, and no key tells whether they are good; what is in escrow of it stays there while its generation lasts"
     )]
     Shut,
+    /// Nothing of it is here.
+    #[error(
+        "no other bundle of this node goes into escrow while nothing of this vault is on this disk: what is in escrow of it may be all that is left; if the disk is another one, put the right one back; if its directory was moved, put it back; only if the vault is given up, have it made anew or remove it"
+    )]
+    Away,
 }
 
 impl super::EscrowMemory {
@@ -61,6 +66,9 @@ impl super::EscrowMemory {
 impl<C: Crypt> Manager<C> {
     /// What is to be said of a vault whose files no bundle takes.
     pub(in crate::agents::vaultmgr) fn left_out_of_escrow(&self, id: VaultId) -> Option<String> {
+        if self.is_in_escrow_alone(id) {
+            return Some(LeftOut::Away.to_string());
+        }
         let left_out = *self.escrow.left_out.get(&id)?;
         let open = self.known(id).seen.key == Key::Present;
         let left_out = match left_out {
@@ -73,7 +81,8 @@ impl<C: Crypt> Manager<C> {
 
     /// Whether the others wait for it.
     pub(in crate::agents::vaultmgr) fn holds_escrow_up(&self, id: VaultId) -> bool {
-        self.escrow.left_out.get(&id).is_some_and(|why| matches!(why, LeftOut::Untold))
+        self.is_in_escrow_alone(id)
+            || self.escrow.left_out.get(&id).is_some_and(|why| matches!(why, LeftOut::Untold))
     }
 
     fn stays_shut(&self, id: VaultId) -> bool {

@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vault::belief::Heard;
-use vault::condition::Node;
+use vault::condition::{Escrow, Node};
 use vault::escrow::hope::{Back, Hopes, Which};
-use vault::escrow::restore::{DirKey, is_of_another_disk, key_files, lacking, made_since};
+use vault::escrow::restore::{
+    DirKey, is_in_escrow_alone, is_of_another_disk, key_files, lacking, made_since,
+};
 use vault::escrow::{Bundle, VaultFiles};
 use vault::ids::VaultId;
 use vault::plan::Known;
@@ -20,6 +22,7 @@ use crate::agents::vaultmgr::hands::crypt::{Crypt, Found, MetaPlace};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::vault::execute::StepError;
+use crate::agents::vaultmgr::vault::slot::VaultMemory;
 
 /// What is said where an older bundle came, and something is lacking still.
 const NEWER_IS_HELD: &str = "the bundle that came back from escrow is an older one, and does not bring back all that this node lacks; the controller holds a newer one: `evc escrow offer` with --newest has that given back";
@@ -88,7 +91,19 @@ impl<C: Crypt> Manager<C> {
     /// Whether a bundle that is made now may take the place of one that has what is lacking here.
     pub(crate) fn may_be_in_escrow_alone(&self) -> bool {
         self.escrow.back() != Some(Back::NoneHeld)
-            && (!self.lineless().is_empty() || !self.lacking().is_empty())
+            && (!self.lineless().is_empty()
+                || !self.lacking().is_empty()
+                || self.slots.keys().any(|id| self.is_in_escrow_alone(*id)))
+    }
+
+    /// Whether nothing of a vault is here, so that what an older bundle has of it is all that this node can have back, and no other is made. Before the first
+    /// bundle there is none.
+    pub(crate) fn is_in_escrow_alone(&self, id: VaultId) -> bool {
+        let node = self.node();
+        let glance = self.slots.get(&id).map(VaultMemory::glance);
+        let bare = glance.is_some_and(|glance| self.hopes(&node).is_hoped_for(id, glance));
+        let may = bare && node.escrow != Escrow::Nothing && self.escrow.back() != Some(Back::NoneHeld);
+        may && is_in_escrow_alone(id, &self.known(id), self.belief.desired(), &node)
     }
 
     /// By what hopes are judged; `node` is what the node is seen to be now.

@@ -322,3 +322,27 @@ fn df5_plain_files_go_into_a_default_vault_that_is_made_anew() {
     node.stop();
     assert!(!node.disk.contains(b"not to be lost"));
 }
+
+/// Invariant 4: somebody moved a vault's directory to where a default vault's copies are staged. It is no copy that was cut short: it is told, it stays, whether it is
+/// open or not, and put back it opens.
+#[test]
+fn another_vaults_directory_among_what_is_staged_is_told_and_kept() {
+    let (mut node, mut controller) = two_vaults();
+    let (here, staged) = (node.paths.vault(OTHER), node.paths.staging(IMAGE_VAULT));
+    let moves = |node: &mut Node, from: &Path, to: &Path| {
+        node.stop();
+        node.disk.mount();
+        fs::create_dir_all(staged.parent().expect("a folder")).expect("makes");
+        fs::rename(from, to).expect("moves");
+        node.start();
+    };
+    moves(&mut node, &here, &staged);
+    node.hear(&mut controller, &[berlin(), other()]);
+    let status = node.status(IMAGE_VAULT);
+    assert!(said(&status, "under another key than its own") && said(&status, "put it back"), "{status:?}");
+    assert!(staged.exists() && kept(&node, IMAGE_VAULT) && kept(&node, BERLIN), "{status:?}");
+    moves(&mut node, &staged, &here);
+    node.hear(&mut controller, &[berlin(), other()]);
+    assert!(kept(&node, OTHER), "{:?}", node.status(OTHER));
+    assert!(!said(&node.status(IMAGE_VAULT), "under another key"), "{:?}", node.status(IMAGE_VAULT));
+}

@@ -38,6 +38,7 @@ mod older_epoch;
 mod older_table;
 mod opened;
 mod orders;
+mod other_disk;
 mod others;
 mod pauseless;
 mod pauses;

@@ -105,6 +105,7 @@ impl<C: Crypt> Manager<C> {
     pub(crate) fn begin_dropping(&mut self, id: VaultId, act: Act) -> Result<Ran, StepError> {
         let places = self.given_back(id)?;
         match self.crypt.find(&places.staging)? {
+            Found::Policy { key, .. } if self.key_of(id)? != key => Err(StepError::SeenOtherwise),
             Found::Nothing | Found::Policy { .. } | Found::Plain { empty: true } => {
                 self.begin(id, act, Job::Delete(vec![places.staging]))
             }
@@ -123,7 +124,9 @@ impl<C: Crypt> Manager<C> {
 
     pub(crate) fn begin_deletion(&mut self, id: VaultId, act: Act) -> Result<Ran, StepError> {
         let Places { place, staging, going, arriving, stamps, .. } = self.places(id);
-        let trees = vec![place, staging, going, arriving, stamps];
+        // What stands where only a default vault's copies do was put there by somebody.
+        let own = if id.is_default() { vec![staging, going, arriving, stamps] } else { Vec::new() };
+        let trees = [vec![place], own].concat();
         for path in &trees {
             mounts::none_at(path).map_err(io("deleting the directory"))?;
         }

@@ -48,7 +48,7 @@ pub(crate) fn observe(
     let key = key(standing, &found, named).or(before.and_then(|before| before.key));
     let dir = standing;
     let is_whole = matches!(dir, Dir::Vault(_)) && [first, second].iter().any(|copy| copy.hint().is_some());
-    let staged = staged(crypt, paths, id);
+    let staged = staged(crypt, paths, id, key);
     let seen = Seen {
         dir,
         // Nothing that may stand there is of need to a vault that is whole.
@@ -212,8 +212,8 @@ fn dir(found: &Found, named: Option<Named>) -> Dir {
     }
 }
 
-/// An empty directory without a policy is a copy that was cut short before it got one.
-fn staged(crypt: &impl Crypt, paths: &Paths, id: VaultId) -> Result<Staged, CryptError> {
+/// An empty directory without a policy is a copy that was cut short before it got one. One under another key than the vault's own is none of its copies.
+fn staged(crypt: &impl Crypt, paths: &Paths, id: VaultId, own: Option<KeyId>) -> Result<Staged, CryptError> {
     if !id.is_default() {
         return Ok(Staged::Nothing);
     }
@@ -225,6 +225,7 @@ fn staged(crypt: &impl Crypt, paths: &Paths, id: VaultId) -> Result<Staged, Cryp
         Found::Stranger if !paths.staging(id).parent().is_some_and(Path::is_dir) => {
             return Err(CryptError::new("looking at a vault's staging place"));
         }
+        Found::Policy { key, .. } if own != Some(key) => Staged::Other,
         Found::Policy { .. } | Found::Plain { empty: true } => Staged::Copy,
         Found::Plain { empty: false } | Found::Stranger | Found::Covered => Staged::Plain,
     })

@@ -82,7 +82,7 @@ pub(crate) enum SharesError {
     OtherTable(#[from] OtherTable),
     /// What came back from escrow.
     #[error(
-        "the share table in escrow is, as it seems, of another disk than persist, so it is not taken: vaults that the bundle has key files of stand there, each under another key, and its shares open none of them; this TPM, or what config/ names, may be another node's: bring TPM, config/ and disk of one node together; only if they are, as where all vaults were made anew since, begin a new table with `eve vault recreate config --despite-escrow`"
+        "the share table in escrow is, as it seems, of another disk than persist, so it is not taken: of the vaults that the bundle has key files of none stands there, or each under another key, and its shares open none of what lies there; if the disk at persist is another one, shut down and put the right one back; this TPM, or what config/ names, may be another node's too: bring TPM, config/ and disk of one node together; only if they are, as where all vaults were made anew since, or if the right disk is lost, begin a new table with `eve vault recreate config --despite-escrow`"
     )]
     OtherDisk,
     /// While roots of another generation are there, that could be taken for those in force.
