@@ -21,6 +21,7 @@ mod form;
 mod former;
 mod frozen;
 mod given_up;
+mod gone_alone;
 mod healing;
 mod held_up;
 mod holders;
