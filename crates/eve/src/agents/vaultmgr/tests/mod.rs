@@ -8,6 +8,7 @@ mod brought_back;
 mod by_heart;
 mod controller;
 mod cost;
+mod covered;
 mod damage;
 mod disk;
 mod drill;
