@@ -47,6 +47,13 @@ pub(crate) fn any_written(sets: &[Slots]) -> bool {
     generations::any_written(&sets.iter().map(|set| set.pair(None)).collect::<Vec<_>>())
 }
 
+/// The NV index of a `T` that is gone while its `P` is there. Nothing opens its table, nor a bundle.
+pub(crate) fn gone_t(sets: &[Slots]) -> Option<&'static str> {
+    let gone = |set: &&Slots| set.tpm.seen() == Root::Unwritten && set.pcrs.seen() != Root::Unwritten;
+    let newest = sets.iter().filter(gone).map(|set| set.generation).max()?;
+    Some(if newest.0.is_multiple_of(2) { "0x01805640" } else { "0x01805644" })
+}
+
 /// The two slots of one generation.
 #[derive(Debug)]
 pub(crate) struct Slots {
@@ -243,8 +250,7 @@ pub(crate) fn judge<E>(
 }
 
 fn in_force(found: Vec<Found>, generation: Generation, left: &[Generation]) -> Generations {
-    let (mut own, others): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(|found| found.reads(generation));
+    let (mut own, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| found.reads(generation));
     let beside = others.into_iter().filter(|found| left.contains(&found.pair.generation)).map(Found::beside);
     match own.pop() {
         Some(Found { keys: Some(keys), table: Some(table), .. }) => {

@@ -102,3 +102,21 @@ fn with_the_table_gone_too_both_come_back() {
     node.reboot();
     [CONFIG_VAULT, IMAGE_VAULT].into_iter().for_each(|id| has_file(&mut node, id));
 }
+
+/// Invariant 4: without T nothing opens its table. It is told which NV index is gone, and that no approval helps; P stays, and so does all on the disk.
+#[test]
+fn t_gone_alone_is_named_and_nothing_else_goes() {
+    let mut node = Node::new(true);
+    node.put(CONFIG_VAULT, "file", "kept");
+    node.nv.0.borrow_mut().slots[0].tpm_gone = true;
+    node.reboot();
+    assert_eq!((node.state(CONFIG_VAULT), node.get(CONFIG_VAULT, "file")), (State::Missing, None));
+    for words in ["NV index 0x01805644 is gone", "No approval of a boot", "`eve vault recover`"] {
+        assert!(node.says(words), "{words}: {}", told(&mut node));
+    }
+    assert_eq!(node.nv.0.borrow().slots.len(), 1, "P is there still");
+    node.nv.0.borrow_mut().slots[0].tpm_gone = false;
+    node.reboot();
+    has_file(&mut node, CONFIG_VAULT);
+    assert!(!node.says("is gone"), "{}", told(&mut node));
+}
