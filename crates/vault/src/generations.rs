@@ -148,8 +148,7 @@ pub fn judge<E>(
 fn without_pcrs(pairs: &[Pair]) -> Option<usize> {
     let at = pairs.iter().position(Pair::lacks_pcrs)?;
     let follows = pairs[at].table.is_some_and(|table| table.follows);
-    let is_before =
-        |pair: &Pair| pair.lacks_pcrs() && pair.generation.after() == Some(pairs[at].generation);
+    let is_before = |pair: &Pair| pair.lacks_pcrs() && pair.generation.after() == Some(pairs[at].generation);
     let before = pairs.iter().position(is_before).filter(|_| follows);
     before.or(Some(at))
 }

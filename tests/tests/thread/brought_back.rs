@@ -90,7 +90,9 @@ fn an_nv_index_that_is_gone_alone_takes_nothing_along() {
     scene.node.tpm().unwrap().tool("tpm2_nvundefine", &["-C", "o", "0x01805645"]).unwrap();
     scene.node.on(Power::Clean).unwrap();
     ["till", "alone"].into_iter().for_each(|vault| opens(&mut scene, vault));
-    ["config", "image"].into_iter().for_each(|vault| drop(scene.node.until_vault(vault, "unlocked").unwrap()));
+    ["config", "image"]
+        .into_iter()
+        .for_each(|vault| drop(scene.node.until_vault(vault, "unlocked").unwrap()));
     // P is bound to this boot.
     until_told(&scene, "generation", |generation| *generation == 2);
     scene.node.reboot(Power::Clean).unwrap();

@@ -89,7 +89,11 @@ fn a_table_is_asked_back_by_t_alone() {
     for (what, pairs, expected) in [
         ("alone", vec![pair(1, Read, Unwritten, None)], lost(1, &[])),
         ("one is complete", vec![pair(1, Read, Read, None), pair(2, Read, Unwritten, None)], lost(1, &[2])),
-        ("of two the newer", vec![pair(1, Read, Unwritten, None), pair(2, Read, Unwritten, None)], lost(2, &[1])),
+        (
+            "of two the newer",
+            vec![pair(1, Read, Unwritten, None), pair(2, Read, Unwritten, None)],
+            lost(2, &[1]),
+        ),
     ] {
         for has_vaults in [true, false] {
             assert_eq!(judged(&pairs, has_vaults), expected, "{what}, {has_vaults}");
