@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io::{self as stdio, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::geteuid;
 
@@ -31,6 +31,12 @@ pub enum Error {
         /// The file or folder.
         name: String,
     },
+    /// A mount hides it: what was there is there, beneath, and what is mounted is not entered.
+    #[error("something is mounted over {name}: unmount it")]
+    Covered {
+        /// The folder.
+        name: String,
+    },
     /// The disk or the kernel.
     #[error("{doing} failed")]
     Io {
@@ -47,7 +53,19 @@ impl From<Error> for stdio::Error {
         match error {
             Error::Absent { .. } => Self::new(stdio::ErrorKind::NotFound, error.to_string()),
             Error::Unsafe { .. } => Self::new(stdio::ErrorKind::InvalidData, error.to_string()),
+            Error::Covered { .. } => Self::new(stdio::ErrorKind::ResourceBusy, error.to_string()),
             Error::Io { source, .. } => source,
+        }
+    }
+}
+
+impl Error {
+    /// What is covered has a name in this folder: by that it is told where.
+    #[must_use]
+    pub fn beneath(self, folder: &Path) -> Self {
+        match self {
+            Self::Covered { name } => Self::Covered { name: folder.join(name).display().to_string() },
+            other => other,
         }
     }
 }
@@ -66,6 +84,7 @@ fn of_open(name: &str) -> impl FnOnce(Errno) -> Error {
     move |errno| match errno {
         Errno::ENOENT => Error::Absent { name: name.into() },
         Errno::ELOOP | Errno::ENOTDIR | Errno::EISDIR | Errno::ENXIO => Error::Unsafe { name: name.into() },
+        Errno::EXDEV => Error::Covered { name: name.into() },
         errno => Error::Io { doing: "opening a file", source: errno.into() },
     }
 }
@@ -102,11 +121,18 @@ impl Folder {
         Ok(Self { disk, fd: open(path, FOLDER | flags, Mode::empty()).map_err(of_open(&name))? })
     }
 
-    /// Opens a folder in it.
+    /// Opens a folder in it. What is mounted there, be it of the same filesystem, is not it.
     ///
     /// # Errors
-    /// As [`Disk::folder`].
+    /// As [`Disk::folder`]. [`Error::Covered`]: that.
     pub fn folder(&self, name: &str) -> Result<Self, Error> {
+        let how = OpenHow::new().flags(FOLDER | OFlag::O_NOFOLLOW).resolve(ResolveFlag::RESOLVE_NO_XDEV);
+        let fd = openat2(&self.fd, name, how).map_err(of_open(name))?;
+        Ok(Self { disk: self.disk.clone(), fd })
+    }
+
+    /// The same, and what is mounted there is it.
+    fn folder_or_mount(&self, name: &str) -> Result<Self, Error> {
         let fd = openat(&self.fd, name, FOLDER | OFlag::O_NOFOLLOW, Mode::empty()).map_err(of_open(name))?;
         Ok(Self { disk: self.disk.clone(), fd })
     }
@@ -114,12 +140,18 @@ impl Folder {
     /// Opens a folder somewhere below it, by the names of a relative path one after the other.
     ///
     /// # Errors
-    /// As [`Disk::folder`], of each on the way. [`Error::Unsafe`]: the path leads elsewhere.
+    /// As [`Folder::folder`], of each on the way. [`Error::Unsafe`]: the path leads elsewhere.
     pub fn below(&self, path: &Path) -> Result<Self, Error> {
         let fd = self.fd.try_clone().map_err(io("opening a folder"))?;
         let top = Self { disk: self.disk.clone(), fd };
+        let mut way = PathBuf::new();
         path.components().try_fold(top, |folder, part| match part {
-            Component::Normal(name) => folder.folder(name.to_str().ok_or_else(|| not_ours(path))?),
+            Component::Normal(name) => {
+                let inner = folder.folder(name.to_str().ok_or_else(|| not_ours(path))?);
+                let inner = inner.map_err(|error| error.beneath(&way));
+                way.push(name);
+                inner
+            }
             _ => Err(not_ours(path)),
         })
     }
@@ -128,12 +160,26 @@ impl Folder {
     /// there keeps its mode.
     ///
     /// # Errors
-    /// As [`Disk::folder`].
+    /// As [`Folder::folder`].
     pub fn make_folder(&self, name: &str, mode: u32) -> Result<Self, Error> {
-        let made = match self.folder(name) {
+        self.make(name, mode, Self::folder)
+    }
+
+    /// The same, and what is mounted there is it.
+    pub(crate) fn make_folder_or_mount(&self, name: &str, mode: u32) -> Result<Self, Error> {
+        self.make(name, mode, Self::folder_or_mount)
+    }
+
+    fn make(
+        &self,
+        name: &str,
+        mode: u32,
+        open: impl Fn(&Self, &str) -> Result<Self, Error>,
+    ) -> Result<Self, Error> {
+        let made = match open(self, name) {
             Err(Error::Absent { .. }) => {
                 self.disk.run(Op::MakeFolder { at: self.at(name), mode }).map_err(io("making a folder"))?;
-                self.folder(name)?
+                open(self, name)?
             }
             there => there?,
         };

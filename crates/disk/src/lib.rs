@@ -88,7 +88,7 @@ impl Disk {
     /// As [`Disk::folder`], of its parent too.
     pub fn make_folder(&self, path: &Path, mode: u32) -> Result<Folder, Error> {
         let (parent, name) = self.parent(path)?;
-        parent.make_folder(name, mode)
+        parent.make_folder_or_mount(name, mode)
     }
 
     /// [`Folder::write`] by path.

@@ -30,6 +30,11 @@ const POLICIES: &str = "policies";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp([SystemTime; 2]);
 
+/// What is mounted over a folder in this one is told by its path.
+fn over(folder: Option<&Path>) -> impl FnOnce(disk::Error) -> disk::Error {
+    move |error| error.beneath(folder.unwrap_or(Path::new("")))
+}
+
 /// A folder of key files, open.
 #[derive(Debug)]
 pub struct MetaDir {
@@ -53,12 +58,12 @@ impl MetaDir {
     /// # Errors
     /// As [`MetaDir::create`].
     pub fn create_in(parent: &Folder, name: &str, path: &Path) -> Result<Self, MetaError> {
-        Self::made_within(&parent.make_folder(name, 0o755)?, path)
+        Self::made_within(&parent.make_folder(name, 0o755).map_err(over(path.parent()))?, path)
     }
 
     fn made_within(root: &Folder, path: &Path) -> Result<Self, MetaError> {
-        root.make_folder(PROTECTORS, 0o755)?;
-        root.make_folder(POLICIES, 0o755)?;
+        root.make_folder(PROTECTORS, 0o755).map_err(over(Some(path)))?;
+        root.make_folder(POLICIES, 0o755).map_err(over(Some(path)))?;
         Self::within(root, path)
     }
 
@@ -75,11 +80,12 @@ impl MetaDir {
     /// # Errors
     /// As [`MetaDir::open`].
     pub fn open_in(parent: &Folder, name: &str, path: &Path) -> Result<Self, MetaError> {
-        Self::within(&parent.folder(name)?, path)
+        Self::within(&parent.folder(name).map_err(over(path.parent()))?, path)
     }
 
     fn within(root: &Folder, path: &Path) -> Result<Self, MetaError> {
-        let (protectors, policies) = (root.folder(PROTECTORS)?, root.folder(POLICIES)?);
+        let folder = |name| root.folder(name).map_err(over(Some(path)));
+        let (protectors, policies) = (folder(PROTECTORS)?, folder(POLICIES)?);
         // As the `fscrypt` tool does.
         let all = [root, &protectors, &policies].into_iter();
         all.into_iter().try_for_each(|folder| folder.check_ours("the folder of key files"))?;

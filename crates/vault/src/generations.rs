@@ -27,7 +27,7 @@ impl Root {
 /// A share table that authenticates under its generation's `T`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableFacts {
-    /// No share lies in it.
+    /// No share lies in it, nor anything else that lasts: a first boot was cut short.
     pub barren: bool,
     /// It has all that the table of the generation before had.
     pub follows: bool,
@@ -49,7 +49,22 @@ pub struct Pair {
 impl Pair {
     /// `T` reads, the table opens, `P` is written.
     fn counts(&self) -> bool {
-        self.tpm == Root::Read && self.pcrs.is_written() && self.table.is_some()
+        self.opens() && self.pcrs.is_written()
+    }
+
+    /// `T` reads, and the table opens.
+    fn opens(&self) -> bool {
+        self.tpm == Root::Read && self.table.is_some()
+    }
+
+    /// `P` alone is gone: what hangs on `T` opens. A table that nothing lies in is one that was begun, and cut short before its `P`.
+    fn lacks_pcrs(&self) -> bool {
+        self.opens() && !self.pcrs.is_written() && !self.table.is_some_and(|table| table.barren)
+    }
+
+    /// Its table is gone from the disk: it is durable before `T` is written.
+    fn lacks_table(&self) -> bool {
+        self.tpm == Root::Read && self.table.is_none()
     }
 }
 
@@ -72,7 +87,7 @@ pub enum GenerationState {
 /// What there is to begin anew from, by order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lost {
-    /// The newest complete generation whose `T` reads.
+    /// The newest generation whose `T` reads, and has or had a table: by `T` alone a bundle is believed. One with both roots comes first.
     pub complete: Option<Generation>,
     /// Cut short before anything hung on them: they may go.
     pub undefine: Vec<Generation>,
@@ -81,10 +96,20 @@ pub struct Lost {
 }
 
 impl Lost {
+    fn of(pairs: &[Pair]) -> Self {
+        let reads = |pair: &&Pair| pair.tpm == Root::Read && (pair.pcrs.is_written() || pair.lacks_table());
+        let newest = |whole: bool| pairs.iter().filter(reads).find(|pair| pair.pcrs.is_written() == whole);
+        let complete = newest(true).or_else(|| newest(false)).map(|pair| pair.generation);
+        let mut lost = Self { complete, ..Self::default() };
+        pairs.iter().filter(|pair| Some(pair.generation) != complete).for_each(|pair| lost.add(pair));
+        lost
+    }
+
     fn add(&mut self, pair: &Pair) {
         let barren = pair.table.is_some_and(|table| table.barren);
         match (pair.tpm, pair.pcrs.is_written()) {
-            (Root::Read, true) => self.complete = self.complete.or(Some(pair.generation)),
+            // Older than the one that counts.
+            (Root::Read, true) => {}
             (Root::Read, false) if barren => self.undefine.push(pair.generation),
             (Root::Read, false) | (_, true) => self.keep.push(pair.generation),
             (Root::Shut | Root::Unwritten, false) => self.undefine.push(pair.generation),
@@ -95,7 +120,7 @@ impl Lost {
 /// Judges. `has_vaults`: any vault or metadata is on the disk.
 ///
 /// In force is the highest generation whose `T` reads, whose table authenticates under it, and whose `P` is written; but the one before
-/// it, where that one's `P` reads and its own does not: see [`steps_back`].
+/// it, where that one's `P` reads and its own does not: see [`steps_back`]. Where there is none, one whose `P` alone is gone.
 ///
 /// # Errors
 /// It hangs on `has_vaults`, and that is not known.
@@ -108,12 +133,24 @@ pub fn judge<E>(
         let before = pairs.iter().position(|before| steps_back(&pairs[at], before));
         return Ok(in_force(&pairs, before.unwrap_or(at)));
     }
-    if !any_written(&pairs) && !has_vaults()? {
+    if let Some(at) = without_pcrs(&pairs) {
+        return Ok(in_force(&pairs, at));
+    }
+    let was_made = any_written(&pairs) || pairs.iter().any(Pair::lacks_table);
+    if !was_made && !has_vaults()? {
         return Ok(GenerationState::Begin(pairs.iter().map(|pair| pair.generation).collect()));
     }
-    let mut lost = Lost::default();
-    pairs.iter().for_each(|pair| lost.add(pair));
-    Ok(GenerationState::Lost(lost))
+    Ok(GenerationState::Lost(Lost::of(&pairs)))
+}
+
+/// The highest whose `P` alone is gone. One that takes over from the one before it, which is as good, was cut short: its `P` was not
+/// written yet.
+fn without_pcrs(pairs: &[Pair]) -> Option<usize> {
+    let at = pairs.iter().position(Pair::lacks_pcrs)?;
+    let follows = pairs[at].table.is_some_and(|table| table.follows);
+    let is_before = |pair: &Pair| pair.lacks_pcrs() && pair.generation.after() == Some(pairs[at].generation);
+    let before = pairs.iter().position(is_before).filter(|_| follows);
+    before.or(Some(at))
 }
 
 /// Whether both roots of any generation are written: then its share table was durable before them.

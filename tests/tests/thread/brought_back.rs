@@ -82,6 +82,23 @@ fn a_share_table_of_which_both_copies_are_gone_comes_back() {
     scene.rotate("till").unwrap();
 }
 
+/// Invariant 4: of a generation's two NV indices P's alone is undefined. What hangs on T opens by it, and P comes back with what is sealed to it.
+#[test]
+fn an_nv_index_that_is_gone_alone_takes_nothing_along() {
+    let mut scene = escrowed(&[("till", TPM), ("alone", SEALED)]);
+    scene.node.off(Power::Clean).unwrap();
+    scene.node.tpm().unwrap().tool("tpm2_nvundefine", &["-C", "o", "0x01805645"]).unwrap();
+    scene.node.on(Power::Clean).unwrap();
+    ["till", "alone"].into_iter().for_each(|vault| opens(&mut scene, vault));
+    ["config", "image"]
+        .into_iter()
+        .for_each(|vault| drop(scene.node.until_vault(vault, "unlocked").unwrap()));
+    // P is bound to this boot.
+    until_told(&scene, "generation", |generation| *generation == 2);
+    scene.node.reboot(Power::Clean).unwrap();
+    ["till", "alone"].into_iter().for_each(|vault| opens(&mut scene, vault));
+}
+
 /// TH-6: an image of the disk from before an erase, in its own node, with all that the controller gives back of the escrow.
 #[test]
 fn th6_escrow_gives_nothing_of_a_vault_that_was_erased() {

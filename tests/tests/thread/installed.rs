@@ -164,3 +164,19 @@ fn the_controller_is_reached_through_the_proxy_that_is_written() {
     let text = until_text(&scene, &by_proxy);
     assert!(!text.contains("secret"), "{text}");
 }
+
+/// A link that leads nowhere stands in the place of `boot-pcrs`, which only informs: that shuts no vault, and nothing is made where it leads.
+#[test]
+fn a_file_that_only_informs_shuts_nothing() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("till", super::TPM).unwrap();
+    scene.node.stop(Power::Clean).unwrap();
+    let file = scene.node.root().join("config/boot-pcrs");
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("nowhere", &file).unwrap();
+    scene.node.reboot(Power::Clean).unwrap();
+    let open = scene.node.until_vault("till", "unlocked");
+    open.unwrap_or_else(|error| panic!("{error}: {}", scene.node.status().unwrap()));
+    assert!(scene.has_data("till"));
+    assert!(file.is_symlink() && !file.exists());
+}

@@ -211,8 +211,7 @@ fn own_cert(bus: &Bus, file: &std::io::Result<Kept>, own: &OwnKey) -> Result<Vec
 }
 
 fn usable(file: &std::io::Result<Kept>) -> anyhow::Result<&Kept> {
-    let unusable =
-        "can't be opened; move away what stands there, and the certificate is made again by itself";
+    let unusable = "can't be opened; put this device's certificate back in the place of what stands there: one that is made anew has to be registered, by config/onboard.cert.pem and config/onboard.key.pem";
     file.as_ref().map_err(|error| anyhow::anyhow!("{CERT_FILE} {unusable}: {error}"))
 }
 

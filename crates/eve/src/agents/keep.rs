@@ -13,29 +13,68 @@ use zeroize::Zeroizing;
 const MAX: usize = 64 << 10;
 const READ_ONLY: &str = "config/ is mounted for reading only, and this has to be written there: mount it for writing (mount -o remount,rw), and start eve again";
 
-/// Such a file. Where `config/` is mounted for reading only it is there all the same, and what is written to it is refused then.
+/// Such a file. Where it may not be written (`config/` is mounted for reading only, it is marked immutable, a link leads nowhere) it is there all the
+/// same, and what is written to it is refused then.
 #[derive(Debug)]
 pub(super) struct Kept {
     disk: Disk,
     /// None where there is none, and none can be made.
     file: Option<File>,
     /// Why it is for reading only.
-    closed: Option<io::ErrorKind>,
+    closed: Option<Closed>,
+}
+
+/// Why nothing is written, and what to do.
+#[derive(Debug, Clone)]
+struct Closed {
+    kind: io::ErrorKind,
+    words: String,
+}
+
+impl Closed {
+    /// Nothing where something else is wrong with it than that it may not be written.
+    fn of(error: &io::Error, path: &Path) -> Option<Self> {
+        let shown = path.display();
+        let words = match error.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => READ_ONLY.to_owned(),
+            io::ErrorKind::PermissionDenied => format!(
+                "{shown} may not be written, and this has to be written there: see whether it or its folder is marked immutable or append-only (`lsattr -d`), take that off (`chattr -i -a {shown}`), and start eve again"
+            ),
+            io::ErrorKind::AlreadyExists if leads_nowhere(path) => format!(
+                "a link that leads nowhere stands at {shown}: put back what it leads to, or remove the link (`rm {shown}`), and start eve again"
+            ),
+            _ => return None,
+        };
+        Some(Self { kind: error.kind(), words })
+    }
+}
+
+fn leads_nowhere(path: &Path) -> bool {
+    let gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+    path.is_symlink() && path.metadata().is_err_and(gone)
 }
 
 /// Opens a file that everybody may read and root may write, or makes it, empty and durably there.
 pub(super) fn open(disk: &Disk, path: &Path) -> io::Result<Kept> {
     let disk = disk.clone();
-    match open_to_write(&disk, path) {
-        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-            let file = match File::open(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                file => Some(file?),
-            };
-            Ok(Kept { disk, file, closed: Some(error.kind()) })
-        }
-        file => Ok(Kept { disk, file: Some(file?), closed: None }),
-    }
+    let error = match open_to_write(&disk, path) {
+        Ok(file) => return Ok(Kept { disk, file: Some(file), closed: None }),
+        Err(error) => error,
+    };
+    let Some(closed) = Closed::of(&error, path) else { return Err(error) };
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        file => Some(file?),
+    };
+    Ok(Kept { disk, file, closed: Some(closed) })
+}
+
+/// The same of one that only informs: whatever stands there keeps nothing from going on, and what can't be read says nothing.
+pub(super) fn open_to_inform(disk: &Disk, path: &Path) -> Kept {
+    open(disk, path).unwrap_or_else(|error| {
+        let words = format!("what stands at {} can't be used: move it away", path.display());
+        Kept { disk: disk.clone(), file: None, closed: Some(Closed { kind: error.kind(), words }) }
+    })
 }
 
 fn open_to_write(disk: &Disk, path: &Path) -> io::Result<File> {
@@ -57,9 +96,10 @@ impl Kept {
 
     /// Writes all of it anew; on the disk when it returns.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        match (&self.file, self.closed) {
+        match (&self.file, &self.closed) {
+            (_, Some(Closed { kind, words })) => Err(io::Error::new(*kind, words.clone())),
             (Some(file), None) => write(&self.disk, file, bytes),
-            (_, closed) => Err(io::Error::new(closed.unwrap_or(io::ErrorKind::NotFound), READ_ONLY)),
+            (None, None) => Err(io::ErrorKind::NotFound.into()),
         }
     }
 }
@@ -152,5 +192,42 @@ mod tests {
                 "{told}"
             );
         }
+    }
+
+    /// Seen-by-users: a file that may not be written is read as it is; what is to be written there is refused by words that say what to type. One that
+    /// only informs keeps nothing from going on, whatever stands there.
+    #[test]
+    fn what_may_not_be_written_is_read_and_a_write_says_what_to_type() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let disk =
+            testkit::loopfs::LoopFs::create(&dir.path().join("img"), &dir.path().join("config"), 16 << 20);
+        let disk = disk.expect("a disk");
+        let [marked, dangling, folder] =
+            ["marked", "dangling", "folder"].map(|name| disk.mount_point().join(name));
+        std::fs::write(&marked, "known").expect("writes");
+        std::os::unix::fs::symlink("nowhere", &dangling).expect("links");
+        std::fs::create_dir(&folder).expect("makes");
+        let chattr = |how: &str| {
+            let ran = std::process::Command::new("chattr").arg(how).arg(&marked).status();
+            assert!(ran.expect("runs chattr").success(), "chattr {how}");
+        };
+        chattr("+i");
+        for (path, holds, words) in [
+            (&marked, "known", format!("chattr -i -a {}", marked.display())),
+            (&dangling, "", format!("rm {}", dangling.display())),
+        ] {
+            let file = open(&Disk::linux(), path).expect("is there all the same");
+            assert_eq!(**file.read().expect("reads"), *holds.as_bytes(), "{}", path.display());
+            let told = file.write(b"new").expect_err("is refused").to_string();
+            assert!(told.contains(&words), "{told}");
+        }
+        open(&Disk::linux(), &folder).expect_err("is no file");
+        for path in [&marked, &dangling, &folder] {
+            let file = open_to_inform(&Disk::linux(), path);
+            file.read().expect("keeps nothing from going on");
+            file.write(b"new").expect_err("is refused");
+        }
+        chattr("-i");
+        open(&Disk::linux(), &marked).and_then(|file| file.write(b"new")).expect("as the words say");
     }
 }

@@ -38,6 +38,7 @@ every! {
     disks: disk::Error {
         disk::Error::Absent { .. } => disk::Error::Absent { name: name() },
         disk::Error::Unsafe { .. } => disk::Error::Unsafe { name: name() },
+        disk::Error::Covered { .. } => disk::Error::Covered { name: name() },
         disk::Error::Io { .. } => disk::Error::Io { doing: "writing the record", source: io() },
     }
     metas: MetaError {
@@ -47,6 +48,7 @@ every! {
             MetaError::Damaged { name: name(), source: ParseError::Field { field: "contents" } }
         },
         MetaError::Misnamed { .. } => MetaError::Misnamed { name: name() },
+        MetaError::Covered { .. } => MetaError::Covered { name: name() },
         MetaError::Io { .. } => MetaError::Io { doing: "reading a key file", source: io() },
     }
     looks: LookError {

@@ -32,6 +32,12 @@ pub enum MetaError {
         /// The file.
         name: String,
     },
+    /// A mount hides it: nothing is known of what is beneath.
+    #[error("something is mounted over {name}: unmount it")]
+    Covered {
+        /// The folder.
+        name: String,
+    },
     /// The disk or the kernel.
     #[error("{doing} failed")]
     Io {
@@ -47,6 +53,7 @@ impl From<disk::Error> for MetaError {
         match error {
             disk::Error::Absent { name } => Self::Absent { name },
             disk::Error::Unsafe { name } => Self::Unsafe { name },
+            disk::Error::Covered { name } => Self::Covered { name },
             disk::Error::Io { doing, source } => Self::Io { doing, source },
         }
     }

@@ -16,7 +16,9 @@ pub enum Lack {
     Moved,
     /// It is not known yet in which.
     Unsteady,
-    /// There is none, or a damaged one. Where the TPM has no PCRs to bind it to, a fresh one would be no better.
+    /// Its NV index is gone: what is sealed under it opens by a bundle's alone.
+    Gone,
+    /// There is a damaged one. Where the TPM has no PCRs to bind it to, a fresh one would be no better.
     Unreadable,
 }
 
@@ -32,7 +34,7 @@ pub struct Hanging {
 /// Whether the root is wanted back. `listed`: a vault waits for its first share under it.
 pub fn is_wanted(lack: Option<Lack>, hanging: Hanging, listed: impl FnOnce() -> bool) -> bool {
     match lack {
-        Some(Lack::Moved) => hanging.dropped || hanging.shares || listed(),
+        Some(Lack::Moved | Lack::Gone) => hanging.dropped || hanging.shares || listed(),
         Some(Lack::Unreadable) => hanging.shares,
         Some(Lack::Unsteady) | None => false,
     }
@@ -41,7 +43,7 @@ pub fn is_wanted(lack: Option<Lack>, hanging: Hanging, listed: impl FnOnce() -> 
 /// Whether a fresh one takes its place with the next generation, where it is wanted back: no share is lost by that, and none is to be had.
 #[must_use]
 pub fn begins_anew(lack: Option<Lack>, hanging: Hanging, back: Option<Back>) -> bool {
-    lack == Some(Lack::Moved) && !hanging.shares && back == Some(Back::NoneHeld)
+    matches!(lack, Some(Lack::Moved | Lack::Gone)) && !hanging.shares && back == Some(Back::NoneHeld)
 }
 
 /// Whether a list that was accepted in this session wants a vault under `seal: pcrs` that has no share there. `share`: a vault's, under that seal.
@@ -75,6 +77,10 @@ mod tests {
             (Some(Lack::Moved), NOTHING, true, true),
             (Some(Lack::Moved), SHARES, false, true),
             (Some(Lack::Moved), DROPPED, false, true),
+            (Some(Lack::Gone), NOTHING, false, false),
+            (Some(Lack::Gone), NOTHING, true, true),
+            (Some(Lack::Gone), SHARES, false, true),
+            (Some(Lack::Gone), DROPPED, false, true),
             (Some(Lack::Unreadable), NOTHING, true, false),
             (Some(Lack::Unreadable), DROPPED, true, false),
             (Some(Lack::Unreadable), SHARES, false, true),
@@ -95,6 +101,9 @@ mod tests {
             (Some(Lack::Moved), NOTHING, Some(Back::Withheld), false),
             (Some(Lack::Moved), NOTHING, Some(Back::Came), false),
             (Some(Lack::Moved), NOTHING, None, false),
+            (Some(Lack::Gone), NOTHING, Some(Back::NoneHeld), true),
+            (Some(Lack::Gone), SHARES, Some(Back::NoneHeld), false),
+            (Some(Lack::Gone), NOTHING, None, false),
             (Some(Lack::Unreadable), NOTHING, Some(Back::NoneHeld), false),
             (Some(Lack::Unsteady), NOTHING, Some(Back::NoneHeld), false),
             (None, NOTHING, Some(Back::NoneHeld), false),

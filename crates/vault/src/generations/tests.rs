@@ -22,8 +22,6 @@ fn judged(pairs: &[Pair], has_vaults: bool) -> GenerationState {
 fn half_a_generation_goes_only_when_nothing_hangs_on_it() {
     for (what, half, goes) in [
         ("its table is empty", pair(1, Read, Unwritten, BARREN), true),
-        ("shares lie in its table", pair(1, Read, Unwritten, SHARED), false),
-        ("its table does not open", pair(1, Read, Unwritten, None), false),
         ("never written", pair(1, Unwritten, Unwritten, None), true),
         ("T does not read, P was never written", pair(1, Shut, Unwritten, None), true),
         ("P alone is written", pair(1, Unwritten, Shut, None), false),
@@ -32,6 +30,74 @@ fn half_a_generation_goes_only_when_nothing_hangs_on_it() {
         let one = vec![Generation(1)];
         assert_eq!(lost.complete, None, "{what}");
         assert_eq!((lost.undefine == one, lost.keep == one), (goes, !goes), "{what}");
+    }
+}
+
+/// Invariant 4: an NV index that is gone alone takes nothing along that hangs on the other. Where `T` reads, what it opens stays open, and by it a
+/// bundle is believed; where a change was cut short, the generation before it counts.
+#[test]
+fn what_t_opens_stays_open_where_p_alone_is_gone() {
+    for (what, pairs, in_force, left) in [
+        ("alone", vec![pair(1, Read, Unwritten, SHARED)], 1, vec![]),
+        ("after a change", vec![pair(2, Read, Unwritten, CHANGED)], 2, vec![]),
+        (
+            "the next one is prepared, and cut short",
+            vec![pair(1, Read, Unwritten, SHARED), pair(2, Read, Unwritten, CHANGED)],
+            1,
+            vec![2],
+        ),
+        (
+            "the next one is whole",
+            vec![pair(1, Read, Unwritten, SHARED), pair(2, Read, Read, CHANGED)],
+            2,
+            vec![1],
+        ),
+        (
+            "of the next one, whose old one is there",
+            vec![pair(1, Read, Read, SHARED), pair(2, Read, Unwritten, CHANGED)],
+            1,
+            vec![2],
+        ),
+        (
+            "half of the old one is left",
+            vec![pair(1, Unwritten, Read, None), pair(2, Read, Unwritten, CHANGED)],
+            2,
+            vec![1],
+        ),
+        (
+            "beside a table that was begun",
+            vec![pair(1, Read, Unwritten, SHARED), pair(2, Read, Unwritten, SHARED)],
+            2,
+            vec![],
+        ),
+    ] {
+        for has_vaults in [true, false] {
+            let left = left.iter().copied().map(Generation).collect();
+            let expected = GenerationState::InForce { generation: Generation(in_force), left };
+            assert_eq!(judged(&pairs, has_vaults), expected, "{what}");
+        }
+    }
+}
+
+/// Invariant 4: with the table gone too, as beside another disk, it is asked back by `T`, and `T` stays.
+#[test]
+fn a_table_is_asked_back_by_t_alone() {
+    let lost = |complete, keep: &[u32]| {
+        let keep = keep.iter().copied().map(Generation).collect();
+        GenerationState::Lost(Lost { complete: Some(Generation(complete)), undefine: vec![], keep })
+    };
+    for (what, pairs, expected) in [
+        ("alone", vec![pair(1, Read, Unwritten, None)], lost(1, &[])),
+        ("one is complete", vec![pair(1, Read, Read, None), pair(2, Read, Unwritten, None)], lost(1, &[2])),
+        (
+            "of two the newer",
+            vec![pair(1, Read, Unwritten, None), pair(2, Read, Unwritten, None)],
+            lost(2, &[1]),
+        ),
+    ] {
+        for has_vaults in [true, false] {
+            assert_eq!(judged(&pairs, has_vaults), expected, "{what}, {has_vaults}");
+        }
     }
 }
 
@@ -96,9 +162,11 @@ fn nothing_that_was_made_is_begun_over() {
     }) {
         let one = pair(1, tpm, pcrs, table);
         let whole = tpm != Unwritten && pcrs != Unwritten;
+        let half = tpm == Read && table != BARREN;
         let standing = judged(&[one], has_vaults);
-        assert_eq!(matches!(standing, GenerationState::Begin(_)), !whole && !has_vaults, "{one:?}");
-        let opens = tpm == Read && pcrs != Unwritten && table.is_some();
+        assert_eq!(matches!(standing, GenerationState::Begin(_)), !whole && !half && !has_vaults, "{one:?}");
+        let written = pcrs != Unwritten || table == SHARED;
+        let opens = tpm == Read && table.is_some() && written;
         assert_eq!(matches!(standing, GenerationState::InForce { .. }), opens, "{one:?}");
     }
 }

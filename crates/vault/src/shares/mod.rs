@@ -235,6 +235,12 @@ impl Table {
         self.entries.values().all(|entry| entry.mark == Mark::Lost)
     }
 
+    /// Whether nothing lies in it that lasts: it was begun, and no more.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.is_barren() && self.pin.is_none() && !self.is_escrowed()
+    }
+
     /// Seals a new share into the table, under the TPM policy of `vsk`. A mark of one that was lost there goes.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Where the node's TPM is and what the node's files say of it; and what to do about one that can't be used.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use tpm::{AuthLack, Meaning, OPEN_PATIENCE, OpenError, OwnerAuth, ProvisionError, Tcti, Tpm, TpmError};
@@ -51,9 +52,7 @@ fn advice(failure: &TpmFailure) -> &'static str {
         (_, TpmFailure::Provision(ProvisionError::Unexpected { .. }) | TpmFailure::PinDamaged) => {
             "it is looked at again all the time"
         }
-        (_, TpmFailure::PinFile(error)) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
-            "after that it goes on"
-        }
+        (_, TpmFailure::PinFile(error)) if is_told(error.kind()) => "after that it goes on",
         (_, TpmFailure::PinFile(_)) => "mend that file or its disk; it is looked at again all the time",
         (command, failure) if in_lockout(command, failure) => {
             "too many wrong passwords were given to it, by whomever. Waiting heals that: leave it powered, for hours with some makes, and do not restart the node, which some TPMs count as one more. Who has the lockout password ends it at once: `tpm2_dictionarylockout --clear-lockout -p PASSWORD`; it is tried again all the time"
@@ -65,6 +64,11 @@ fn advice(failure: &TpmFailure) -> &'static str {
             "see that the TPM is there and config/tcti names it, or reset it by a reboot; it is tried again all the time"
         }
     }
+}
+
+/// What to do about it is in the words of who keeps the file.
+fn is_told(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied | ErrorKind::AlreadyExists)
 }
 
 /// The TPM refuses all that asks for a password that is guarded from guessing. It counts down by itself.

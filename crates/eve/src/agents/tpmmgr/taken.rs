@@ -66,7 +66,7 @@ impl Taken {
         match found {
             Some(tcti) => {
                 let pin = keep::open(disk, &pin).context("config/ek.pub")?;
-                let boot = keep::open(disk, &paths::boot_pcrs(root)).context("config/boot-pcrs")?;
+                let boot = keep::open_to_inform(disk, &paths::boot_pcrs(root));
                 let (owner, certified) = (owner_auth(root)?, certified(root));
                 Ok(Self::Tpm { place: TpmConfig { tcti, owner, certified, boot: Arc::new(boot) }, pin })
             }
@@ -143,7 +143,7 @@ fn holds_something(path: &Path, name: &'static str) -> anyhow::Result<bool> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error).context(name),
         Ok(_) => Ok(std::fs::metadata(path)
-            .with_context(|| format!("{name} can't be looked at; no other key is made in its place"))?
+            .with_context(|| format!("{name} can't be looked at; no other key is made in its place: where a link leads nowhere, put back what it leads to, or remove the link"))?
             .len()
             > 0),
     }

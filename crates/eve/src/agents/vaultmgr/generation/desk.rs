@@ -143,8 +143,11 @@ impl<C: Crypt> Manager<C> {
     }
 
     fn take_shares(&mut self, shares: ShareStore) {
+        match shares.words_of_gone() {
+            Some(words) => self.notes.tell(About::Roots, words),
+            None => self.notes.settle(About::Roots),
+        }
         self.shares = Some(shares);
-        self.notes.settle(About::Roots);
         self.start_afresh();
         self.hear(Heard::Tpm(self.roots(), None));
     }

@@ -40,24 +40,31 @@ pub(super) fn usable_folders(paths: &Paths) -> Result<Vec<Folder>, disk::Error> 
 
 pub(super) fn open(paths: &Paths, path: &Path) -> Result<Folder, disk::Error> {
     if is_covered(paths, path) {
-        return Err(covered(path));
+        return Err(covered_on_the_way(paths, path));
     }
     let folder = paths.disk().folder(path)?;
     folder.check_ours("the folder of the share table").map(|()| folder)
 }
 
 /// What is written there would be gone with the mount, and what lies beneath is not seen.
-pub(super) fn covered(path: &Path) -> disk::Error {
-    let why = format!("something is mounted over {}: unmount it", tree::shown(path));
-    disk::Error::Io { doing: "looking at the share table", source: io::Error::other(why) }
+pub(in crate::agents::vaultmgr) fn covered(path: &Path) -> disk::Error {
+    disk::Error::Covered { name: tree::shown(path) }
 }
 
-/// Whether something is mounted over a folder in persist, or on the way to it. It is asked for nothing: it may never answer.
-pub(super) fn is_covered(paths: &Paths, folder: &Path) -> bool {
+/// The same of a folder that is covered, by what is mounted on the way to it.
+pub(in crate::agents::vaultmgr) fn covered_on_the_way(paths: &Paths, folder: &Path) -> disk::Error {
+    let over = folder.ancestors().filter(|at| is_covered(paths, at)).last();
+    covered(over.unwrap_or(folder))
+}
+
+/// Whether something is mounted over a folder in persist, or on the way to it. It is asked for nothing: it may never answer. A link is no mount,
+/// wherever it leads.
+pub(in crate::agents::vaultmgr) fn is_covered(paths: &Paths, folder: &Path) -> bool {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let within_it = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
     let Ok(within) = folder.strip_prefix(paths.persist()) else { return false };
     let reached = rustix::fs::open(paths.persist(), flags, Mode::empty())
-        .and_then(|top| rustix::fs::openat2(top, within, flags, Mode::empty(), ResolveFlags::NO_XDEV));
+        .and_then(|top| rustix::fs::openat2(top, within, flags, Mode::empty(), within_it));
     reached.err() == Some(Errno::XDEV)
 }
 

@@ -4,7 +4,7 @@ pub(crate) mod brought_back;
 pub(crate) mod change;
 pub(crate) mod desk;
 pub(crate) mod errands;
-mod files;
+pub(crate) mod files;
 mod healing;
 pub(crate) mod roots;
 pub(crate) mod shares;

@@ -47,6 +47,13 @@ pub(crate) fn any_written(sets: &[Slots]) -> bool {
     generations::any_written(&sets.iter().map(|set| set.pair(None)).collect::<Vec<_>>())
 }
 
+/// The NV index of a `T` that is gone while its `P` is there. Nothing opens its table, nor a bundle.
+pub(crate) fn gone_t(sets: &[Slots]) -> Option<&'static str> {
+    let gone = |set: &&Slots| set.tpm.seen() == Root::Unwritten && set.pcrs.seen() != Root::Unwritten;
+    let newest = sets.iter().filter(gone).map(|set| set.generation).max()?;
+    Some(if newest.0.is_multiple_of(2) { "0x01805640" } else { "0x01805644" })
+}
+
 /// The two slots of one generation.
 #[derive(Debug)]
 pub(crate) struct Slots {
@@ -60,7 +67,7 @@ pub(crate) struct Slots {
 
 impl Slots {
     fn pair(&self, table: Option<&Table>) -> Pair {
-        let facts = |table: &Table| TableFacts { barren: table.is_barren(), follows: table.follows() };
+        let facts = |table: &Table| TableFacts { barren: table.is_new(), follows: table.follows() };
         let (tpm, pcrs) = (self.tpm.seen(), self.pcrs.seen());
         Pair { generation: self.generation, tpm, pcrs, table: table.map(facts) }
     }
@@ -130,7 +137,12 @@ pub(crate) enum NoPcrs {
         "PCRs were extended all the time while it was read; it is read again soon, and at once by `eve vault unlock`"
     )]
     Unsteady,
-    /// There is none, or a damaged one.
+    /// Its NV index is gone, or was never written.
+    #[error(
+        "the TPM's NV index with that secret is gone; approve this boot (`evc reference approve`), and it comes back from escrow by itself"
+    )]
+    Gone,
+    /// There is a damaged one.
     #[error("there is none in the TPM that could be read")]
     Unreadable,
 }
@@ -184,7 +196,7 @@ pub(crate) struct Beside {
 /// What there is to begin anew from, by order.
 #[derive(Debug, Default)]
 pub(crate) struct Lost {
-    /// The keys of the newest complete generation that reads.
+    /// The keys of the newest generation that reads, of complete ones where there is one.
     pub(crate) keys: Option<RootKeys>,
     /// Cut short before anything hung on them: they may go.
     pub(crate) undefine: Vec<Generation>,
@@ -206,8 +218,8 @@ impl Found {
         Self { pair: set.pair(table.as_ref()), keys, table }
     }
 
-    fn is_complete(&self, generation: Generation) -> bool {
-        self.pair.generation == generation && self.keys.is_some() && self.pair.pcrs != Root::Unwritten
+    fn reads(&self, generation: Generation) -> bool {
+        self.pair.generation == generation && self.keys.is_some()
     }
 
     fn beside(self) -> Beside {
@@ -229,7 +241,7 @@ pub(crate) fn judge<E>(
     Ok(match standing {
         GenerationState::InForce { generation, left } => in_force(found, generation, &left),
         GenerationState::Lost(lost) => {
-            let is = |found: &Found| lost.complete.is_some_and(|complete| found.is_complete(complete));
+            let is = |found: &Found| lost.complete.is_some_and(|complete| found.reads(complete));
             let keys = found.into_iter().find(is).and_then(|found| found.keys);
             Generations::Lost(Lost { keys, undefine: lost.undefine, keep: lost.keep })
         }
@@ -238,8 +250,7 @@ pub(crate) fn judge<E>(
 }
 
 fn in_force(found: Vec<Found>, generation: Generation, left: &[Generation]) -> Generations {
-    let (mut own, others): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(|found| found.is_complete(generation));
+    let (mut own, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| found.reads(generation));
     let beside = others.into_iter().filter(|found| left.contains(&found.pair.generation)).map(Found::beside);
     match own.pop() {
         Some(Found { keys: Some(keys), table: Some(table), .. }) => {
@@ -263,6 +274,7 @@ fn pcrs_root(slot: &SlotContent) -> Result<PcrsRoot, NoPcrs> {
         SlotContent::Root(root) => Ok(PcrsRoot(RootSecret::copied_from(root.expose_root_secret()))),
         SlotContent::PcrsMoved(differ) => Err(NoPcrs::Moved(differ.clone())),
         SlotContent::Unsteady => Err(NoPcrs::Unsteady),
-        SlotContent::Absent | SlotContent::Unwritten | SlotContent::Damaged => Err(NoPcrs::Unreadable),
+        SlotContent::Absent | SlotContent::Unwritten => Err(NoPcrs::Gone),
+        SlotContent::Damaged => Err(NoPcrs::Unreadable),
     }
 }

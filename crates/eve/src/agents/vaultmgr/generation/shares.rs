@@ -23,7 +23,7 @@ use crate::agents::vaultmgr::generation::files::{
     has_whole, heal, in_place, keep_aside, newest, usable_folders, write,
 };
 use crate::agents::vaultmgr::generation::healing::Mending;
-use crate::agents::vaultmgr::generation::roots::{Generations, Lost, NoPcrs, RootKeys, Slots, judge};
+use crate::agents::vaultmgr::generation::roots::{Generations, Lost, NoPcrs, RootKeys, Slots, gone_t, judge};
 use crate::agents::vaultmgr::generation::tried::TriedVsk;
 use crate::agents::vaultmgr::generation::upcoming::Made;
 use crate::agents::vaultmgr::hands::crypt::CryptError;
@@ -46,6 +46,8 @@ pub(crate) struct ShareStore {
     pub(super) upcoming: Option<Arc<Made>>,
     /// The root that is bound to PCRs came back from escrow.
     pub(super) rescued: bool,
+    /// Which NV index is gone alone, so that no table opens.
+    gone: Option<&'static str>,
     /// An errand is out that the table has to stay for as it is.
     pub(super) lent: bool,
     /// A newer table was seen on the disk than what is known here.
@@ -106,7 +108,8 @@ impl ShareStore {
                 Judged::There(Box::new(Self { left, taken, ..Self::open(keys, table) }))
             }
             Generations::Lost(Lost { keys, undefine, keep }) => {
-                Judged::There(Box::new(Self { keys, undefine, keep, ..Self::default() }))
+                let gone = if keys.is_none() { gone_t(&sets) } else { None };
+                Judged::There(Box::new(Self { keys, undefine, keep, gone, ..Self::default() }))
             }
             Generations::Begin(undefine) => {
                 Judged::Begin(Beginning { undefine, table: Table::new(Generation::FIRST) })
@@ -155,6 +158,14 @@ impl ShareStore {
     /// Whether none of this TPM's roots opens a table, and a whole one lies on the disk: that may be another TPM's.
     pub(crate) fn may_be_anothers(&self, paths: &Paths) -> bool {
         self.table.is_none() && has_whole(paths)
+    }
+
+    /// What is told where one NV index is gone alone, and no table opens by the other.
+    pub(crate) fn words_of_gone(&self) -> Option<String> {
+        let index = self.gone.filter(|_| self.table.is_none())?;
+        Some(format!(
+            "the TPM's NV index {index} is gone, and with it the secret that opens the share table and any bundle in escrow; the other one of this node is there. No approval of a boot brings that back, and no other TPM was put in: see what undefined it (`tpm2_nvreadpublic` lists what is there). All is left as it is; a vault that has a recovery key opens by it (`eve vault recover`)"
+        ))
     }
 
     /// Whether the table is open.

@@ -76,7 +76,7 @@ impl ShareStore {
         let (keys, table) = (self.keys.as_ref()?, self.table.as_ref()?);
         let pcrs = match &keys.pcrs {
             Ok(pcrs) => Some(&**pcrs),
-            Err(NoPcrs::Unreadable) if !table.has_any(Seal::Pcrs) => None,
+            Err(NoPcrs::Gone | NoPcrs::Unreadable) if !table.has_any(Seal::Pcrs) => None,
             Err(_) => return None,
         };
         let of = (device, keys.generation);
@@ -116,6 +116,7 @@ impl ShareStore {
         let lack = self.without_pcrs().map(|why| match why {
             NoPcrs::Moved(_) => Lack::Moved,
             NoPcrs::Unsteady => Lack::Unsteady,
+            NoPcrs::Gone => Lack::Gone,
             NoPcrs::Unreadable => Lack::Unreadable,
         });
         Some((lack, Hanging { dropped: table.has_dropped(), shares: table.has_any(Seal::Pcrs) }))

@@ -86,7 +86,7 @@ impl Kernel {
         let mount = File::open(paths.persist()).map_err(failed("opening the persist filesystem"))?;
         let device = mount.metadata().map_err(failed("looking at the persist filesystem"))?.dev();
         let disk = paths.disk().clone();
-        let first = places::open_first(&disk, &paths.persist().join(".fscrypt"));
+        let first = places::open_first(paths);
         let stamp = first.as_ref().ok().and_then(MetaDir::stamp);
         let (vaults, metas) = (paths.vaults(), paths.metas());
         let (names, proved, able) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
@@ -185,7 +185,9 @@ impl Crypt for Kernel {
             Ok(all) if all.is_empty() && self.has_unwiped(vault, place) => Ok(CopyRead::Damaged),
             Ok(all) if all.is_empty() => Ok(CopyRead::Absent),
             Ok(all) => Ok(self.whole_copy(vault, place, &all)),
-            Err(error @ MetaError::Io { .. }) => Err(CryptError::because("reading metadata", error)),
+            Err(error @ (MetaError::Io { .. } | MetaError::Covered { .. })) => {
+                Err(CryptError::because("reading metadata", error))
+            }
             Err(_) => Ok(CopyRead::Damaged),
         }
     }

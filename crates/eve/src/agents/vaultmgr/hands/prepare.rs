@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::StatVfsMountFlags;
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
 
+use crate::agents::vaultmgr::generation::files::{covered_on_the_way, is_covered};
 use crate::agents::vaultmgr::hands::crypt::{Crypt, CryptError, Found};
 use crate::agents::vaultmgr::manager::Owner;
 use crate::agents::vaultmgr::paths::Paths;
@@ -25,6 +26,12 @@ pub(crate) fn vaults_folder_to_read(paths: &Paths) -> io::Result<()> {
     vaults_folder(paths).or_else(|error| if is_read_only(paths) { Ok(()) } else { Err(error) })
 }
 
+/// Whether something is mounted over one of our folders, or on the way to it.
+pub(crate) fn any_covered(paths: &Paths) -> bool {
+    let of_two = [paths.tables(), paths.recoveries()].into_iter().flatten();
+    of_two.chain([paths.vaults().join(".new")]).any(|path| is_covered(paths, &path))
+}
+
 /// Makes the folders of ours that are outside every vault, in that of all. Says of which that can't be done, or which can't be read: what lies in
 /// each has a second copy, or is of no need to a vault that is whole. On a disk that can't be written what is there is enough.
 pub(crate) fn own_folders(paths: &Paths) -> Vec<String> {
@@ -40,14 +47,13 @@ pub(crate) fn own_folders(paths: &Paths) -> Vec<String> {
     let in_it = |metas: &PathBuf| {
         wrong(metas).map_or_else(|| within[1..].iter().filter_map(wrong).collect(), |it| vec![it])
     };
-    apart
-        .iter()
-        .filter_map(wrong)
-        .chain(in_it(&within[0]))
-        .map(|error| {
-            format!("{error}; meanwhile vaults open by what lies elsewhere, and it is tried again by itself")
-        })
-        .collect()
+    let words = |error: io::Error| {
+        format!("{error}; meanwhile vaults open by what lies elsewhere, and it is tried again by itself")
+    };
+    let mut told: Vec<String> = apart.iter().filter_map(wrong).chain(in_it(&within[0])).map(words).collect();
+    // One mount may hide several.
+    told.dedup();
+    told
 }
 
 fn not_read(path: &Path, error: &io::Error) -> io::Error {
@@ -57,8 +63,11 @@ fn not_read(path: &Path, error: &io::Error) -> io::Error {
     ))
 }
 
-/// No link is followed, wherever it leads.
+/// No link is followed, wherever it leads, and nothing is made in what is mounted there.
 fn own_folder(paths: &Paths, path: &Path, mode: u32) -> io::Result<()> {
+    if is_covered(paths, path) {
+        return Err(covered_on_the_way(paths, path).into());
+    }
     let advice = |error: disk::Error| {
         let words = match &error {
             disk::Error::Unsafe { .. } => {

@@ -101,7 +101,7 @@ impl Over {
     }
 
     /// Another folder of the same filesystem.
-    fn bound(from: &Path, at: PathBuf) -> Self {
+    pub(super) fn bound(from: &Path, at: PathBuf) -> Self {
         Self::mounted(at, |mount| mount.arg("--bind").arg(from))
     }
 

@@ -221,13 +221,16 @@ fn staged(crypt: &impl Crypt, paths: &Paths, id: VaultId, own: Option<KeyId>) ->
         // Files that only wait to be wiped are not the only copy of anything.
         Found::Nothing if paths.going(id).exists() || paths.stamps(id).exists() => Staged::Going,
         Found::Nothing => Staged::Nothing,
-        // What stands in the place of the folder itself is nothing that was staged.
+        // What stands in the place of the folder itself, or hides it, is nothing that was staged.
+        Found::Covered => {
+            return Err(CryptError::new("looking at a vault's staging place, which a mount hides"));
+        }
         Found::Stranger if !paths.staging(id).parent().is_some_and(Path::is_dir) => {
             return Err(CryptError::new("looking at a vault's staging place"));
         }
         Found::Policy { key, .. } if own != Some(key) => Staged::Other,
         Found::Policy { .. } | Found::Plain { empty: true } => Staged::Copy,
-        Found::Plain { empty: false } | Found::Stranger | Found::Covered => Staged::Plain,
+        Found::Plain { empty: false } | Found::Stranger => Staged::Plain,
     })
 }
 

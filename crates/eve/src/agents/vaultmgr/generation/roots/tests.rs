@@ -100,7 +100,8 @@ fn a_disk_that_does_not_say_is_not_judged() {
 
 #[test]
 fn what_a_cut_left_is_undefined_before_a_beginning() {
-    let Generations::Begin(undefine) = judged(vec![set(1, root(1), SlotContent::Absent)], none, false) else {
+    let Generations::Begin(undefine) = judged(vec![set(1, root(1), SlotContent::Absent)], opens, false)
+    else {
         panic!("does not begin")
     };
     assert_eq!(undefine, [ONE]);

@@ -222,7 +222,7 @@ impl Kernel {
     /// The folder of all second copies, of the disk that was opened: its path may lead to another one since, and what lies there is not ours.
     fn second_place(&self) -> Result<Folder, disk::Error> {
         let path = self.metas.strip_prefix(&self.persist).unwrap_or(&self.metas);
-        self.disk.opened(&self.mount)?.below(path)
+        self.disk.opened(&self.mount)?.below(path).map_err(|error| error.beneath(&self.persist))
     }
 
     /// One that is there is as durable as the life made it that wrote into it first: to make sure of it again is three waits for the disk. Should a

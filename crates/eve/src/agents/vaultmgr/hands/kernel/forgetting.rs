@@ -47,15 +47,15 @@ impl Kernel {
         ages.map_err(|error| self.not_wiped(self.ages.places(), error.into()))?;
         // What lies there is not known while it can't be read.
         self.first().map_err(failed("wiping the key files, of which all are to be seen first"))?;
-        let Some(names) = self.names.get(&vault).cloned() else { return Ok(()) };
-        self.proved.remove(&vault);
-        self.opened.take();
         // One that can't be opened is there all the same, with its keys: it is not removed unwiped, and while it is there the first is what tells
         // whose it is.
         let second = match self.second(vault) {
             Err(MetaError::Absent { .. }) => None,
             second => Some(second.map_err(|error| self.not_opened(vault, error))?),
         };
+        let Some(names) = self.names.get(&vault).cloned() else { return Ok(()) };
+        self.proved.remove(&vault);
+        self.opened.take();
         let doomed = self.doomed(vault, names, second.as_ref()).map_err(failed("listing metadata"))?;
         // A part of a copy goes before the first: what is a second name of the first's is not overwritten under that name, and is under the other.
         match &second {
@@ -105,6 +105,10 @@ impl Kernel {
 
     fn not_opened(&self, vault: VaultId, error: MetaError) -> CryptError {
         let place = tree::shown(&self.metas.join(vault.to_string()));
+        if matches!(error, MetaError::Covered { .. }) {
+            let words = "opening the second copy of the key files, without which nothing of the vault is erased; it goes on by itself then";
+            return CryptError::because(words, error);
+        }
         let advice = match &error {
             MetaError::Io { .. } => "see what `dmesg` says of the disk and mend it; or, to have the rest erased without, move away".to_owned(),
             _ => format!("give {place} and what is in it back to root alone (mode 700), or remove"),
@@ -131,6 +135,7 @@ impl Kernel {
                     "a file may be marked immutable or append-only: take that off (`chattr -R -i -a {shown}`)"
                 )
             }
+            MetaError::Covered { .. } => "what is mounted there is unmounted first".to_owned(),
             _ => "see what `dmesg` says of the disk, and mend it".to_owned(),
         };
         CryptError::because(&format!("wiping the key files: {what}; it goes on by itself then"), error)

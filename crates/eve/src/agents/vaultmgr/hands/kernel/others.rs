@@ -155,7 +155,8 @@ fn write(first: Read, second: Read) -> Option<Change> {
     match (first, second) {
         (Ok(first), Ok(second)) if first == second => None,
         (Ok(first), _) => Some(Change::Write(MetaPlace::Second, first)),
-        (Err(MetaError::Unsafe { .. } | MetaError::Io { .. }), _) | (_, Err(_)) => None,
+        (Err(MetaError::Unsafe { .. } | MetaError::Covered { .. } | MetaError::Io { .. }), _)
+        | (_, Err(_)) => None,
         (Err(_), Ok(second)) => Some(Change::Write(MetaPlace::First, second)),
     }
 }

@@ -6,14 +6,15 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use disk::Disk;
 use fscrypt::{KeyIdentifier, MetaDir, MetaError, ProtectorDescriptor};
 use vault::ids::VaultId;
 
 use super::{CryptError, Kernel};
 use crate::agents::vaultmgr::chain;
+use crate::agents::vaultmgr::generation::files::{covered_on_the_way, is_covered};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::{prepare, tree};
+use crate::agents::vaultmgr::paths::Paths;
 
 /// Why the first place can't be used, and what to do.
 #[derive(Debug, Clone)]
@@ -32,6 +33,7 @@ impl Unusable {
             MetaError::Io { .. } => {
                 "see what the kernel's log (`dmesg`) says of the disk, and run `fsck` on it while it is not mounted".to_owned()
             }
+            MetaError::Covered { .. } => "what is beneath is not seen".to_owned(),
             _ => format!(
                 "give it and the folders in it back to root alone (`chown -R root {place}`, `chmod -R go-w {place}`), or move away what stands there and is no folder"
             ),
@@ -43,12 +45,16 @@ impl Unusable {
 }
 
 /// Makes the first place if there is none, clears what a write cut short left, and sees that it can be read.
-pub(super) fn open_first(disk: &Disk, path: &Path) -> Result<MetaDir, Unusable> {
+pub(super) fn open_first(paths: &Paths) -> Result<MetaDir, Unusable> {
+    let path = paths.persist().join(".fscrypt");
     let open = || {
-        let first = MetaDir::create(disk, path)?;
+        if is_covered(paths, &path) {
+            return Err(covered_on_the_way(paths, &path).into());
+        }
+        let first = MetaDir::create(paths.disk(), &path)?;
         first.protectors().and_then(|_| first.policies()).map(|_| first)
     };
-    let first = open().map_err(|error| Unusable::of(path, &error))?;
+    let first = open().map_err(|error| Unusable::of(&path, &error))?;
     if let Err(error) = first.sweep() {
         // It is swept again at each write, and the vaults open without.
         tracing::error!(error = %chain(&error), "sweeping .fscrypt");
@@ -72,19 +78,24 @@ impl Kernel {
         if self.is_away() {
             return false;
         }
-        let before = self.unusable.len();
-        if before > 0 {
+        let before = self.unusable.clone();
+        if !before.is_empty() || prepare::any_covered(&self.paths) {
             self.unusable = prepare::own_folders(&self.paths);
         }
+        if self.unusable.len() < before.len() {
+            // What lies there was not seen.
+            self.read_names();
+            self.read_unwiped();
+        }
         if self.first.is_err() {
-            self.first = open_first(&self.disk, &self.persist.join(".fscrypt"));
+            self.first = open_first(&self.paths);
             if self.first.is_ok() {
                 self.read_names();
                 self.read_unwiped();
                 return true;
             }
         }
-        self.wipe_left() || self.unusable.len() != before
+        self.wipe_left() || self.unusable != before
     }
 
     fn wipe_left(&mut self) -> bool {
