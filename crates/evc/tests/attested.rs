@@ -62,7 +62,10 @@ fn measured_state_is_held_against_approved_values() {
     let one = format!("PCR 0: {}", "01".repeat(32));
     let notes = approved["notes"].as_array().expect("notes");
     assert_eq!(notes.len(), 15, "what is approved is shown, and which vaults that is for: {notes:?}");
-    assert_eq!(notes[14], "a boot with these values gets the keys of `payments`, from its next contact on");
+    assert_eq!(
+        notes[14],
+        "a boot with these values gets the keys of `payments`, and its bundle in escrow if it asks for it, from its next contact on"
+    );
     assert_eq!(approved["notes"][0], one.as_str());
     let open = section(&device.poll(&evc).expect("an answer")).expect("approved: what stands is judged anew");
     assert!(device.keys(&open, "payments").is_some());

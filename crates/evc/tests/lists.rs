@@ -340,16 +340,16 @@ fn a_vault_is_shown_by_names_is_a_document_and_is_waited_for() {
     for (until, says) in [
         ("unlocked", "vault `payments`: unlocked, node at epoch 1"),
         ("epoch=1", "vault `payments`: unlocked"),
-        ("epoch=2", "the 100ms are over"),
-        ("locked", "the 100ms are over"),
-        ("gone", "the 100ms are over"),
+        ("epoch=2", "waited 100ms, in vain"),
+        ("locked", "waited 100ms, in vain"),
+        ("gone", "waited 100ms, in vain"),
     ] {
         assert!(wait(until).contains(says), "{until}: {}", wait(until));
     }
     last_heard(&evc, device.id, now() - 3 * 3600);
     for until in ["unlocked", "locked"] {
         let told = wait(until);
-        assert!(told.contains("the 100ms are over") && told.contains("unlocked, "), "a silent one: {told}");
+        assert!(told.contains("waited 100ms, in vain") && told.contains("unlocked, "), "a silent one: {told}");
     }
     let attested = ["wait", "device", "edge-1", "--timeout", "100ms", "--for", "attested"];
     assert!(shown(&evc, &attested).contains("silent since"), "{}", shown(&evc, &attested));

@@ -123,7 +123,7 @@ pub(in crate::cli) enum DeviceAct {
         #[arg(long, value_name = "NAME")]
         confirm: String,
     },
-    /// Confirm that a device with an alarm is a single machine: end the alarm, and release keys again as its policies say.
+    /// Say that a device with an alarm is a single machine, as you found: end the alarm, and release keys again as its policies say.
     #[command(before_help = "Examples:\n  evc device settle edge-1 --confirm edge-1")]
     Settle {
         /// Name or UUID.
