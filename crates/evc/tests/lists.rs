@@ -349,7 +349,10 @@ fn a_vault_is_shown_by_names_is_a_document_and_is_waited_for() {
     last_heard(&evc, device.id, now() - 3 * 3600);
     for until in ["unlocked", "locked"] {
         let told = wait(until);
-        assert!(told.contains("waited 100ms, in vain") && told.contains("unlocked, "), "a silent one: {told}");
+        assert!(
+            told.contains("waited 100ms, in vain") && told.contains("unlocked, "),
+            "a silent one: {told}"
+        );
     }
     let attested = ["wait", "device", "edge-1", "--timeout", "100ms", "--for", "attested"];
     assert!(shown(&evc, &attested).contains("silent since"), "{}", shown(&evc, &attested));
