@@ -6,6 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Device, Evc};
+use evc::api::Deletion;
 use evc::clock::now;
 use evc::operator::operate::RemovalWish;
 use evc::service::{Settings, Steady, start};
@@ -154,6 +155,24 @@ fn a_grace_does_not_begin_before_the_time_that_was_shown() {
     assert_eq!(round(&evc, &mut Steady::since(at), at, 0), 0);
     delete(&evc, "edge-1", &payments(), at - HOUR / 2);
     assert_eq!(until(&evc, device.id), Some(at + 72 * HOUR));
+}
+
+/// The same of what is kept of a device that is deleted right after its clock was set back, before any round of housekeeping saw that.
+#[test]
+fn what_is_kept_of_a_device_does_not_end_by_a_clock_that_is_set_back() {
+    let evc = Evc::start();
+    Device::onboarded(&evc, "edge-1");
+    evc.apply(&(POLICY.to_owned() + &vault("edge-1", "payments")));
+    let (at, mut clock) = (now(), Steady::since(FAR));
+    for passed in (0..2 * HOUR).step_by(240) {
+        round(&evc, &mut clock, FAR + passed, 240);
+    }
+    let how = Deletion { force: true, confirm: Some("edge-1".into()) };
+    evc.wait(evc.as_operator().delete_device("edge-1", &how, at)).expect("deleted");
+    for passed in [15, 2 * HOUR] {
+        round(&evc, &mut clock, at + passed, passed);
+    }
+    assert_eq!(evc.wait(evc.as_operator().deleted_devices()).expect("listed").len(), 1, "its keys are kept");
 }
 
 #[test]

@@ -191,8 +191,10 @@ fn taken(Accepted { version, of_this_life, .. }: &Accepted, device: &DeviceView)
 /// What the node says of vaults that are in no list here: of those that it erased, and of the others.
 fn strays(device: &DeviceView, listed: &[VaultView]) -> (Vec<String>, Vec<String>) {
     let reports = device.report.iter().flat_map(|report| &report.vaults);
-    let strays =
-        reports.filter(|vault| listed.iter().all(|row| row.id != vault.id || row.standing == Standing::Gone));
+    // Of one that its node is still to erase its row says so.
+    let is_over = |vault: &VaultReport| matches!(vault.state, State::Orphan | State::Removed);
+    let is_stray = |row: &VaultView, vault| row.standing == Standing::Gone && is_over(vault);
+    let strays = reports.filter(|vault| listed.iter().all(|row| row.id != vault.id || is_stray(row, vault)));
     let (removed, others): (Vec<_>, Vec<_>) = strays.partition(|vault| vault.state == State::Removed);
     let line = |vault: &VaultReport| {
         format!("{} ({}): {}; {}", vault.name, vault.id, vault.state, vault.detail.join("; "))

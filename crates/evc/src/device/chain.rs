@@ -11,6 +11,7 @@ use wire::config::VaultAsk;
 use super::config::{Ahead, Changed, known};
 use crate::clock::now;
 use crate::custody::random;
+use crate::fleet::times::no_earlier_than_shown;
 use crate::service::start::{INCARNATION, StartError, incarnation};
 use crate::service::{Controller, Refusal};
 use crate::store::{AsOf, DeviceRow, Scope, Store, StoreError, Stored, Tx, UnixSeconds};
@@ -195,6 +196,7 @@ async fn anew(tx: &mut dyn Tx, fresh: [u8; 16]) -> Result<(), StartError> {
     let past = past_from_now(tx, ends).await?;
     tx.put_meta(PAST, &past).await?;
     tx.put_meta(INCARNATION, &fresh).await?;
-    tx.keep_ending(now()).await?;
+    let at = no_earlier_than_shown(tx, now()).await?;
+    tx.keep_ending(at).await?;
     Ok(tx.number_anew().await?)
 }

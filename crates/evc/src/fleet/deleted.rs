@@ -9,6 +9,7 @@ use vault::ids::{Project, VaultId};
 use vault::life::{Life, NotBack, There, Was, fits_default, has_room, was};
 
 use super::life::{life, new_row};
+use super::times::no_earlier_than_shown;
 use crate::custody::{CustodyError, IN_ALL, Kek, restored_bundle, restored_epoch};
 use crate::service::Refusal;
 use crate::store::{
@@ -92,6 +93,7 @@ pub(crate) async fn give_back(
     Kept { all: kept, unread }: Kept,
     now: UnixSeconds,
 ) -> Result<GivenBack, Refusal> {
+    let now = no_earlier_than_shown(tx, now).await?;
     let mut given = GivenBack::default();
     given.left.extend(
         unread.iter().chain(kept.iter().flat_map(|before| &before.of.damaged)).map(DamagedRow::to_string),

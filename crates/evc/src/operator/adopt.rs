@@ -15,6 +15,7 @@ use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
 use crate::fleet::placed::{held_against, named_policy};
 use crate::fleet::reported::{is_held_to, orphans};
+use crate::fleet::times::no_earlier_than_shown;
 use crate::service::{InTheWay, Refusal, device_by_id, in_life};
 use crate::store::{Accepted, DeviceRow, Scope, Tx, UnixSeconds, VaultRow, VaultStanding};
 use crate::words::unlisted::{TakenIn, of_adopted};
@@ -71,7 +72,8 @@ impl Operator {
         let name = if how.remove { free_name(&rows, &orphan) } else { orphan.name };
         let adopted = if how.remove {
             let wish = RemovalWish { after: None, confirm: how.confirm.clone() };
-            let removed = adopted.to_remove(now, wish.with((&called, orphan.id), policy.on_removal));
+            let begins = no_earlier_than_shown(tx, now).await?;
+            let removed = adopted.to_remove(begins, wish.with((&called, orphan.id), policy.on_removal));
             removed.map_err(|cause| in_life(&device, &called, cause))?
         } else {
             adopted

@@ -12,6 +12,7 @@ use super::devices::went_out;
 use super::show::readable;
 use crate::api::{Confirmation, DeletedDevice, Deletion, Done, Listed};
 use crate::fleet::life::life;
+use crate::fleet::times::no_earlier_than_shown;
 use crate::service::{AtStake, Fault, InTheWay, Irrevocable, Refusal, Unknown};
 use crate::store::{
     DamagedRow, DeletedRow, DeviceRemains, OfDeleted, OrDamaged, RemovedRow, RowKind, Scope, Tx, UnixSeconds,
@@ -268,9 +269,10 @@ async fn delete(
         lost_at: of.lost_at,
         alarm: of.alarm.clone(),
     };
-    let kept_until = (grace_s > 0 || put_back).then(|| now.saturating_add(grace_s));
+    let begins = no_earlier_than_shown(tx, now).await?;
+    let kept_until = (grace_s > 0 || put_back).then(|| begins.saturating_add(grace_s));
     if let Some(until) = kept_until.filter(|_| !rows.is_empty() || of.has_bundle) {
-        tx.keep_deleted(&to_keep(&of, project, key, (now, until))).await?;
+        tx.keep_deleted(&to_keep(&of, project, key, (begins, until))).await?;
     }
     tx.drop_device(of.id, &removed).await?;
     Ok(Gone {

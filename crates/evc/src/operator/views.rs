@@ -295,7 +295,9 @@ impl VaultView {
         };
         let of_device = reported::default_vaults(device).find(|told| told.id == self.id);
         let told = self.report.as_ref().or(of_device);
-        let told = told.filter(|told| told.state == State::Unlocked && told.epoch.is_some());
+        // One of the same identity was moved here with its keys; a default vault has the same identity everywhere.
+        let lacks = |told: &&VaultReport| told.id.is_default() || told.epoch > Some(self.current_epoch);
+        let told = told.filter(|told| told.state == State::Unlocked && told.epoch.is_some()).filter(lacks);
         self.notes.extend(told.map(|told| of_elsewhere(told, &device.name, other)));
         self.last_time |= told.is_some();
         self

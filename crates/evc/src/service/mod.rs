@@ -35,6 +35,7 @@ pub use crate::operator::glance::Glances;
 pub use crate::operator::knocks::Knocks;
 pub use crate::operator::tokens::{let_in, new_token};
 use crate::repeats::{Once, Repeats};
+pub use crate::store::DELETED_GRACE_S;
 pub(crate) use folder::is_nobody_elses;
 pub use left_behind::{LeftBehind, Whose, left_behind};
 pub use names::Names;
@@ -52,8 +53,6 @@ pub use unkept::Unkept;
 pub const NONCE_TTL_S: u32 = 60;
 /// How often a device's escrow drill is made where nothing else is said, in seconds: a month.
 pub const DRILL_EVERY_S: u64 = 30 * 24 * 3600;
-/// For so long what was kept of a device stays after its deletion where nothing else is said, in seconds: a month.
-pub const DELETED_GRACE_S: u64 = 30 * 24 * 3600;
 /// PCRs that are quoted and appraised: EVE's sealing set, 0 to 4 and 6 to 14, of the SHA-256 bank.
 pub const APPRAISED_PCRS: PcrMask = PcrMask(0b0111_1111_1101_1111);
 

@@ -10,6 +10,7 @@ use disk::Disk;
 use super::start::{StartError, claimed};
 use super::{Controller, Part, Refusal};
 use crate::clock::now;
+use crate::fleet::times::no_earlier_than_shown;
 use crate::store::{Scope, Store, Stored, Tx, UnixSeconds};
 use crate::words::damaged::of_unkept;
 
@@ -80,7 +81,8 @@ async fn let_go(disk: &Disk, store: &Store) -> Result<(), StartError> {
 
 /// What is being removed in it may have been kept since, and a deleted device let in again: erased, their keys would be gone for good.
 async fn gone_through(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<()> {
-    tx.keep_ending(now).await?;
+    let at = no_earlier_than_shown(tx, now).await?;
+    tx.keep_ending(at).await?;
     tx.put_meta(PUT_BACK, b"").await?;
     tx.hold_back(false).await
 }

@@ -9,6 +9,9 @@ use super::{
     BundleRow, DamagedRow, EpochRow, NodeWord, OrDamaged, StoreError, Stored, UnixSeconds, VaultRow,
 };
 
+/// For so long what was kept of a device stays after its deletion where nothing else is said, in seconds: a month.
+pub const DELETED_GRACE_S: u64 = 30 * 24 * 3600;
+
 /// A device that was deleted, of which something is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeletedRow {

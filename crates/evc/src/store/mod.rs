@@ -33,7 +33,7 @@ pub use changes::AsOf;
 pub use damaged::{
     DamagedRow, DeviceRemains, OrDamaged, RowKind, VaultRemains, all_whole, next_page, readable,
 };
-pub use deleted::{Deleted, DeletedRow, KeptBundle, OfDeleted, WentOut};
+pub use deleted::{DELETED_GRACE_S, Deleted, DeletedRow, KeptBundle, OfDeleted, WentOut};
 pub use engine::{Engine, Open, Scope};
 pub use error::{Cause, StoreError, Stored};
 pub use found::{Alarm, AlarmCause, BadEvidence, BadQuote, BadSignature, OfEvidence};

@@ -552,7 +552,8 @@ impl Devices for MemoryTx {
     async fn keep_ending(&mut self, now: UnixSeconds) -> Stored<()> {
         let world = self.w();
         for kept in &mut world.deleted {
-            let whole = now.saturating_add(kept.row.until.saturating_sub(kept.row.deleted_at));
+            let grace = kept.row.until.checked_sub(kept.row.deleted_at).unwrap_or(DELETED_GRACE_S);
+            let whole = now.saturating_add(grace);
             kept.row.until = kept.row.until.max(whole.min(i64::MAX as u64));
             kept.of.vaults.iter_mut().for_each(begin_anew);
         }

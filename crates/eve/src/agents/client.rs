@@ -292,7 +292,9 @@ mod tests {
         let taken = Taken::take(&Disk::linux(), dir.path());
         let told = usable(&taken.cert_file).expect_err("a directory").to_string();
         assert!(
-            told.contains(CERT_FILE) && told.contains("Is a directory") && told.contains("move"),
+            told.contains(CERT_FILE)
+                && told.contains("Is a directory")
+                && told.contains("put this device's certificate back"),
             "{told}"
         );
         assert_eq!(taken.others_came(dir.path()), None);

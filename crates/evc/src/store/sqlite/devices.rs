@@ -12,8 +12,8 @@ use super::device_rows::MarkText;
 use super::read::{Word as _, alarm_text, blob, int, json, packed_chain};
 use super::transaction::SqliteTx;
 use crate::store::{
-    Alarm, CertRow, DeviceRemains, DeviceReport, DeviceRow, Devices, Fared, OnboardRow, OrDamaged, Page,
-    RemovedRow, SENT_BEFORE, Stored, UnixSeconds, VaultStanding,
+    Alarm, CertRow, DELETED_GRACE_S, DeviceRemains, DeviceReport, DeviceRow, Devices, Fared, OnboardRow,
+    OrDamaged, Page, RemovedRow, SENT_BEFORE, Stored, UnixSeconds, VaultStanding,
 };
 
 impl SqliteTx {
@@ -295,7 +295,10 @@ impl Devices for SqliteTx {
         // An end beyond the last number would be a fraction.
         let of_deleted = "UPDATE deleted_devices SET until = iif(until - deleted_at > 9223372036854775807 - ?1, 9223372036854775807,
                             max(until, ?1 + (until - deleted_at))) WHERE deleted_at BETWEEN 0 AND until";
-        self.run(of_deleted, (int(now),)).await.map(drop)
+        self.run(of_deleted, (int(now),)).await?;
+        // One that was deleted by a clock that was set back since: how long its grace was is not known.
+        let set_back = "UPDATE deleted_devices SET until = max(until, ?1) WHERE deleted_at > until";
+        self.run(set_back, (int(now.saturating_add(DELETED_GRACE_S)),)).await.map(drop)
     }
 
     async fn end_section(&mut self, id: DeviceId) -> Stored<()> {

@@ -159,11 +159,14 @@ fn prepare(folder: &Path, file: &Path) -> Stored<Lay> {
     pair.check()?;
     make_private(file).map_err(|e| StoreError::Failed(e.into()))?;
     let (had_log, number) = (pair.has_log(), pair.number().map_err(|e| StoreError::Failed(e.into()))?);
-    let (_room, mut connection) = IndexRoom::open(file)?;
+    let (room, mut connection) = IndexRoom::open(file)?;
     // Until all that it goes into was read.
     keep_log(&connection, had_log)?;
     let put_back = pair.is_put_back(&connection)?;
     pair.check_sound(had_log || put_back, &connection)?;
+    if tables::are_of_before(&connection)? {
+        room.keep_for_all()?;
+    }
     tables::bring_up_to_date(&mut connection)?;
     Ok(Lay { number, put_back })
 }

@@ -62,20 +62,35 @@ impl IndexRoom {
     /// # Errors
     /// [`StoreError::Disk`]: there is none.
     pub(super) fn keep_ahead(&self) -> Stored<()> {
-        let (Some(index), wanted) = (&self.index, self.wanted()) else { return Ok(()) };
-        if wanted > self.reserved.load(SeqCst) {
-            reserve(index, wanted).map_err(no_room)?;
-            self.reserved.store(wanted, SeqCst);
-        }
+        self.keep(self.wanted(0))
+    }
+
+    /// The same for what writes each page of the file anew, twice: a migration.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn keep_for_all(&self) -> Stored<()> {
+        self.keep(self.wanted(2 * bytes(&self.database)))
+    }
+
+    fn keep(&self, wanted: u64) -> Stored<()> {
+        let Some(index) = self.index.as_ref().filter(|_| wanted > self.reserved.load(SeqCst)) else {
+            return Ok(());
+        };
+        reserve(index, wanted).map_err(no_room)?;
+        self.reserved.store(wanted, SeqCst);
         Ok(())
     }
 
-    /// For the log as it is, and each page of the file written anew twice (a migration): in whole regions, and one more.
-    fn wanted(&self) -> u64 {
-        let bytes = |file: &Path| std::fs::metadata(file).map_or(0, |found| found.len());
-        let pages = (bytes(&beside(&self.database, "-wal")) + 2 * bytes(&self.database)) / PAGE;
+    /// For the log as it is and so many bytes more: in whole regions, and one more.
+    fn wanted(&self, more: u64) -> u64 {
+        let pages = (bytes(&beside(&self.database, "-wal")) + more) / PAGE;
         (pages / PAGES + 2) * REGION
     }
+}
+
+fn bytes(file: &Path) -> u64 {
+    std::fs::metadata(file).map_or(0, |found| found.len())
 }
 
 /// Room alone: the length is SQLite's to change. A filesystem that can't do it is used as it is.

@@ -63,6 +63,11 @@ struct Tables {
     listed: bool,
 }
 
+/// Whether there are migrations that a file has not seen.
+pub(super) fn are_of_before(connection: &Connection) -> Stored<bool> {
+    Ok(Tables::of(connection, MIGRATIONS)?.number < newest(MIGRATIONS))
+}
+
 /// Applies the migrations that a file has not seen, each whole or not at all.
 pub(super) fn bring_up_to_date(connection: &mut Connection) -> Stored<()> {
     bring_to(connection, MIGRATIONS)
