@@ -1,7 +1,7 @@
 //! Waits for cargo, and ends test programs that do not end by themselves. Cargo has no limit for them: one that hangs would keep all that come
 //! after it from being run, and whoever waits from hearing which it was.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
@@ -18,13 +18,15 @@ const LOOK: Duration = Duration::from_millis(200);
 /// # Errors
 /// It can't be waited for.
 pub(crate) fn wait(child: &mut Child, at_most: Duration) -> Result<ExitStatus> {
-    let mut since = HashMap::new();
+    let (mut since, mut told) = (HashMap::new(), HashSet::new());
     loop {
         if let Some(status) = child.try_wait().context("waiting for it")? {
             return Ok(status);
         }
         since = looked_at(&since, &children(child.id()), Instant::now());
-        for pid in over(&since, at_most) {
+        told.retain(|pid| since.contains_key(pid));
+        // One that hangs in the kernel stays there, killed: it is named once.
+        for pid in over(&since, at_most).into_iter().filter(|pid| told.insert(*pid)) {
             eprintln!("+ {} runs for more than {} s: it is ended", name(pid), at_most.as_secs());
             end(pid)?;
         }

@@ -4,6 +4,7 @@
 use std::thread;
 
 use anyhow::Context;
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 
 use super::repeats;
@@ -19,12 +20,24 @@ pub(super) fn tells_at_its_stop() -> anyhow::Result<()> {
     let mut stop = SigSet::empty();
     [Signal::SIGTERM, Signal::SIGINT].into_iter().for_each(|signal| stop.add(signal));
     stop.thread_block().context("blocking the signals of a stop")?;
-    let wait = move || {
-        if stop.wait().is_ok() {
+    let wait = move || match stop.wait() {
+        Ok(_) => {
             repeats::all_over();
             std::process::exit(STOPPED);
         }
+        Err(error) => ends_untold(stop, error),
     };
     thread::Builder::new().name("stop".to_owned()).spawn(wait).context("waiting for a stop")?;
     Ok(())
+}
+
+/// The signals end the process again, as long as one thread takes them.
+fn ends_untold(stop: SigSet, error: Errno) -> ! {
+    tracing::warn!(%error, "waiting for a stop failed: what was counted is not told then");
+    if let Err(error) = stop.thread_unblock() {
+        tracing::warn!(%error, "this process ends by SIGKILL alone");
+    }
+    loop {
+        thread::park();
+    }
 }

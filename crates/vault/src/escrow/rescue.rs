@@ -43,7 +43,13 @@ pub fn is_wanted(lack: Option<Lack>, hanging: Hanging, listed: impl FnOnce() -> 
 /// Whether a fresh one takes its place with the next generation, where it is wanted back: no share is lost by that, and none is to be had.
 #[must_use]
 pub fn begins_anew(lack: Option<Lack>, hanging: Hanging, back: Option<Back>) -> bool {
-    matches!(lack, Some(Lack::Moved | Lack::Gone)) && !hanging.shares && back == Some(Back::NoneHeld)
+    let none_has_it = match lack {
+        Some(Lack::Moved) => back == Some(Back::NoneHeld),
+        // A bundle that came and had it took its place: then nothing is lacking.
+        Some(Lack::Gone) => matches!(back, Some(Back::NoneHeld | Back::Came)),
+        Some(Lack::Unsteady | Lack::Unreadable) | None => false,
+    };
+    none_has_it && !hanging.shares
 }
 
 /// Whether a list that was accepted in this session wants a vault under `seal: pcrs` that has no share there. `share`: a vault's, under that seal.
@@ -103,6 +109,10 @@ mod tests {
             (Some(Lack::Moved), NOTHING, None, false),
             (Some(Lack::Gone), NOTHING, Some(Back::NoneHeld), true),
             (Some(Lack::Gone), SHARES, Some(Back::NoneHeld), false),
+            (Some(Lack::Gone), NOTHING, Some(Back::Came), true),
+            (Some(Lack::Gone), DROPPED, Some(Back::Came), true),
+            (Some(Lack::Gone), SHARES, Some(Back::Came), false),
+            (Some(Lack::Gone), NOTHING, Some(Back::Withheld), false),
             (Some(Lack::Gone), NOTHING, None, false),
             (Some(Lack::Unreadable), NOTHING, Some(Back::NoneHeld), false),
             (Some(Lack::Unsteady), NOTHING, Some(Back::NoneHeld), false),

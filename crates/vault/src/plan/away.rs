@@ -3,6 +3,7 @@
 //! bundle are of use while its generation lasts, and so is a table on a disk that was taken out.
 
 use super::Known;
+use crate::condition::{Dir, Seen};
 use crate::shares::Mark;
 use crate::wanted::Wish;
 
@@ -11,11 +12,22 @@ use crate::wanted::Wish;
 #[must_use]
 pub fn is_not_here(known: &Known, wish: &Wish) -> bool {
     let seen = &known.seen;
-    let made = match wish {
+    // What is mounted over a directory took nothing away.
+    let stands = seen.is_vault() || seen.dir == Dir::Covered;
+    was_made(seen, wish) && !(stands && seen.has_metadata())
+}
+
+/// Whether it was made, and is not to be seen: something is mounted over its directory, or it could not be looked at.
+pub(super) fn is_hidden(known: &Known, wish: &Wish) -> bool {
+    let Known { seen, unseen, .. } = known;
+    was_made(seen, wish) && (*unseen || seen.dir == Dir::Covered && seen.has_metadata())
+}
+
+fn was_made(seen: &Seen, wish: &Wish) -> bool {
+    match wish {
         Wish::Delete | Wish::Gone => false,
         Wish::Keep(want) if want.recreate => false,
         Wish::Keep(want) if want.created => true,
         _ => seen.mark() == Some(Mark::Made),
-    };
-    made && !(seen.is_vault() && seen.has_metadata())
+    }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::absent::may_lack_share;
-use super::away::is_not_here;
+use super::away::{is_hidden, is_not_here};
 use super::{Known, Next, Note};
 use crate::condition::{Node, Seen, ShareKey, TableSeen, TpmSeen, Upcoming};
 use crate::ids::{CONFIG_VAULT, VaultId};
@@ -43,7 +43,9 @@ pub enum Hold {
     #[error("it waits for steps of other vaults")]
     Steps,
     /// The root that is bound to PCRs can't be read, so shares under it can't be carried over.
-    #[error("it waits for a boot in which the TPM gives the secret that is bound to the measured state")]
+    #[error(
+        "it waits for the secret that is bound to the measured state: for a boot in which the TPM gives it, or for the bundle in escrow; where its NV index is gone and no bundle is held, have the vaults with `seal: pcrs` made anew, or remove them"
+    )]
     Pcrs,
     /// One share can't be carried over.
     #[error(
@@ -169,11 +171,15 @@ fn left_behind(
         .or_else(|| away(known, vaults))
 }
 
-/// What nothing on this disk shows, and may come back with another one, or with a bundle of this generation.
+/// What nothing on this disk shows, and may come back with another one, or with a bundle of this generation. What can't be looked at may be all there: that is
+/// told of the vault itself, with what to do.
 fn away(known: &BTreeMap<VaultId, Known>, vaults: &[(VaultId, Wish, Next)]) -> Option<Hold> {
     let unknown = Known::default();
-    let is = |(id, wish, _): &&(VaultId, Wish, Next)| is_not_here(known.get(id).unwrap_or(&unknown), wish);
-    vaults.iter().find(is).map(|(id, ..)| Hold::Away(*id))
+    let hold = |(id, wish, _): &(VaultId, Wish, Next)| match known.get(id).unwrap_or(&unknown) {
+        hidden if is_hidden(hidden, wish) => Some(Hold::Steps),
+        known => is_not_here(known, wish).then_some(Hold::Away(*id)),
+    };
+    vaults.iter().filter_map(hold).max_by_key(|hold| matches!(hold, Hold::Away(_)))
 }
 
 /// The record lies in the Config Vault, and no list came: vaults without a share, which it alone names, may be away too.

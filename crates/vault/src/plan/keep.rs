@@ -30,7 +30,7 @@ pub(super) fn next(view: &View<'_>, want: &Want) -> Next {
         }
         Condition::Whole if shut(view, want) => lock(view, want),
         Condition::Whole => whole(view, want),
-        Condition::Foreign => make::foreign(want),
+        Condition::Foreign => make::foreign(view, want),
         Condition::Unmade(_) if let Some(note) = lease_over(view, want) => {
             Next::noted(view.seen.state(), note)
         }
@@ -180,6 +180,9 @@ fn discard(view: &View<'_>, want: &Want) -> Next {
     let copies = [seen.first, seen.second];
     let step = if seen.key == Key::Present {
         Step::Lock
+    } else if seen.staged == Staged::Copy {
+        // While its key is known: under the next one it would count as another vault's.
+        Step::DropCopy
     } else if copies.iter().any(|copy| *copy != MetaCopy::Absent) {
         Step::ForgetMetadata
     } else if seen.dir != Dir::Plain && (seen.dir != Dir::Absent || seen.staged != Staged::Nothing) {

@@ -10,8 +10,8 @@ use super::keep::{no_key, target, unwrap, why_closed};
 use super::note::Note;
 use super::space;
 use super::step::{Act, Op, Step, StepKind, Wait};
-use super::{Next, View};
-use crate::condition::{Dir, ShareKey, Site, Stage, State, TpmSeen, shares_are_readable};
+use super::{Next, View, in_the_way};
+use crate::condition::{Dir, ShareKey, Site, Stage, Staged, State, TpmSeen, shares_are_readable};
 use crate::section::Seal;
 use crate::shares::Mark;
 use crate::wanted::{Authority, Want};
@@ -29,12 +29,14 @@ pub(super) fn next(view: &View<'_>, want: &Want, stage: Stage) -> Next {
     }
 }
 
-/// What stands in its place is somebody's.
-pub(super) fn foreign(want: &Want) -> Next {
-    match Note::of_removal(want.standing) {
-        Some(note) => Next::noted(State::Waiting, note),
-        None => Next::noted(State::Failed, Note::PathTaken),
+/// What stands in its place is somebody's, or what was staged beside it.
+pub(super) fn foreign(view: &View<'_>, want: &Want) -> Next {
+    if let Some(note) = Note::of_removal(want.standing) {
+        return Next::noted(State::Waiting, note);
     }
+    let is_free = matches!(view.seen.dir, Dir::Absent | Dir::Empty | Dir::Plain);
+    let staged = in_the_way::other_staged(view).filter(|_| is_free);
+    Next::noted(State::Failed, staged.unwrap_or(Note::PathTaken))
 }
 
 fn begun(view: &View<'_>) -> bool {
@@ -100,7 +102,8 @@ fn open_metadata(view: &View<'_>, want: &Want) -> Result<Step, Wait> {
     let whole_key_set = target(view, want).is_some_and(|target| view.keys.reach(target));
     let of_no_use = want.recreate || (may_begin(view, want) && only_begun(view));
     if view.keys.none_fits && whole_key_set && of_no_use {
-        Ok(Step::ForgetMetadata)
+        // A copy goes while its key is known: under the next one it would count as another vault's.
+        Ok(if view.seen.staged == Staged::Copy { Step::DropCopy } else { Step::ForgetMetadata })
     } else {
         Err(why_closed(view, want))
     }

@@ -4,6 +4,7 @@ use super::*;
 
 const DROPPED: Past = Past { dropped: true, ..Past::NOTHING };
 const OTHER: VaultId = VaultId(uuid::Uuid::from_u128(6));
+const LAST: VaultId = VaultId(uuid::Uuid::from_u128(7));
 
 fn rest(id: VaultId, shares: ShareKey) -> (VaultId, Known) {
     let keys = Keys { shares: key(shares), ..held(TPM) };
@@ -214,6 +215,19 @@ fn a_generation_does_not_end_while_a_made_vault_is_not_here() {
         assert_eq!(held_by(&all(nothing()), node), Hold::Away(OTHER), "not prepared, nor ended: {past:?}");
         assert!(planned(&all(as_seen(&|seen| seen)), node).1 != Some(Hold::Away(OTHER)), "{past:?}");
     }
+    // What is hidden may be all there. Nothing ends meanwhile, and what is away is told before it.
+    let unseen = |known: Known| Known { unseen: true, ..known };
+    let covered = |seen: Seen| Seen { dir: Dir::Covered, ..seen };
+    for (what, known, expected) in [
+        ("a mount hides it", as_seen(&covered), Hold::Steps),
+        ("nor has it key files", as_seen(&|seen| bare(covered(seen))), Hold::Away(OTHER)),
+        ("it was not looked at", unseen(nothing()), Hold::Steps),
+        ("nor since it was seen", unseen(whole.clone()), Hold::Steps),
+    ] {
+        assert_eq!(held_by(&all(known), node), expected, "{what}");
+    }
+    let both: BTreeMap<_, _> = all(nothing()).into_iter().chain([(LAST, as_seen(&covered))]).collect();
+    assert_eq!(held_by(&both, node), Hold::Away(OTHER), "that is told which can be mended");
     let words = Hold::Away(OTHER).to_string();
     for what in ["put the right one back", "eve vault recreate", "evc recreate vault", "evc adopt vault"] {
         assert!(words.contains(what), "{words}");

@@ -165,6 +165,9 @@ fn a_default_vault_of_the_controllers_is_not_made_anew_without_an_order() {
     let begun = Seen { shares: share(Mark::Begun), ..away };
     let tried = Keys { none_fits: true, ..without_keys };
     assert_eq!(step(&ask(CONFIG_VAULT, &wish, &begun, &tried, &NODE)), Some(Step::ForgetMetadata));
+    // While its key is known: under the next one it would count as another vault's.
+    let half = Seen { staged: Staged::Copy, ..begun };
+    assert_eq!(step(&ask(CONFIG_VAULT, &wish, &half, &tried, &NODE)), Some(Step::DropCopy));
 }
 
 /// Invariant 4: where no share tells that a vault was only begun it may have been made, by a controller that this one knows nothing

@@ -84,11 +84,9 @@ impl World {
         let shares = BySeal { tpm: Some(Mark::Made), pcrs: None };
         let (dir, whole) = (Dir::Vault(Encryption::Aes256Xts), MetaCopy::Good(Hint::NoEpoch));
         let seen = Seen { shares, dir, first: whole, second: whole, key: Key::Present, ..Seen::default() };
-        let keys = Keys {
-            held: Some(OpenedBy { first: Some(Wrapping::Tpm(Seal::Tpm)), second: None }),
-            ..Keys::default()
-        };
-        let resting = Known { unseen: true, seen, keys, ..Known::default() };
+        let by_share = Some(Wrapping::Tpm(Seal::Tpm));
+        let keys = Keys { held: Some(OpenedBy { first: by_share, second: by_share }), ..Keys::default() };
+        let resting = Known { seen, keys, ..Known::default() };
         let defaults = [CONFIG_VAULT, IMAGE_VAULT].map(|id| (id, resting.clone()));
         let known = BTreeMap::from_iter(defaults.into_iter().chain([(self.id, self.known())]));
         plan(self.memory.belief.desired(), &known, &self.node()).node

@@ -19,6 +19,9 @@ use crate::agents::vaultmgr::manager::Manager;
 /// Nobody need do anything.
 const BEGINS_ANEW: &str = "nothing is sealed to the measured boot yet, and the controller, which approved this boot, holds no bundle of this node: the secret for that is made anew, bound to this boot";
 
+/// Nor here.
+const NONE_IN_IT: &str = "nothing is sealed to the measured boot, and the bundle of this node has no secret for that either: it is made anew, bound to this boot";
+
 /// Why the root does not come back. All stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RescueError {
@@ -111,8 +114,12 @@ impl<C: Crypt> Manager<C> {
             }
             if self.wants_rescue() { self.take_root(&bundle) } else { Ok(()) }
         });
-        if let Err(error) = back {
-            self.notes.tell(About::Escrow, crate::agents::vaultmgr::chain(&error));
+        match back {
+            Ok(()) => {}
+            Err(RescueError::NoRoot) if self.node().past.anew => {
+                self.notes.mention(About::Escrow, NONE_IN_IT.to_owned());
+            }
+            Err(error) => self.notes.tell(About::Escrow, crate::agents::vaultmgr::chain(&error)),
         }
     }
 

@@ -42,9 +42,11 @@ impl SlotContent {
     }
 }
 
-/// Whether any generation is written whole: then its share table was durable before it.
+/// Whether any generation is written, whole or but for a `P` that is gone: then its share table was durable before it.
 pub(crate) fn any_written(sets: &[Slots]) -> bool {
-    generations::any_written(&sets.iter().map(|set| set.pair(None)).collect::<Vec<_>>())
+    let pairs: Vec<_> = sets.iter().map(|set| set.pair(None)).collect();
+    // A table is durable before `T` is written.
+    generations::any_written(&pairs) || pairs.iter().any(|pair| pair.tpm == Root::Read)
 }
 
 /// The NV index of a `T` that is gone while its `P` is there. Nothing opens its table, nor a bundle.
@@ -139,7 +141,7 @@ pub(crate) enum NoPcrs {
     Unsteady,
     /// Its NV index is gone, or was never written.
     #[error(
-        "the TPM's NV index with that secret is gone; approve this boot (`evc reference approve`), and it comes back from escrow by itself"
+        "the TPM's NV index with that secret is gone; if `evc escrow list` has a bundle of this node, approve this boot (`evc reference approve`), and it comes back by itself"
     )]
     Gone,
     /// There is a damaged one.

@@ -3,6 +3,7 @@
 
 use vault::decide::{Unmet, Withheld};
 use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
+use vault::plan::Note;
 use vault::policy::Check;
 use vault::report::State;
 use vault::section::{Custody, Seal};
@@ -65,7 +66,7 @@ fn p_gone_alone_shuts_what_hangs_on_it_until_the_boot_is_approved() {
     [CONFIG_VAULT, IMAGE_VAULT, BERLIN].into_iter().for_each(|id| has_file(&mut node, id));
 }
 
-/// Where nothing hangs on P it is not missed, and is made anew for the first vault that needs one.
+/// Where nothing hangs on P it is not missed, and is made anew for the first vault that needs one: the bundle that was made since has none.
 #[test]
 fn p_gone_alone_is_made_anew_where_nothing_hangs_on_it() {
     let (mut node, mut controller, mut keeper) = without_p(&[]);
@@ -74,13 +75,28 @@ fn p_gone_alone_is_made_anew_where_nothing_hangs_on_it() {
     keeper.settles(&mut node);
     assert!(node.manager().notes().is_empty(), "{:?}", node.manager().notes());
     assert_eq!(node.manager().escrow_wish().rescue, None, "nothing needs it");
-    (keeper.held, keeper.kept) = (None, std::collections::BTreeMap::new());
     node.hear(&mut controller, &[sealed(Custody::Tpm, Seal::Pcrs)]);
     keeper.settles(&mut node);
     assert_eq!((node.state(BERLIN), generation(&mut node)), (State::Unlocked, Some(Generation(2))));
     node.put(BERLIN, "file", "kept");
     node.reboot();
     [CONFIG_VAULT, IMAGE_VAULT, BERLIN].into_iter().for_each(|id| has_file(&mut node, id));
+}
+
+/// TH-6: nor does a deletion wait for it. What is dropped is dead with the next generation, for which P is made anew.
+#[test]
+fn th6_p_gone_alone_keeps_no_deletion_waiting() {
+    let line = Line::of(Custody::Tpm);
+    let (mut node, mut controller, mut keeper) = without_p(std::slice::from_ref(&line));
+    keeper.settles(&mut node);
+    node.hear(&mut controller, &[]);
+    keeper.settles(&mut node);
+    let words = told(&mut node);
+    assert!(words.contains(&Note::Erased.to_string()), "{words}");
+    assert_eq!(generation(&mut node), Some(Generation(2)), "{words}");
+    assert!(node.manager().notes().is_empty(), "{words}");
+    node.reboot();
+    [CONFIG_VAULT, IMAGE_VAULT].into_iter().for_each(|id| has_file(&mut node, id));
 }
 
 /// Invariant 4: with the share table gone too, as from another disk, the bundle is believed by T; nothing is begun in its place meanwhile.

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use testkit::wait;
 use uuid::Uuid;
 use vault::condition::Key;
 use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
+use vault::plan::{Act, Op, Step};
 use vault::report::{State, VaultReport};
-use vault::section::{Custody, Operation};
+use vault::section::{Custody, Encryption, Operation};
 
 use super::brought_back::{all_key_files, kept, wipe, with_data};
 use super::controller::{BERLIN, Controller, Line};
@@ -344,5 +346,41 @@ fn another_vaults_directory_among_what_is_staged_is_told_and_kept() {
     moves(&mut node, &staged, &here);
     node.hear(&mut controller, &[berlin(), other()]);
     assert!(kept(&node, OTHER), "{:?}", node.status(OTHER));
+    assert!(!said(&node.status(IMAGE_VAULT), "under another key"), "{:?}", node.status(IMAGE_VAULT));
+}
+
+/// Invariant 4: one that was moved there after the plan looked is not deleted with the default vault; a copy of its own is.
+#[test]
+fn another_vaults_directory_that_came_meanwhile_is_not_deleted_with_a_default_vault() {
+    let (mut node, mut controller) = two_vaults();
+    let (here, staged) = (node.paths.vault(OTHER), node.paths.staging(IMAGE_VAULT));
+    let act = Act { op: Op::Recreate, step: Step::DeleteDir };
+    fs::create_dir_all(staged.parent().expect("a folder")).expect("makes");
+    fs::rename(&here, &staged).expect("moves");
+    let words = node.manager().begin_deletion(IMAGE_VAULT, act).err().map(|error| error.to_string());
+    assert!(words.is_some_and(|words| words.contains("something else than was seen there")));
+    fs::rename(&staged, &here).expect("moves");
+    node.hear(&mut controller, &[berlin(), other()]);
+    assert!(kept(&node, OTHER) && kept(&node, IMAGE_VAULT), "{:?}", node.status(OTHER));
+    fs::create_dir(&staged).expect("makes");
+    let own = node.manager().key_of(IMAGE_VAULT).expect("is known");
+    node.manager().crypt.inner.set_policy(&staged, own, Encryption::Aes256Xts).expect("encrypts");
+    fs::write(staged.join("file"), "half a copy").expect("writes");
+    node.manager().begin_deletion(IMAGE_VAULT, act).expect("begins");
+    wait::until("it is deleted", || (!staged.exists()).then_some(())).expect("ends");
+}
+
+/// Put back while the node is up, it is not told any more.
+#[test]
+fn another_vaults_directory_that_was_staged_and_put_back_is_told_no_more() {
+    let (mut node, mut controller) = two_vaults();
+    let (here, staged) = (node.paths.vault(OTHER), node.paths.staging(IMAGE_VAULT));
+    fs::create_dir_all(staged.parent().expect("a folder")).expect("makes");
+    fs::rename(&here, &staged).expect("moves");
+    node.restart();
+    node.hear(&mut controller, &[berlin(), other()]);
+    assert!(said(&node.status(IMAGE_VAULT), "under another key"), "{:?}", node.status(IMAGE_VAULT));
+    fs::rename(&staged, &here).expect("moves");
+    node.hear(&mut controller, &[berlin(), other()]);
     assert!(!said(&node.status(IMAGE_VAULT), "under another key"), "{:?}", node.status(IMAGE_VAULT));
 }

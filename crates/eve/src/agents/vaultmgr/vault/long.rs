@@ -130,7 +130,22 @@ impl<C: Crypt> Manager<C> {
         for path in &trees {
             mounts::none_at(path).map_err(io("deleting the directory"))?;
         }
+        if id.is_default() {
+            self.stages_no_other(id)?;
+        }
         self.begin(id, act, Job::Delete(trees))
+    }
+
+    /// Somebody may have moved another vault's directory there since the plan looked.
+    fn stages_no_other(&self, id: VaultId) -> Result<(), StepError> {
+        let own = self.key_of(id).ok();
+        match self.crypt.find(&self.paths.staging(id))? {
+            Found::Nothing | Found::Plain { empty: true } => Ok(()),
+            Found::Policy { key, .. } if own == Some(key) => Ok(()),
+            Found::Policy { .. } | Found::Plain { empty: false } | Found::Stranger | Found::Covered => {
+                Err(StepError::SeenOtherwise)
+            }
+        }
     }
 
     fn begin(&mut self, id: VaultId, act: Act, job: Job) -> Result<Ran, StepError> {

@@ -67,7 +67,7 @@ pub(crate) fn observe(
 }
 
 /// Reads again what changes from outside, path and kernel, and whether the second copy has what others added: a key that opened a vault
-/// may have mended what is ours. All else of the metadata is as it was.
+/// may have mended what is ours. All else of the metadata is as it was, and of what is staged all but another vault's directory.
 pub(crate) fn glance(
     crypt: &impl Crypt,
     paths: &Paths,
@@ -84,7 +84,12 @@ pub(crate) fn glance(
     let status = key.map_or(Ok(Key::Absent), |key| crypt.key(key))?;
     let lags = lags(crypt, id, &before.seen);
     let space = space(crypt, paths, id, &found);
-    Ok(Sight { seen: Seen { dir: standing, key: status, lags, space, ..before.seen }, key, named })
+    // It is told until whoever moved it there has put it back.
+    let staged = match before.seen.staged {
+        Staged::Other => staged(crypt, paths, id, key).unwrap_or(Staged::Other),
+        as_it_was => as_it_was,
+    };
+    Ok(Sight { seen: Seen { dir: standing, staged, key: status, lags, space, ..before.seen }, key, named })
 }
 
 /// A disk that went has all of it still, and the kernel its key: of what lies at its path now nothing is concluded.

@@ -106,3 +106,16 @@ fn what_a_cut_left_is_undefined_before_a_beginning() {
     };
     assert_eq!(undefine, [ONE]);
 }
+
+/// Invariant 4: a table is durable before its `T`: a node whose `P` is gone, and whose disk is not mounted, is no new one.
+#[test]
+fn a_t_that_reads_tells_that_the_node_has_a_disk() {
+    for (what, sets, written) in [
+        ("a new node", vec![], false),
+        ("both", vec![set(1, root(1), root(2))], true),
+        ("P is gone", vec![set(1, root(1), SlotContent::Absent)], true),
+        ("a definition cut short", vec![set(1, SlotContent::Unwritten, SlotContent::Absent)], false),
+    ] {
+        assert_eq!(any_written(&sets), written, "{what}");
+    }
+}
