@@ -45,6 +45,12 @@ pub enum SlotSet {
 impl SlotSet {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Even, Self::Odd];
+
+    /// The NV index of one of its roots.
+    #[must_use]
+    pub fn index(self, kind: RootKind) -> u32 {
+        NvSlot::Root(self, kind).index()
+    }
 }
 
 /// Which root.

@@ -55,6 +55,9 @@ pub struct VaultReport {
     /// Its node puts nothing into escrow before a key has told whether this vault's key files are good. Written always: the bus has no names of fields.
     #[serde(default)]
     pub holds_escrow_up: bool,
+    /// The key that the controller gives is another one than that which it is wrapped under, of the same number. Written always, as that.
+    #[serde(default)]
+    pub under_anothers_key: bool,
     /// Human words: what it waits for, what is missing, "not escrowed", "boot not measured".
     pub detail: Vec<String>,
 }
@@ -65,17 +68,6 @@ impl VaultReport {
     pub fn is_behind_in_escrow(&self) -> bool {
         let words = [Note::NotEscrowed, Note::NotEscrowedSince].map(|note| note.to_string());
         self.holds_escrow_up || self.detail.iter().any(|line| words.contains(line))
-    }
-}
-
-/// How the words on [`Wait::OtherKey`] begin.
-const OTHER_KEY: &str = "it is wrapped under another key of epoch ";
-
-impl VaultReport {
-    /// Its node says that the key which the controller gives is another one than that which the vault is wrapped under, of the same number.
-    #[must_use]
-    pub fn is_under_anothers_key(&self) -> bool {
-        self.detail.iter().any(|line| line.contains(OTHER_KEY))
     }
 }
 
@@ -119,8 +111,13 @@ pub fn report(
         storage: Storage::of(view.seen.space).filter(|_| view.seen.is_vault()),
         holds_escrow_up: false,
         change_due: notes.iter().any(|note| matches!(note, Note::ChangeDue(_))),
+        under_anothers_key: notes.iter().any(waits_for_another_key),
         detail: notes.iter().map(|note| line(note, reasons)).collect(),
     }
+}
+
+fn waits_for_another_key(note: &Note) -> bool {
+    matches!(note, Note::Waits(Wait::OtherKey { .. }) | Note::ChangeDue(Wait::OtherKey { .. }))
 }
 
 /// One that waits for a measured boot says what is known of this one, and what is not dead yet says why.

@@ -26,6 +26,7 @@ impl From<&VaultReport> for pb::VaultReport {
             storage: report.storage.as_ref().map(Into::into),
             change_due: report.change_due,
             holds_escrow_up: report.holds_escrow_up,
+            under_anothers_key: report.under_anothers_key,
             detail: cut_lines(&report.detail),
         }
     }
@@ -57,6 +58,7 @@ pub(crate) fn vault_report(raw: pb::VaultReport) -> Result<VaultReport, DecodeEr
         storage: raw.storage.map(storage).transpose()?,
         change_due: raw.change_due,
         holds_escrow_up: raw.holds_escrow_up,
+        under_anothers_key: raw.under_anothers_key,
         detail: lines("detail", raw.detail)?,
     })
 }

@@ -249,7 +249,8 @@ mod tests {
         let told = |state| {
             let (id, name) = (VaultId(uuid::Uuid::from_u128(7)), "v".parse().expect("a name"));
             let (created, epoch, last, opened, storage) = (true, None, None, None, None);
-            let (wanted, change_due, holds_escrow_up, detail) = (Operation::Unlock, false, false, Vec::new());
+            let (change_due, holds_escrow_up, under_anothers_key) = (false, false, false);
+            let (wanted, detail) = (Operation::Unlock, Vec::new());
             vec![VaultReport {
                 id,
                 name,
@@ -262,6 +263,7 @@ mod tests {
                 storage,
                 change_due,
                 holds_escrow_up,
+                under_anothers_key,
                 detail,
             }]
         };

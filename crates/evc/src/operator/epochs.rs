@@ -47,7 +47,7 @@ pub(super) fn key_note(row: &VaultRow) -> Option<String> {
     let told = row.report.get()?;
     match told.state {
         _ if is_open_for_the_last_time(row) => Some(of_last_time()),
-        State::Locked if told.is_under_anothers_key() => Some(UNDER_ANOTHERS.into()),
+        State::Locked if told.under_anothers_key => Some(UNDER_ANOTHERS.into()),
         _ => None,
     }
 }

@@ -17,11 +17,12 @@ pub(super) fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView
     let Some(Moment(at)) = row.report.get().map(DeviceReport::vaults_received) else { return Vec::new() };
     let shown = |vault: &VaultReport| {
         let known = as_reported(row, vault.clone(), at);
-        match reported::lacks_key(row, vault) {
-            true => VaultView { notes: vec![of_default(vault)], key: Some(NOT_HERE.into()), ..known },
-            false => known,
-        }
-        .aged(row, Some(at), now)
+        let shown = if reported::lacks_key(row, vault) {
+            VaultView { notes: vec![of_default(vault)], key: Some(NOT_HERE.into()), ..known }
+        } else {
+            known
+        };
+        shown.aged(row, Some(at), now)
     };
     reported::default_vaults(row).map(shown).collect()
 }

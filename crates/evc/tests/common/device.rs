@@ -312,6 +312,7 @@ impl Device {
                 storage: None,
                 change_due: false,
                 holds_escrow_up: false,
+                under_anothers_key: false,
                 detail: vec![],
             };
             VaultLine::of(report, wire::info::PcrStatus::Unknown)

@@ -75,6 +75,7 @@ fn of_vault(number: u64) -> VaultReport {
         storage: None,
         change_due: false,
         holds_escrow_up: false,
+        under_anothers_key: false,
         detail: vec!["ä".into()],
     }
 }

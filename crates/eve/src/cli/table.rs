@@ -164,6 +164,7 @@ mod tests {
             storage: None,
             change_due: false,
             holds_escrow_up: false,
+            under_anothers_key: false,
             detail: ["not escrowed"].iter().chain(own).map(ToString::to_string).collect(),
         }
     }

@@ -89,6 +89,7 @@ mod tests {
             storage: None,
             change_due: false,
             holds_escrow_up: false,
+            under_anothers_key: false,
             detail: vec!["its key is withheld".to_owned()],
         };
         let open = report(State::Unlocked, Operation::Unlock);

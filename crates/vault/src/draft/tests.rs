@@ -69,6 +69,7 @@ fn strays(ids: impl IntoIterator<Item = VaultId>) -> Vec<VaultReport> {
         storage: None,
         change_due: false,
         holds_escrow_up: false,
+        under_anothers_key: false,
         detail: Vec::new(),
     };
     ids.into_iter().map(of).collect()

@@ -78,6 +78,7 @@ mod tests {
             storage: None,
             change_due: false,
             holds_escrow_up: false,
+            under_anothers_key: false,
             detail: vec![],
         }
     }

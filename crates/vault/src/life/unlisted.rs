@@ -36,7 +36,7 @@ impl Listed {
     #[must_use]
     pub fn is_last_time(&self, told: &VaultReport) -> bool {
         let is_above = self.never_made().is_some() && told.opened.is_none();
-        told.state == State::Unlocked && (is_above || told.is_under_anothers_key())
+        told.state == State::Unlocked && (is_above || told.under_anothers_key)
     }
 }
 

@@ -22,6 +22,7 @@ fn vault_report(state: State, wanted: Operation, error: Option<&str>) -> VaultRe
         storage: None,
         change_due: false,
         holds_escrow_up: false,
+        under_anothers_key: false,
         detail: vec!["not escrowed".to_owned()],
     }
 }
@@ -94,6 +95,7 @@ fn what_a_vault_was_opened_by_is_read_as_it_was_written() {
             storage: Some(Storage { used: 3 << 20, limit }),
             change_due: by == By::LocalSeal,
             holds_escrow_up: by == By::Both,
+            under_anothers_key: by == By::ControllerKey,
             ..vault_report(State::Unlocked, Operation::Unlock, None)
         };
         let sent = info(vec![VaultLine::of(report, PcrStatus::Enabled)]);

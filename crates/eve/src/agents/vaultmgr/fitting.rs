@@ -125,6 +125,7 @@ mod tests {
             storage: None,
             change_due: false,
             holds_escrow_up: false,
+            under_anothers_key: false,
             detail: lines.to_vec(),
         }
     }

@@ -151,6 +151,7 @@ mod tests {
                 storage: None,
                 change_due: false,
                 holds_escrow_up: false,
+                under_anothers_key: false,
                 detail: vec!["locked".to_owned()],
             };
             let status = VaultStatus { vaults: vec![report], ..VaultStatus::default() };

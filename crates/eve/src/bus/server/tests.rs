@@ -96,6 +96,7 @@ fn named(name: &str) -> VaultReport {
         storage: None,
         change_due: false,
         holds_escrow_up: false,
+        under_anothers_key: false,
         detail: Vec::new(),
     }
 }

@@ -50,6 +50,7 @@ fn report(state: State, epoch: Option<u64>) -> VaultReport {
         storage: None,
         change_due: false,
         holds_escrow_up: false,
+        under_anothers_key: false,
         detail: vec![],
     }
 }

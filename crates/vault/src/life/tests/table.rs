@@ -14,7 +14,6 @@ use crate::life::{
     NotRecreated, NotRehomed, NotRotated, Orphan, Phase, Rehomed, ReportedState, Rotated, Rotation, Target,
     Unfit, Writer, adopted, applied, fits, is_last_time, orphan,
 };
-use crate::plan::{Note, Wait};
 use crate::policy::Removal;
 use crate::policy::{Check, VaultPolicy};
 use crate::report::{By, Opened};
@@ -489,10 +488,8 @@ fn what_can_not_be_wrapped_anew_is_open_for_the_last_time() {
     let by_key = Some(Opened { by: By::ControllerKey });
     let open = |epoch| report(State::Unlocked, epoch);
     let opened = |epoch| crate::report::VaultReport { opened: by_key.clone(), ..open(epoch) };
-    let words = |wait| vec![Note::ChangeDue(wait).to_string()];
-    let other = words(Wait::OtherKey { under: Epoch(1) });
-    let under_other = crate::report::VaultReport { detail: other, ..open(None) };
-    let waits = crate::report::VaultReport { detail: words(Wait::Tpm), ..open(None) };
+    let under_other = crate::report::VaultReport { under_anothers_key: true, ..open(None) };
+    let waits = crate::report::VaultReport { change_due: true, ..open(None) };
     let locked = crate::report::VaultReport { state: State::Locked, ..under_other.clone() };
     for (what, told, unlisted, listed) in [
         ("since its node was started", open(Some(3)), true, true),

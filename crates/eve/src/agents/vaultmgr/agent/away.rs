@@ -84,6 +84,7 @@ pub(super) fn status(state: State, why: String) -> VaultStatus {
         storage: None,
         change_due: false,
         holds_escrow_up: false,
+        under_anothers_key: false,
         detail: vec![why.clone()],
     };
     let vaults = defaults::first(std::iter::empty()).into_iter().map(report).collect();

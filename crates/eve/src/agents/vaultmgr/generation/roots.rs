@@ -50,10 +50,10 @@ pub(crate) fn any_written(sets: &[Slots]) -> bool {
 }
 
 /// The NV index of a `T` that is gone while its `P` is there. Nothing opens its table, nor a bundle.
-pub(crate) fn gone_t(sets: &[Slots]) -> Option<&'static str> {
+pub(crate) fn gone_t(sets: &[Slots]) -> Option<u32> {
     let gone = |set: &&Slots| set.tpm.seen() == Root::Unwritten && set.pcrs.seen() != Root::Unwritten;
     let newest = sets.iter().filter(gone).map(|set| set.generation).max()?;
-    Some(if newest.0.is_multiple_of(2) { "0x01805640" } else { "0x01805644" })
+    Some(tpm::Generation(newest.0).slot_set().index(tpm::RootKind::Tpm))
 }
 
 /// The two slots of one generation.

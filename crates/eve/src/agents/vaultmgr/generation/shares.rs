@@ -47,7 +47,7 @@ pub(crate) struct ShareStore {
     /// The root that is bound to PCRs came back from escrow.
     pub(super) rescued: bool,
     /// Which NV index is gone alone, so that no table opens.
-    gone: Option<&'static str>,
+    gone: Option<u32>,
     /// An errand is out that the table has to stay for as it is.
     pub(super) lent: bool,
     /// A newer table was seen on the disk than what is known here.
@@ -164,7 +164,7 @@ impl ShareStore {
     pub(crate) fn words_of_gone(&self) -> Option<String> {
         let index = self.gone.filter(|_| self.table.is_none())?;
         Some(format!(
-            "the TPM's NV index {index} is gone, and with it the secret that opens the share table and any bundle in escrow; the other one of this node is there. No approval of a boot brings that back, and no other TPM was put in: see what undefined it (`tpm2_nvreadpublic` lists what is there). All is left as it is; a vault that has a recovery key opens by it (`eve vault recover`)"
+            "the TPM's NV index {index:#010x} is gone, and with it the secret that opens the share table and any bundle in escrow; the other one of this node is there. No approval of a boot brings that back, and no other TPM was put in: see what undefined it (`tpm2_nvreadpublic` lists what is there). All is left as it is; a vault that has a recovery key opens by it (`eve vault recover`)"
         ))
     }
 

@@ -90,6 +90,7 @@ fn another_controllers_key_of_the_same_number_is_not_the_vaults() {
         let status = node.status(BERLIN);
         assert_eq!((status.state, status.epoch), (State::Locked, None), "{custody:?}: {status:?}");
         assert!(status.detail[0].contains("another key of epoch 1"), "{custody:?}: {status:?}");
+        assert!(status.under_anothers_key, "what the controller goes by: {custody:?}: {status:?}");
         node.hear(&mut other, &[Line { recreate: true, ..line.clone() }]);
         assert_eq!(node.state(BERLIN), State::Locked, "{custody:?}: {:?}", node.status(BERLIN));
         let mut back = Controller { incarnation: 3, version: 0, ..controller };
