@@ -86,6 +86,7 @@ fn evidence_is_renewed_beside_an_unchanged_section_and_lapses_without() {
         accepted: device.head,
         lease: None,
         drills: false,
+        series: false,
     });
     let ask =
         wire::config::ConfigRequest { config_hash: device.hash.clone(), integrity_token: vec![], vault };

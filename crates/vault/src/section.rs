@@ -142,6 +142,9 @@ pub struct SealedKey {
     pub epoch: Epoch,
     /// HPKE encapsulated key.
     pub enc: Vec<u8>,
+    /// Which message it is of those that `enc` begins, from 0.
+    #[serde(default)]
+    pub number: u32,
     /// HPKE ciphertext.
     pub ciphertext: Vec<u8>,
 }

@@ -43,6 +43,8 @@ pub struct VaultAsk {
     pub lease: Option<LeaseNonce>,
     /// It answers drills. A node of before there were any does not.
     pub drills: bool,
+    /// It opens keys that share an encapsulation. A node of before there were any does not.
+    pub series: bool,
 }
 
 impl ConfigRequest {
@@ -54,6 +56,7 @@ impl ConfigRequest {
             suite: suite::X25519,
             held: ask.held.as_ref().map(Into::into),
             drills: ask.drills,
+            series: ask.series,
             rescue: ask.rescue.map(|generation| generation.0).unwrap_or_default(),
             lease_nonce: ask.lease.map(|nonce| nonce.0.to_vec()).unwrap_or_default(),
             accepted: ask.accepted.map(|head| pb::vault::Accepted {
@@ -91,7 +94,7 @@ fn vault_ask(ask: pb::vault::ConfigAsk) -> Result<VaultAsk, DecodeError> {
     let rescue = (ask.rescue != 0).then_some(Generation(ask.rescue));
     let lease = section::lease_nonce(&ask.lease_nonce)?;
     let session = section::session("session", &ask.session)?;
-    Ok(VaultAsk { session, held, rescue, accepted, lease, drills: ask.drills })
+    Ok(VaultAsk { session, held, rescue, accepted, lease, drills: ask.drills, series: ask.series })
 }
 
 fn accepted(raw: pb::vault::Accepted) -> Result<Head, DecodeError> {

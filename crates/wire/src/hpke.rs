@@ -1,7 +1,7 @@
-//! RFC 9180 (HPKE), base mode, of two suites: DHKEM(X25519 or P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, the first message of a
-//! context. X25519 is a session's, P-256 the controller's ECDH certificate's. Its words are the RFC's, and so are the sections that are named. All arithmetic is aws-lc's; here is only what is hashed in which
-//! order. Every secret on the way is wiped, and a key is opened in the place where it stays. A context seals one message and is gone,
-//! so no nonce is used twice.
+//! RFC 9180 (HPKE), base mode, of two suites: DHKEM(X25519 or P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. X25519 is a session's,
+//! P-256 the controller's ECDH certificate's. Its words are the RFC's, and so are the sections that are named. All arithmetic is
+//! aws-lc's; here is only what is hashed in which order. Every secret on the way is wiped, and a key is opened in the place where it
+//! stays. Only a [`Sender`] seals, and it numbers its messages itself, so no nonce is used twice.
 //!
 //! Held in tests against the RFC's own vector, another implementation, and what earlier builds sealed.
 
@@ -52,6 +52,9 @@ const MODE_BASE: u8 = 0;
 /// 32 bytes that are wiped on drop.
 type Secret = Zeroizing<[u8; KEY_LEN]>;
 
+/// The number of a message of one context, from 0 (section 5.2: the sequence number).
+pub(crate) type Number = u32;
+
 /// Who can open nothing: a key of low order, or what is not sealed for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HpkeError;
@@ -65,6 +68,49 @@ impl From<Unspecified> for HpkeError {
 /// The public half of an X25519 key.
 pub(crate) fn public_of(secret: &[u8; KEY_LEN]) -> [u8; KEY_LEN] {
     public(&private(secret)).try_into().expect("of 32 bytes")
+}
+
+/// A sender's context (sections 5.1.1 and 5.2): one encapsulation, for messages that are numbered in turn.
+pub(crate) struct Sender {
+    enc: Vec<u8>,
+    context: Context,
+    next: Number,
+}
+
+impl Sender {
+    /// `SetupBaseS` to an X25519 key.
+    ///
+    /// # Panics
+    /// When the operating system gives no randomness.
+    pub(crate) fn to(recipient: &[u8; KEY_LEN], info: &[u8]) -> Result<Self, HpkeError> {
+        Self::of(&OF_X25519, recipient, info)
+    }
+
+    fn of(kem: &Kem, recipient: &[u8], info: &[u8]) -> Result<Self, HpkeError> {
+        let ephemeral = PrivateKey::generate(kem.algorithm).expect("the operating system gives randomness");
+        let enc = public(&ephemeral);
+        let shared = shared_secret(kem, &ephemeral, recipient, &[&enc, recipient].concat())?;
+        Ok(Self { enc, context: key_schedule(kem, &shared, info)?, next: 0 })
+    }
+
+    /// What is encapsulated: beside every message of this context.
+    pub(crate) fn enc(&self) -> &[u8] {
+        &self.enc
+    }
+
+    /// The next message, in place; returns its number and its tag.
+    pub(crate) fn seal_in_place(
+        &mut self,
+        aad: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<(Number, [u8; TAG_LEN]), HpkeError> {
+        let number = self.next;
+        // Taken before it is used: whatever fails, no other message gets this number.
+        self.next = number.checked_add(1).ok_or(HpkeError)?;
+        let Context { key, base_nonce } = &self.context;
+        let tag = key.seal_in_place_separate_tag(nonce(base_nonce, number), Aad::from(aad), buffer)?;
+        Ok((number, tag.as_ref().try_into().map_err(|_| HpkeError)?))
+    }
 }
 
 /// `SealBase` (section 6.1) to an X25519 key, in place; returns what is encapsulated and the tag.
@@ -90,6 +136,36 @@ pub(crate) fn seal_to_point(
     seal(&OF_P256, recipient, info, aad, buffer)
 }
 
+/// A receiver's context (sections 5.1.1 and 5.2). Messages open in any order: each has its number beside it.
+pub(crate) struct Receiver(Context);
+
+impl Receiver {
+    /// `SetupBaseR` by an X25519 key.
+    pub(crate) fn of(secret: &[u8; KEY_LEN], enc: &[u8], info: &[u8]) -> Result<Self, HpkeError> {
+        Self::by(&OF_X25519, &private(secret), enc, info)
+    }
+
+    fn by(kem: &Kem, secret: &PrivateKey, enc: &[u8], info: &[u8]) -> Result<Self, HpkeError> {
+        if enc.len() != kem.public_len {
+            return Err(HpkeError);
+        }
+        let shared = shared_secret(kem, secret, enc, &[enc, &public(secret)].concat())?;
+        key_schedule(kem, &shared, info).map(Self)
+    }
+
+    /// The message of that number, straight into `clear`.
+    pub(crate) fn open_into(
+        &self,
+        number: Number,
+        aad: &[u8],
+        (ciphertext, tag): (&[u8], &[u8]),
+        clear: &mut [u8],
+    ) -> Result<(), HpkeError> {
+        let Context { key, base_nonce } = &self.0;
+        Ok(key.open_separate_gather(nonce(base_nonce, number), Aad::from(aad), ciphertext, tag, clear)?)
+    }
+}
+
 /// `OpenBase` (section 6.1) by an X25519 key, straight into `clear`.
 pub(crate) fn open_into(
     secret: &[u8; KEY_LEN],
@@ -99,7 +175,7 @@ pub(crate) fn open_into(
     sealed: (&[u8], &[u8]),
     clear: &mut [u8],
 ) -> Result<(), HpkeError> {
-    open(&OF_X25519, &private(secret), enc, info, aad, sealed, clear)
+    Receiver::of(secret, enc, info)?.open_into(0, aad, sealed, clear)
 }
 
 /// The same by a key of P-256, PKCS #8.
@@ -112,7 +188,7 @@ pub(crate) fn open_by_pkcs8(
     clear: &mut [u8],
 ) -> Result<(), HpkeError> {
     let secret = PrivateKey::from_private_key_der(&ECDH_P256, pkcs8).map_err(|_| HpkeError)?;
-    open(&OF_P256, &secret, enc, info, aad, sealed, clear)
+    Receiver::by(&OF_P256, &secret, enc, info)?.open_into(0, aad, sealed, clear)
 }
 
 fn seal(
@@ -122,29 +198,9 @@ fn seal(
     aad: &[u8],
     buffer: &mut [u8],
 ) -> Result<(Vec<u8>, [u8; TAG_LEN]), HpkeError> {
-    let ephemeral = PrivateKey::generate(kem.algorithm).expect("the operating system gives randomness");
-    let enc = public(&ephemeral);
-    let shared = shared_secret(kem, &ephemeral, recipient, &[&enc, recipient].concat())?;
-    let (key, nonce) = key_schedule(kem, &shared, info)?;
-    let tag = key.seal_in_place_separate_tag(nonce, Aad::from(aad), buffer)?;
-    Ok((enc, tag.as_ref().try_into().map_err(|_| HpkeError)?))
-}
-
-fn open(
-    kem: &Kem,
-    secret: &PrivateKey,
-    enc: &[u8],
-    info: &[u8],
-    aad: &[u8],
-    (ciphertext, tag): (&[u8], &[u8]),
-    clear: &mut [u8],
-) -> Result<(), HpkeError> {
-    if enc.len() != kem.public_len {
-        return Err(HpkeError);
-    }
-    let shared = shared_secret(kem, secret, enc, &[enc, &public(secret)].concat())?;
-    let (key, nonce) = key_schedule(kem, &shared, info)?;
-    Ok(key.open_separate_gather(nonce, Aad::from(aad), ciphertext, tag, clear)?)
+    let mut sender = Sender::of(kem, recipient, info)?;
+    let (_, tag) = sender.seal_in_place(aad, buffer)?;
+    Ok((sender.enc, tag))
 }
 
 fn private(secret: &[u8; KEY_LEN]) -> PrivateKey {
@@ -164,15 +220,29 @@ fn shared_secret(kem: &Kem, own: &PrivateKey, peer: &[u8], context: &[u8]) -> Re
     })
 }
 
-/// `KeySchedule` (section 5.1): the key, and the nonce of the first message.
-fn key_schedule(kem: &Kem, shared: &Secret, info: &[u8]) -> Result<(LessSafeKey, Nonce), HpkeError> {
+/// What seals and opens the messages of one encapsulation.
+struct Context {
+    key: LessSafeKey,
+    base_nonce: Zeroizing<[u8; NONCE_LEN]>,
+}
+
+/// `KeySchedule` (section 5.1).
+fn key_schedule(kem: &Kem, shared: &Secret, info: &[u8]) -> Result<Context, HpkeError> {
     let psk_id_hash = labeled_extract(kem.suite, &[], b"psk_id_hash", &[])?;
     let info_hash = labeled_extract(kem.suite, &[], b"info_hash", info)?;
     let context = [&[MODE_BASE], psk_id_hash.as_slice(), info_hash.as_slice()].concat();
     let secret = labeled_extract(kem.suite, shared.as_slice(), b"secret", &[])?;
     let key: Secret = labeled_expand(kem.suite, &secret, b"key", &context)?;
-    let nonce: Zeroizing<[u8; NONCE_LEN]> = labeled_expand(kem.suite, &secret, b"base_nonce", &context)?;
-    Ok((LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_slice())?), Nonce::from(&*nonce)))
+    let base_nonce = labeled_expand(kem.suite, &secret, b"base_nonce", &context)?;
+    Ok(Context { key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_slice())?), base_nonce })
+}
+
+/// `ComputeNonce` (section 5.2): the number, big endian, over the end of the base nonce.
+fn nonce(base: &[u8; NONCE_LEN], number: Number) -> Nonce {
+    let mut nonce = Zeroizing::new(*base);
+    let end = nonce[NONCE_LEN - size_of::<Number>()..].iter_mut();
+    end.zip(number.to_be_bytes()).for_each(|(byte, number)| *byte ^= number);
+    Nonce::from(&*nonce)
 }
 
 /// `LabeledExtract` (section 4).

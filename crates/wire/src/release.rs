@@ -1,5 +1,5 @@
 //! Seals a controller's key to one session of one node, and opens it there: RFC 9180, base mode,
-//! DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, one message.
+//! DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. Each key is one message; those of one answer may share an encapsulation.
 //!
 //! `info` = "eve-vault release v1" || session key (32);
 //! `aad` = device (16) || vault (16) || epoch (8, big endian) || custody (1: its number in `proto/vault.proto`).
@@ -14,7 +14,7 @@ use vault::secret::ControllerKey;
 use vault::section::{Custody, SealedKey};
 use zeroize::Zeroizing;
 
-use crate::hpke::{self, HpkeError, KEY_LEN, TAG_LEN};
+use crate::hpke::{self, HpkeError, KEY_LEN, Receiver, Sender, TAG_LEN};
 use crate::section::custody_to;
 
 /// Length of the encapsulated key in bytes.
@@ -97,43 +97,108 @@ pub struct OpenError {
     pub epoch: Epoch,
 }
 
-/// Seals the key of `epoch` to `session`, with fresh randomness of the operating system.
+/// Seals the keys of one answer to one session: one encapsulation, which is half of what a seal costs and more, and one message for
+/// each key. A node must have said that it opens such a series (`ConfigAsk.series`).
+pub struct Series(Sender);
+
+impl Series {
+    /// With fresh randomness of the operating system.
+    ///
+    /// # Errors
+    /// [`SealError`]: the peer's fault, a session key of low order.
+    ///
+    /// # Panics
+    /// When the operating system gives no randomness: nothing may be sealed then.
+    pub fn to(session: &SessionKey) -> Result<Self, SealError> {
+        Sender::to(&session.0, &info(session)).map(Self).map_err(|_| SealError)
+    }
+
+    /// The next message: the key of `epoch`.
+    ///
+    /// # Errors
+    /// [`SealError`]: more keys than any device has.
+    pub fn seal(
+        &mut self,
+        purpose: &Purpose,
+        epoch: Epoch,
+        key: &ControllerKey,
+    ) -> Result<SealedKey, SealError> {
+        let mut ciphertext = key.expose_controller_key().to_vec();
+        let Ok((number, tag)) = self.0.seal_in_place(&purpose.aad(epoch), &mut ciphertext) else {
+            zeroize::Zeroize::zeroize(&mut ciphertext);
+            return Err(SealError);
+        };
+        ciphertext.extend_from_slice(&tag);
+        Ok(SealedKey { epoch, enc: self.0.enc().to_vec(), number, ciphertext })
+    }
+}
+
+/// Seals one key by itself: what any node opens.
 ///
 /// # Errors
-/// [`SealError`]: the peer's fault, a session key of low order.
+/// Those of [`Series::to`].
 ///
 /// # Panics
-/// When the operating system gives no randomness: nothing may be sealed then.
+/// Those of [`Series::to`].
 pub fn seal(
     session: &SessionKey,
     purpose: &Purpose,
     epoch: Epoch,
     key: &ControllerKey,
 ) -> Result<SealedKey, SealError> {
-    let mut ciphertext = key.expose_controller_key().to_vec();
-    let sealed = hpke::seal_in_place(&session.0, &info(session), &purpose.aad(epoch), &mut ciphertext);
-    let Ok((enc, tag)) = sealed else {
-        zeroize::Zeroize::zeroize(&mut ciphertext);
-        return Err(SealError);
-    };
-    ciphertext.extend_from_slice(&tag);
-    Ok(SealedKey { epoch, enc, ciphertext })
+    Series::to(session)?.seal(purpose, epoch, key)
 }
 
-/// Opens a key sealed to this session for this purpose.
+/// Opens the keys of one section. What they share, the encapsulation, is worked out once for those that follow each other.
+pub struct Opener<'s> {
+    session: &'s SessionSecret,
+    info: [u8; 52],
+    last: Option<(Vec<u8>, Receiver)>,
+}
+
+impl<'s> Opener<'s> {
+    /// By this session.
+    #[must_use]
+    pub fn of(session: &'s SessionSecret) -> Self {
+        Self { session, info: info(&session.session_key()), last: None }
+    }
+
+    /// A key sealed to this session for this purpose.
+    ///
+    /// # Errors
+    /// [`OpenError`]: no key; the vault stays as it is.
+    pub fn open(&mut self, purpose: &Purpose, sealed: &SealedKey) -> Result<ControllerKey, OpenError> {
+        self.opened(purpose, sealed).map_err(|_| OpenError { epoch: sealed.epoch })
+    }
+
+    fn opened(&mut self, purpose: &Purpose, sealed: &SealedKey) -> Result<ControllerKey, HpkeError> {
+        let receiver = self.receiver(&sealed.enc)?;
+        ControllerKey::init(|key| {
+            let sealed_key = sealed.ciphertext.split_at_checked(key.len()).ok_or(HpkeError)?;
+            receiver.open_into(sealed.number, &purpose.aad(sealed.epoch), sealed_key, key)
+        })
+    }
+
+    fn receiver(&mut self, enc: &[u8]) -> Result<&Receiver, HpkeError> {
+        let last = match self.last.take() {
+            Some(last) if last.0 == enc => last,
+            _ => {
+                let secret = self.session.expose_session_secret();
+                (enc.to_vec(), Receiver::of(secret, enc, &self.info)?)
+            }
+        };
+        Ok(&self.last.insert(last).1)
+    }
+}
+
+/// Opens one key by itself.
 ///
 /// # Errors
-/// [`OpenError`]: no key; the vault stays as it is.
+/// Those of [`Opener::open`].
 pub fn open(
     session: &SessionSecret,
     purpose: &Purpose,
     sealed: &SealedKey,
 ) -> Result<ControllerKey, OpenError> {
-    let (info, aad) = (info(&session.session_key()), purpose.aad(sealed.epoch));
-    let refused = |_| OpenError { epoch: sealed.epoch };
-    ControllerKey::init(|key| {
-        let sealed_key = sealed.ciphertext.split_at_checked(key.len()).ok_or(HpkeError)?;
-        hpke::open_into(session.expose_session_secret(), &sealed.enc, &info, &aad, sealed_key, key)
-    })
-    .map_err(refused)
+    Opener::of(session).open(purpose, sealed)
 }

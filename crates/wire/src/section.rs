@@ -85,6 +85,7 @@ impl From<&SealedKey> for pb::SealedKey {
             enc: key.enc.clone(),
             ciphertext: key.ciphertext.clone(),
             suite: suite::X25519,
+            number: key.number,
         }
     }
 }
@@ -226,7 +227,8 @@ fn sealed_key(raw: pb::SealedKey) -> Result<SealedKey, DecodeError> {
     suite::check(raw.suite)?;
     exactly::<ENC_LEN>("enc", &raw.enc)?;
     exactly::<CIPHERTEXT_LEN>("ciphertext", &raw.ciphertext)?;
-    Ok(SealedKey { epoch: Epoch(raw.epoch), enc: raw.enc, ciphertext: raw.ciphertext })
+    let pb::SealedKey { enc, number, ciphertext, .. } = raw;
+    Ok(SealedKey { epoch: Epoch(raw.epoch), enc, number, ciphertext })
 }
 
 /// Writes both directions of a closed list; "unspecified" and what is unknown are not understood.

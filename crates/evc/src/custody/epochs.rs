@@ -7,9 +7,10 @@ use vault::decide::Granted;
 use vault::ids::{DeviceId, Epoch, Project, VaultId};
 use vault::secret::ControllerKey;
 use vault::section::{Custody, Release, SealedKey};
-use wire::release::{CIPHERTEXT_LEN, ENC_LEN, Purpose, seal};
+use wire::release::{CIPHERTEXT_LEN, ENC_LEN, Purpose};
 use zeroize::Zeroizing;
 
+use super::encapsulation::Sealing;
 use super::period_key::PeriodKey;
 use super::{CustodyError, Identity, Kek, random};
 use crate::store::{
@@ -103,6 +104,7 @@ pub struct Releases<'k> {
     project: Project,
     device: DeviceId,
     session: SessionKey,
+    sealing: Sealing,
     kept: HashMap<(VaultId, Epoch, String), SealedKey>,
     /// Read when the first key is to be opened.
     epochs: Option<HashMap<(VaultId, Epoch), EpochRow>>,
@@ -119,16 +121,18 @@ impl<'k> Releases<'k> {
         kek: &'k Kek,
         device: &DeviceRow,
         session: SessionKey,
+        sealing: Sealing,
     ) -> Result<Self, CustodyError> {
         let rows = tx.releases(&device.project, device.id, &session.0).await?.into_iter();
         // What no node would read is sealed anew.
         let whole = |row: &ReleaseRow| (row.enc.len(), row.ciphertext.len()) == (ENC_LEN, CIPHERTEXT_LEN);
         let kept = rows.filter(whole).map(|row| {
-            let ReleaseRow { vault, epoch, custody, enc, ciphertext, .. } = row;
-            ((vault, epoch, custody), SealedKey { epoch, enc, ciphertext })
+            let ReleaseRow { vault, epoch, custody, enc, number, ciphertext, .. } = row;
+            ((vault, epoch, custody), SealedKey { epoch, enc, number, ciphertext })
         });
         let (project, kept) = (device.project.clone(), kept.collect());
-        Ok(Self { kek, project, device: device.id, session, kept, epochs: None, periods: HashMap::new() })
+        let (device, epochs, periods) = (device.id, None, HashMap::new());
+        Ok(Self { kek, project, device, session, sealing, kept, epochs, periods })
     }
 
     /// To which session.
@@ -190,8 +194,9 @@ impl<'k> Releases<'k> {
         let key = self.open(tx, granted, epoch).await?;
         let purpose =
             Purpose { device: granted.device(), vault: granted.vault(), custody: granted.custody() };
-        let sealed = seal(&granted.session(), &purpose, epoch, &key)?;
-        (row.enc, row.ciphertext) = (sealed.enc.clone(), sealed.ciphertext.clone());
+        let sealed = self.sealing.seal(&granted.session(), &purpose, epoch, &key)?;
+        (row.enc, row.number, row.ciphertext) =
+            (sealed.enc.clone(), sealed.number, sealed.ciphertext.clone());
         tx.put_release(&row).await?;
         Ok(sealed)
     }
@@ -212,6 +217,7 @@ impl<'k> Releases<'k> {
             custody: custody.into(),
             session: self.session.0,
             enc: Vec::new(),
+            number: 0,
             ciphertext: Vec::new(),
         })
     }

@@ -6,6 +6,7 @@
 pub mod authority;
 mod bundles;
 mod carry_over;
+mod encapsulation;
 mod epochs;
 mod identity;
 mod kek;
@@ -20,6 +21,7 @@ mod tls;
 pub use bundles::{BundleKept, give_back, give_to_try, history, keep_bundle};
 pub(crate) use bundles::{IN_ALL, forget_vault};
 pub(crate) use carry_over::{CarriedOver, carry_over};
+pub use encapsulation::Sealing;
 pub use epochs::{Releases, add_epoch, period_of, rehome, unopened, went_out_under};
 pub use identity::{Identity, SealedRow};
 pub(crate) use kek::write_private;

@@ -18,7 +18,7 @@ use super::chain;
 use super::config::{Ahead, Changed, Drawn, known};
 use super::drill::Due;
 use super::escrow::EscrowWord;
-use crate::custody::{CustodyError, Releases};
+use crate::custody::{CustodyError, Releases, Sealing};
 use crate::fleet::section::{draft_without, orders_of_lost};
 use crate::fleet::view::View;
 use crate::service::{Controller, Fault, Refusal};
@@ -87,7 +87,7 @@ impl Controller {
                 return Ok((self.nothing_to(&row, session, locks)?, None, None));
             }
         };
-        let mut releases = Releases::to(tx, &self.kek, &view.device, session).await?;
+        let mut releases = Releases::to(tx, &self.kek, &view.device, session, Sealing::of(ask)).await?;
         let needed = self.bundle_needed(&view.device, ask);
         let draft = self.as_far_as_keys_open(tx, &mut releases, (&view, draft), (ask, needed), now).await?;
         let numbered = self.bump(tx, &mut view.device, &draft, &ledger).await?;

@@ -61,7 +61,8 @@ impl Controller {
         let named = session.unwrap_or(SessionKey([0; 32]));
         let none = (None, None, None);
         let (held, rescue, accepted) = none;
-        let ask = VaultAsk { session: named, held, rescue, accepted, lease: None, drills: false };
+        let ask =
+            VaultAsk { session: named, held, rescue, accepted, lease: None, drills: false, series: false };
         Ok(CarriedAnswer { session, ..self.carried_answer(id, ask, life_s, now).await? })
     }
 

@@ -259,6 +259,7 @@ async fn add_keys(
             custody: custody.clone(),
             session: [0; 32],
             enc: Vec::new(),
+            number: 0,
             ciphertext: Vec::new(),
         })
         .await?;

@@ -64,6 +64,8 @@ pub struct ReleaseRow {
     pub session: [u8; 32],
     /// HPKE encapsulated key.
     pub enc: Vec<u8>,
+    /// Which message it is of those that `enc` begins.
+    pub number: u32,
     /// HPKE ciphertext.
     pub ciphertext: Vec<u8>,
 }

@@ -111,6 +111,8 @@ pub(crate) struct Device {
     pub(crate) lease: Option<LeaseNonce>,
     /// It answers drills.
     pub(crate) drills: bool,
+    /// It opens keys that share an encapsulation, as nodes of this version do.
+    pub(crate) series: bool,
     /// How the last one went.
     pub(crate) drilled: Option<DrillAnswer>,
     /// The generation that it reports to have in force.
@@ -149,6 +151,7 @@ impl Device {
             rescue: None,
             lease: None,
             drills: false,
+            series: true,
             drilled: None,
             generation: Some(vault::ids::Generation(1)),
         }
@@ -185,6 +188,7 @@ impl Device {
             accepted: self.head,
             lease: self.lease,
             drills: self.drills,
+            series: self.series,
         });
         ConfigRequest { config_hash: self.hash.clone(), integrity_token: vec![], vault }.encode()
     }

@@ -907,6 +907,7 @@ async fn one_release_stands_for_each_key(tx: &mut dyn Tx) -> Stored<()> {
         custody: "tpm+controller".into(),
         session: [1; 32],
         enc: vec![1],
+        number: 3,
         ciphertext: vec![2],
     };
     let one = row.device;

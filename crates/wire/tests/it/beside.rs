@@ -50,6 +50,7 @@ fn ask() -> ConfigRequest {
         accepted: Some(head),
         lease: None,
         drills: false,
+        series: false,
     };
     ConfigRequest { config_hash: "hash".to_owned(), integrity_token: Vec::new(), vault: Some(vault) }
 }
@@ -141,8 +142,15 @@ pub(crate) fn golden(name: &str) -> Vec<u8> {
 #[test]
 fn if1_older_and_newer_peers_are_understood() {
     assert_eq!(ConfigRequest::decode(&golden("configrequest-newer")), Ok(ask()));
-    let bare =
-        VaultAsk { session: session(), held: None, rescue: None, accepted: None, lease: None, drills: false };
+    let bare = VaultAsk {
+        session: session(),
+        held: None,
+        rescue: None,
+        accepted: None,
+        lease: None,
+        drills: false,
+        series: false,
+    };
     let older = ConfigRequest::decode(&golden("configrequest-older")).unwrap();
     assert_eq!(older.vault, Some(bare));
     let newer = ConfigResponse::decode(&golden("configresponse-newer")).unwrap().control.unwrap();

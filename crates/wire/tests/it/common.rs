@@ -114,7 +114,7 @@ pub(crate) fn session() -> SessionKey {
 }
 
 pub(crate) fn sealed(epoch: u64) -> SealedKey {
-    SealedKey { epoch: Epoch(epoch), enc: vec![1; 32], ciphertext: vec![2; 48] }
+    SealedKey { epoch: Epoch(epoch), enc: vec![1; 32], number: 0, ciphertext: vec![2; 48] }
 }
 
 pub(crate) fn entry(n: u128, release: Release) -> Entry {

@@ -63,6 +63,7 @@ fn config_request() -> Vec<u8> {
         accepted: None,
         lease: None,
         drills: false,
+        series: false,
     });
     ConfigRequest { config_hash: "hash".to_owned(), integrity_token: vec![1], vault }.encode()
 }

@@ -126,6 +126,7 @@ fn question_and_answer_read_back() {
         accepted: None,
         lease: None,
         drills: true,
+        series: true,
     };
     let request = ConfigRequest { vault: Some(ask), ..ConfigRequest::default() };
     assert_eq!(ConfigRequest::decode(&request.encode()), Ok(request));

@@ -24,6 +24,7 @@ fn a_question_with_a_session_is_read_as_it_was_written() {
             accepted,
             lease: None,
             drills: false,
+            series: false,
         }),
     ] {
         let request = ConfigRequest { config_hash: "h".to_owned(), integrity_token: vec![1], vault };

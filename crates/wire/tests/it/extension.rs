@@ -289,6 +289,7 @@ fn any_release() -> impl Strategy<Value = Release> {
     let key = |epoch, enc: [u8; 32], half: [u8; 24]| SealedKey {
         epoch: Epoch(epoch),
         enc: enc.to_vec(),
+        number: u32::from(enc[0]),
         ciphertext: half.repeat(2),
     };
     prop_oneof![

@@ -184,7 +184,7 @@ proptest! {
             let version = SectionVersion { incarnation: Incarnation(incarnation), version };
             Head { device: device(), version, digest: SectionDigest(digest) }
         });
-        let vault = session.map(|key| VaultAsk { session: SessionKey(key), held: None, rescue: None, accepted, lease: None, drills: false });
+        let vault = session.map(|key| VaultAsk { session: SessionKey(key), held: None, rescue: None, accepted, lease: None, drills: false, series: true });
         let request = ConfigRequest { config_hash, integrity_token, vault };
         prop_assert_eq!(ConfigRequest::decode(&request.encode()), Ok(request));
     }

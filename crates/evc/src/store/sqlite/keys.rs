@@ -62,7 +62,7 @@ impl FromRow for EpochRow {
 }
 
 impl FromRow for ReleaseRow {
-    const COLUMNS: &'static str = "project, device, vault, epoch, custody, session, enc, ciphertext";
+    const COLUMNS: &'static str = "project, device, vault, epoch, custody, session, enc, number, ciphertext";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         Ok(Self {
             project: row.read(project)?,
@@ -72,6 +72,7 @@ impl FromRow for ReleaseRow {
             custody: row.read(plain)?,
             session: row.read(bytes32)?,
             enc: row.read(plain)?,
+            number: row.read(plain)?,
             ciphertext: row.read(plain)?,
         })
     }
@@ -190,8 +191,8 @@ impl KeyRows for SqliteTx {
     }
 
     async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()> {
-        let put = "INSERT OR REPLACE INTO releases (project, device, vault, epoch, custody, session, enc, ciphertext)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+        let put = "INSERT OR REPLACE INTO releases (project, device, vault, epoch, custody, session, enc, number, ciphertext)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = (
             row.project.as_str(),
             blob(row.device.0),
@@ -200,6 +201,7 @@ impl KeyRows for SqliteTx {
             &row.custody,
             row.session,
             &row.enc,
+            row.number,
             &row.ciphertext,
         );
         self.run(put, values).await.map(drop)

@@ -25,6 +25,7 @@ impl Zedagent<'_> {
             accepted,
             lease: session.lease,
             drills: true,
+            series: true,
         });
         let ask = ConfigRequest { config_hash: self.known_hash(), integrity_token: Vec::new(), vault };
         let answer = self.post("config", &ask.encode())?;

@@ -194,7 +194,8 @@ impl Zedagent<'_> {
         let report = self.sealed(of, &self.info_of(of.device)?.encode())?;
         let (held, rescue) = self.escrow.ask(Instant::now());
         let (accepted, lease) = (self.vaults.head, of.session.lease);
-        let vault = Some(VaultAsk { session: of.session.key, held, rescue, accepted, lease, drills: false });
+        let session = of.session.key;
+        let vault = Some(VaultAsk { session, held, rescue, accepted, lease, drills: false, series: true });
         let ask = ConfigRequest { config_hash: String::new(), integrity_token: Vec::new(), vault };
         let poll = self.sealed(of, &ask.encode())?;
         Ok(CourierEvidence { keys, quote, report, poll }.encode()?)

@@ -149,7 +149,7 @@ fn tell(report: &mut Report, cases: &[Case; 4], floor: &Floor) {
          *unchanged*, every attestation released all keys. The first poll after an attestation tells that its section was accepted, which \
          is written: it has a row of its own, and the other polls are of devices that polled since. The floor is what must be computed whatever the program: for a poll one \
          verification of the device's signature; for an attestation (challenge, evidence, section) three of those, one of the quote, \
-         three signatures, and one seal for each vault.",
+         three signatures, one HPKE seal, and for each further vault one more message of it.",
     );
     let attests = Aims::of(0.4, 2.2);
     let aims = [
@@ -167,6 +167,7 @@ fn tell(report: &mut Report, cases: &[Case; 4], floor: &Floor) {
     report.contest_row("one P-256 verification", &floor.verify.words());
     report.contest_row("one P-256 signature", &floor.sign.words());
     report.contest_row("one HPKE seal", &floor.seal.words());
+    report.contest_row("one more key of the same encapsulation", &floor.further.words());
 }
 
 /// With all that is kept of each device: under so many MiB, where that is promised.

@@ -152,6 +152,7 @@ impl Device {
             accepted: self.head,
             lease: None,
             drills: false,
+            series: true,
         });
         let ask = ConfigRequest { config_hash: self.hash.clone(), integrity_token: Vec::new(), vault };
         self.sealed(&ask.encode())

@@ -123,6 +123,7 @@ impl Controller {
         let sealed = |epoch: vault::ids::Epoch| SealedKey {
             epoch,
             enc: self.keys.get(&epoch.0).copied().unwrap_or_default().to_be_bytes().to_vec(),
+            number: 0,
             ciphertext: vec![],
         };
         let last = if guard == Some(Guard::TwoEpochs) { vault::ids::Epoch::FIRST } else { epochs.last() };

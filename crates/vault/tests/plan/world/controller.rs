@@ -166,6 +166,7 @@ impl Database {
         let sealed = |epoch: Epoch| SealedKey {
             epoch,
             enc: self.keys[&epoch.0].to_be_bytes().to_vec(),
+            number: 0,
             ciphertext: vec![],
         };
         Release::Keys { current: sealed(epochs.current()), last: sealed(epochs.last()) }

@@ -6,7 +6,7 @@ use vault::custody::{EpochMark, epoch_mark};
 use vault::ids::{DeviceId, Epoch, VaultId};
 use vault::secret::ControllerKey;
 use vault::section::{Entry, Release, SealedKey, Section};
-use wire::release::{self, OpenError, Purpose, SessionSecret};
+use wire::release::{OpenError, Opener, Purpose, SessionSecret};
 
 /// The keys, by vault. At most two a vault (VC-3).
 #[derive(Debug, Default)]
@@ -31,9 +31,9 @@ struct Opened {
 impl Ring {
     /// Opens all keys of a section. One that does not open is told, and is not there.
     pub(crate) fn open(section: &Section, session: &SessionSecret) -> (Self, Vec<(VaultId, OpenError)>) {
-        let (mut ring, mut errors) = (Self::default(), Vec::new());
+        let (mut ring, mut errors, mut opener) = (Self::default(), Vec::new(), Opener::of(session));
         for entry in &section.vaults {
-            match released(entry, section.device, session) {
+            match released(entry, section.device, &mut opener) {
                 Ok(Some(keys)) => drop(ring.keys.insert(entry.id, keys)),
                 Ok(None) => {}
                 Err(error) => errors.push((entry.id, error)),
@@ -71,11 +71,11 @@ impl Ring {
     }
 }
 
-fn released(entry: &Entry, device: DeviceId, session: &SessionSecret) -> Result<Option<Released>, OpenError> {
+fn released(entry: &Entry, device: DeviceId, opener: &mut Opener<'_>) -> Result<Option<Released>, OpenError> {
     let Release::Keys { current, last } = &entry.release else { return Ok(None) };
     let purpose = Purpose { device, vault: entry.id, custody: entry.policy.custody };
-    let open = |sealed: &SealedKey| {
-        let key = release::open(session, &purpose, sealed)?;
+    let mut open = |sealed: &SealedKey| {
+        let key = opener.open(&purpose, sealed)?;
         Ok(Opened { epoch: sealed.epoch, mark: epoch_mark(entry.id, &key), key })
     };
     let last = (last.epoch != current.epoch).then(|| open(last)).transpose()?;
