@@ -70,6 +70,8 @@ fn strays(ids: impl IntoIterator<Item = VaultId>) -> Vec<VaultReport> {
         change_due: false,
         holds_escrow_up: false,
         under_anothers_key: false,
+        behind_in_escrow: None,
+        ordered_locked: false,
         detail: Vec::new(),
     };
     ids.into_iter().map(of).collect()
