@@ -42,7 +42,7 @@ impl ShareStore {
     pub(crate) fn words_of_gone(&self) -> Option<String> {
         let index = self.gone.filter(|_| self.table.is_none())?;
         Some(format!(
-            "the TPM's NV index {index:#010x} is gone, and with it the secret that opens the share table and any bundle in escrow; the other one of this node is there. No approval of a boot brings that back, and no other TPM was put in: see what undefined it (`tpm2_nvreadpublic` lists what is there). All is left as it is; a vault that has a recovery key opens by it (`eve vault recover`)"
+            "the TPM's NV index {index:#010x} is gone, and with it the secret that opens the share table and any bundle in escrow; the other one of this node is there. No approval of a boot brings that back, and no other TPM was put in: see what undefined it (`tpm2_nvreadpublic` lists what is there). All is left as it is. A vault that has a recovery key opens by it (`eve vault recover`): copy what you need, or give the default vaults up (`eve vault recreate config`), by which that secret is made anew and each vault that is open so gets a share under it; what else the TPM had a part in opens no more, also with `seal: pcrs`, and is made anew or removed"
         ))
     }
 }
