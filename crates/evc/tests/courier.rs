@@ -314,6 +314,8 @@ fn co3_the_report_of_as_many_vaults_as_there_may_be_is_taken() {
             change_due: false,
             holds_escrow_up: false,
             under_anothers_key: false,
+            behind_in_escrow: None,
+            ordered_locked: false,
             detail: said.to_vec(),
         };
         VaultLine::of(report, PcrStatus::Unknown)

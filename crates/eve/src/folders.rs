@@ -36,15 +36,25 @@ pub(crate) fn make(path: &Path, (uid, gid): Owner, mode: u32) -> io::Result<()> 
     Ok(())
 }
 
-/// The same on the persist filesystem. Without a folder that can't be made for want of a writable disk the node goes on: vaultmgr
+/// The same on the persist filesystem. Without a folder that can't be made for want of a writable disk, or of room on it, the node goes on: vaultmgr
 /// tells of it, and whoever writes there finds out.
 pub(crate) fn make_if_writable(path: &Path, owner: Owner, mode: u32) -> io::Result<()> {
     match make(path, owner, mode) {
-        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-            tracing::warn!(path = %path.display(), "not made: the persist filesystem is read-only");
+        Err(error) if is_for_want_of_a_disk(path, &error) => {
+            tracing::warn!(path = %path.display(), %error, "not made");
             Ok(())
         }
         made => made,
+    }
+}
+
+/// Or the folder that it is to lie in was not made for that.
+fn is_for_want_of_a_disk(path: &Path, error: &io::Error) -> bool {
+    use io::ErrorKind::{NotFound, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        ReadOnlyFilesystem | StorageFull | QuotaExceeded => true,
+        NotFound => path.parent().is_some_and(|parent| !parent.exists()),
+        _ => false,
     }
 }
 
@@ -68,6 +78,28 @@ mod tests {
             make(&folder, AGENT, mode).expect("root's or the agent's");
             assert_eq!(owner_and_mode(&folder), (7301, 7301, mode));
         }
+    }
+
+    /// Seen by users: a disk that takes nothing, or was full before the first write of ours, keeps no agent from starting; whatever else is wrong does.
+    #[test]
+    fn a_disk_without_room_keeps_nobody_from_starting() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (status, nim) = (dir.path().join("status"), dir.path().join("status/nim"));
+        make_if_writable(&nim, AGENT, 0o755).expect("its folder was not made either");
+        assert!(!status.exists());
+        for (kind, goes_on) in [
+            (io::ErrorKind::StorageFull, true),
+            (io::ErrorKind::QuotaExceeded, true),
+            (io::ErrorKind::ReadOnlyFilesystem, true),
+            (io::ErrorKind::PermissionDenied, false),
+            (io::ErrorKind::NotADirectory, false),
+        ] {
+            assert_eq!(is_for_want_of_a_disk(&status, &kind.into()), goes_on, "{kind}");
+        }
+        assert!(
+            !is_for_want_of_a_disk(&status, &io::ErrorKind::NotFound.into()),
+            "the folder above is there"
+        );
     }
 
     /// Threats, walls: a link in a folder's place gives nobody what it leads to.

@@ -58,16 +58,26 @@ pub struct VaultReport {
     /// The key that the controller gives is another one than that which it is wrapped under, of the same number. Written always, as that.
     #[serde(default)]
     pub under_anothers_key: bool,
+    /// What is in escrow is not what its node has: of before its last change, of other roots of the TPM, or nothing. None: a node from before this was told.
+    /// Written always, as that.
+    #[serde(default)]
+    pub behind_in_escrow: Option<bool>,
+    /// It is locked by what it was asked to be, and not for want of a list that names it. Written always, as that.
+    #[serde(default)]
+    pub ordered_locked: bool,
     /// Human words: what it waits for, what is missing, "not escrowed", "boot not measured".
     pub detail: Vec<String>,
 }
+
+/// How nodes say it that have no field for it. These words are theirs, whatever ours become.
+const BEHIND_IN_WORDS: [&str; 2] = ["not escrowed", "not escrowed since its last change"];
 
 impl VaultReport {
     /// Its node says that what is in escrow is not what it has: of before its last change, of other roots of the TPM, or nothing.
     #[must_use]
     pub fn is_behind_in_escrow(&self) -> bool {
-        let words = [Note::NotEscrowed, Note::NotEscrowedSince].map(|note| note.to_string());
-        self.holds_escrow_up || self.detail.iter().any(|line| words.contains(line))
+        let in_words = || self.detail.iter().any(|line| BEHIND_IN_WORDS.contains(&line.as_str()));
+        self.holds_escrow_up || self.behind_in_escrow.unwrap_or_else(in_words)
     }
 }
 
@@ -98,11 +108,11 @@ pub fn report(
     past: Remembered,
     reasons: Reasons<'_>,
 ) -> VaultReport {
-    let notes = notes(view, next);
+    let (notes, state) = (notes(view, next), state(view, next));
     VaultReport {
         id: view.id,
         name,
-        state: state(view, next),
+        state,
         created: created(view),
         epoch: epoch(view),
         wanted: wanted(view),
@@ -112,12 +122,26 @@ pub fn report(
         holds_escrow_up: false,
         change_due: notes.iter().any(|note| matches!(note, Note::ChangeDue(_))),
         under_anothers_key: notes.iter().any(waits_for_another_key),
+        behind_in_escrow: Some(notes.iter().any(is_behind)),
+        ordered_locked: state == State::Locked && is_ordered_locked(view, &notes),
         detail: notes.iter().map(|note| line(note, reasons)).collect(),
     }
 }
 
 fn waits_for_another_key(note: &Note) -> bool {
     matches!(note, Note::Waits(Wait::OtherKey { .. }) | Note::ChangeDue(Wait::OtherKey { .. }))
+}
+
+fn is_behind(note: &Note) -> bool {
+    matches!(note, Note::NotEscrowed | Note::NotEscrowedSince)
+}
+
+/// One that is locked for want of a list that names it, or by the end of its lease, says so itself.
+fn is_ordered_locked(view: &View<'_>, notes: &[Note]) -> bool {
+    let says_why = |note: &Note| {
+        matches!(note, Note::LeftAsItIs | Note::Unlisted | Note::LeaseEnded | Note::LeaseNotKnown)
+    };
+    wanted(view) == Operation::Lock && !notes.iter().any(says_why)
 }
 
 /// One that waits for a measured boot says what is known of this one, and what is not dead yet says why.

@@ -88,7 +88,7 @@ fn authority(belief: &Belief) -> Option<Authority> {
 }
 
 fn tells(effects: &[Effect], words: &str) -> bool {
-    effects.iter().any(|effect| matches!(effect, Effect::Tell(_, told) if told.contains(words)))
+    effects.iter().any(|effect| matches!(effect, Effect::Tell(_, told) if told.to_string().contains(words)))
 }
 
 /// Twin of all that follows: with the record read, the next section of the node's own history counts.

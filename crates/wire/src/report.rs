@@ -27,6 +27,8 @@ impl From<&VaultReport> for pb::VaultReport {
             change_due: report.change_due,
             holds_escrow_up: report.holds_escrow_up,
             under_anothers_key: report.under_anothers_key,
+            behind_in_escrow: report.behind_in_escrow,
+            ordered_locked: report.ordered_locked,
             detail: cut_lines(&report.detail),
         }
     }
@@ -59,6 +61,8 @@ pub(crate) fn vault_report(raw: pb::VaultReport) -> Result<VaultReport, DecodeEr
         change_due: raw.change_due,
         holds_escrow_up: raw.holds_escrow_up,
         under_anothers_key: raw.under_anothers_key,
+        behind_in_escrow: raw.behind_in_escrow,
+        ordered_locked: raw.ordered_locked,
         detail: lines("detail", raw.detail)?,
     })
 }

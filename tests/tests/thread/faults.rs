@@ -38,6 +38,24 @@ fn a_full_disk_stops_what_needs_room_says_so_and_loses_nothing() {
     assert!(scene.has_data("till"));
 }
 
+/// Seen by users: a disk that is full before the first write of a node is told by `eve status`, with what to do, and with room the node goes on by itself.
+#[test]
+fn a_disk_that_is_full_before_the_first_boot_is_told_and_waits_for_room() {
+    let mut scene = Scene::prepared(Parts { disk: 32 << 20, ..Parts::default() }).unwrap();
+    let filler = scene.node.root().join("persist/filler");
+    fs::write(&filler, vec![1; 64 << 20]).unwrap_err();
+    scene.node.start().unwrap();
+    let told = |status: &anyhow::Result<serde_json::Value>| {
+        status.as_ref().is_ok_and(|status| status["notes"].to_string().contains("make room on"))
+    };
+    wait::until_is("told that there is no room", || scene.node.status(), told).unwrap().unwrap();
+    assert!(!scene.node.root().join("persist/vaults").exists());
+    fs::remove_file(filler).unwrap();
+    scene.node.until_vault("config", "unlocked").unwrap();
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("image", "unlocked").unwrap();
+}
+
 /// KO-2: killed at any moment of its start and work, tpmmgr leaves no session, object or half-made key in the TPM's way.
 #[test]
 fn tpmmgr_killed_fifty_times_leaves_the_tpm_usable() {

@@ -250,6 +250,7 @@ mod tests {
             let (id, name) = (VaultId(uuid::Uuid::from_u128(7)), "v".parse().expect("a name"));
             let (created, epoch, last, opened, storage) = (true, None, None, None, None);
             let (change_due, holds_escrow_up, under_anothers_key) = (false, false, false);
+            let (behind_in_escrow, ordered_locked) = (None, false);
             let (wanted, detail) = (Operation::Unlock, Vec::new());
             vec![VaultReport {
                 id,
@@ -264,6 +265,8 @@ mod tests {
                 change_due,
                 holds_escrow_up,
                 under_anothers_key,
+                behind_in_escrow,
+                ordered_locked,
                 detail,
             }]
         };

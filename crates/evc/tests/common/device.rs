@@ -317,6 +317,8 @@ impl Device {
                 change_due: false,
                 holds_escrow_up: false,
                 under_anothers_key: false,
+                behind_in_escrow: None,
+                ordered_locked: false,
                 detail: vec![],
             };
             VaultLine::of(report, wire::info::PcrStatus::Unknown)

@@ -76,6 +76,8 @@ fn of_vault(number: u64) -> VaultReport {
         change_due: false,
         holds_escrow_up: false,
         under_anothers_key: false,
+        behind_in_escrow: None,
+        ordered_locked: false,
         detail: vec!["ä".into()],
     }
 }

@@ -182,7 +182,7 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
             "NoKey",
             "Hold",
             "Doubt",
-            "Contradicted",
+            "Saying",
             "Ground",
             "Act",
             "Gap",

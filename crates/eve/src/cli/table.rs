@@ -4,9 +4,7 @@ use std::path::Path;
 
 use cli::{NOTHING, aged, aligned, cell};
 use vault::lease::SinceBoot;
-use vault::plan::Note;
 use vault::report::{State, VaultReport};
-use vault::section::Operation;
 use vault::text::plain;
 
 use crate::agents::vaultmgr::paths::Paths;
@@ -122,18 +120,11 @@ fn cells(vault: &VaultReport, common: &[String], root: Option<&Path>, columns: C
     });
     let own = vault.detail.iter().filter(|said| !common.contains(said)).cloned();
     let opened = vault.opened.as_ref().map(|opened| format!("opened by {opened}"));
-    let ordered = is_ordered_locked(vault).then(|| LOCKED.to_owned());
+    let ordered = vault.ordered_locked.then(|| LOCKED.to_owned());
     let detail: Vec<_> = failure(vault).into_iter().chain(ordered).chain(opened).chain(own).collect();
     let first = [vault.name.to_string(), vault.state.to_string(), epoch].into_iter().chain(path);
     let all = first.chain(more.into_iter().flatten()).chain([detail.join("; ")]);
     all.map(|cell| plain(&aged(&cell)).into_owned()).collect()
-}
-
-/// One that is locked for want of a list that names it says so itself.
-fn is_ordered_locked(vault: &VaultReport) -> bool {
-    let says = |note: Note| vault.detail.contains(&note.to_string());
-    let is_locked = vault.state == State::Locked && vault.wanted == Operation::Lock;
-    is_locked && !says(Note::LeftAsItIs) && !says(Note::Unlisted)
 }
 
 /// Of a vault that is locked and waits for nothing.
@@ -150,6 +141,7 @@ fn failure(vault: &VaultReport) -> Option<String> {
 mod tests {
     use super::*;
     use vault::ids::{CONFIG_VAULT, IMAGE_VAULT, VaultId};
+    use vault::section::Operation;
 
     fn vault(id: VaultId, name: &str, own: &[&str]) -> VaultReport {
         VaultReport {
@@ -165,6 +157,8 @@ mod tests {
             change_due: false,
             holds_escrow_up: false,
             under_anothers_key: false,
+            behind_in_escrow: None,
+            ordered_locked: false,
             detail: ["not escrowed"].iter().chain(own).map(ToString::to_string).collect(),
         }
     }

@@ -90,6 +90,8 @@ mod tests {
             change_due: false,
             holds_escrow_up: false,
             under_anothers_key: false,
+            behind_in_escrow: None,
+            ordered_locked: false,
             detail: vec!["its key is withheld".to_owned()],
         };
         let open = report(State::Unlocked, Operation::Unlock);

@@ -1,6 +1,6 @@
 //! One thing heard, and what follows from it.
 
-use super::words::{Doubt, EARLY, NO_SECTION, NOT_GIVEN, NOT_NEXT, NOT_YET, UNREAD, no_policy_met};
+use super::words::{Doubt, Saying};
 use super::{
     About, Belief, Beside, Effect, Heard, Kept, LockOrders, Memory, Roots, Said, Signed, SignedAnswer,
 };
@@ -84,7 +84,7 @@ impl Belief {
         if !matches!(answer.said, Said::Unchanged) && !self.is_early() && self.is_of_another_root(answer.root)
         {
             (self.unheard, self.anothers) = (true, Some(Box::new(answer)));
-            return self.withhold(Doubt::OtherRoot.to_string());
+            return self.withhold(Doubt::OtherRoot.into());
         }
         if !matches!(answer.said, Said::Unchanged) {
             self.unheard = false;
@@ -99,10 +99,10 @@ impl Belief {
         match answer.said {
             Said::Unchanged => Vec::new(),
             Said::NoSection => self.without_section(lacks),
-            Said::Withheld(why) => self.withhold(why),
+            Said::Withheld(why) => self.withhold(Saying::NotUnderstood(why)),
             Said::Section(..) if self.is_early() => {
                 self.early = Some(Box::new(answer));
-                vec![Effect::Tell(About::Configuration, EARLY.to_owned())]
+                vec![Effect::Tell(About::Configuration, Saying::Early)]
             }
             Said::Section(..) => self.live_section(answer),
         }
@@ -120,7 +120,7 @@ impl Belief {
         self.unheard = true;
         match self.doubt(&given.section) {
             // What zedagent still has of the life before this one: the next poll brings ours.
-            Some(doubt @ Doubt::OtherSession) => vec![Effect::Log(doubt.to_string())],
+            Some(doubt @ Doubt::OtherSession) => vec![Effect::Log(doubt.into())],
             Some(doubt) => self.withhold_for(doubt, given),
             None if self.memory == Memory::Unread => self.take_unread(given),
             None => self.take(given),
@@ -129,7 +129,7 @@ impl Belief {
 
     /// A table that was lost may come back while this session lasts: what it said whom to believe is heard again then.
     fn withhold_for(&mut self, doubt: Doubt, given: Given) -> Vec<Effect> {
-        let effects = self.withhold(doubt.to_string());
+        let effects = self.withhold(doubt.into());
         self.early = (doubt == Doubt::TableLost).then(|| Box::new(given.into_answer()));
         effects
     }
@@ -149,13 +149,13 @@ impl Belief {
         let listing = Listing::of(&given.section, Authority::Live);
         let accepted = match self.in_order(&listing) {
             Ok(accepted) => accepted,
-            Err(error @ NotTaken::OtherDevice { .. }) => return self.taken_for_another(&error, &given),
-            Err(error) => return vec![refused(&error.to_string())],
+            Err(error @ NotTaken::OtherDevice { .. }) => return self.taken_for_another(error, &given),
+            Err(error) => return vec![refused(error)],
         };
         let anew = self.is_anew(&accepted);
         let next = |chain: &Chain| chain.continues(given.section.follows) || chain.head == Some(given.digest);
         if !anew && !self.chain().is_none_or(next) {
-            return self.take_unproved(&given.section, NOT_NEXT);
+            return self.take_unproved(&given.section, Saying::NotNext);
         }
         let chain = Chain::after(self.chain(), anew, given.digest, &listing);
         self.desired.listing = Some(listing.above(&chain));
@@ -180,8 +180,8 @@ impl Belief {
 
     /// Its controller knows it as another device than before: of that one's list nothing is made, opened or deleted. What it wants locked is
     /// locked, as by an order.
-    fn taken_for_another(&mut self, why: &NotTaken, given: &Given) -> Vec<Effect> {
-        let mut effects = self.withhold(why.to_string());
+    fn taken_for_another(&mut self, why: NotTaken, given: &Given) -> Vec<Effect> {
+        let mut effects = self.withhold(why.into());
         let orders = LockOrders::of(&given.section);
         if !orders.vaults.is_empty() {
             effects.extend(self.ordered(given.root, orders));
@@ -196,10 +196,10 @@ impl Belief {
         let before = self.unread.iter().filter(|before| before.device == listing.device);
         match Accepted::after(before, &listing) {
             Ok(accepted) => self.unread = Some(accepted),
-            Err(error) => return vec![refused(&error.to_string())],
+            Err(error) => return vec![refused(error)],
         }
         self.free_the_record(&given.section);
-        let why = if self.not_given { NOT_GIVEN } else { UNREAD };
+        let why = if self.not_given { Saying::NotGiven } else { Saying::Unread };
         let effects = self.take_unproved(&given.section, why);
         // It is kept.
         self.unheard = false;
@@ -217,13 +217,13 @@ impl Belief {
     }
 
     /// Not known to be the next one of this node's history: it opens and locks, and goes no further.
-    fn take_unproved(&mut self, section: &Section, why: &str) -> Vec<Effect> {
+    fn take_unproved(&mut self, section: &Section, why: Saying) -> Vec<Effect> {
         let listing = Some(Listing::unjudged(section));
         // It comes again with every poll, as long as it is not the next one: pauses after what failed go on.
         let afresh = (self.desired.listing != listing).then_some(Effect::StartAfresh);
         self.desired.listing = listing;
         self.desired.lacks = None;
-        let tell = Effect::Tell(About::Configuration, why.to_owned());
+        let tell = Effect::Tell(About::Configuration, why);
         [tell, Effect::TakeKeys(Box::new(section.clone()))].into_iter().chain(afresh).collect()
     }
 
@@ -247,17 +247,17 @@ impl Belief {
     /// So it begins whenever the node starts: it is worth a warning only where this session had a section.
     fn without_section(&mut self, lacks: Option<String>) -> Vec<Effect> {
         let had = self.live().is_some() || self.early.is_some();
-        let why = lacks.as_deref().map_or_else(|| NO_SECTION.to_owned(), no_policy_met);
+        let why = lacks.clone().map_or(Saying::NoSection, Saying::NoPolicyMet);
         let mut effects = self.withhold(why);
         self.desired.lacks = lacks;
         if !had && self.desired.lacks.is_none() {
-            effects[0] = Effect::Log(NOT_YET.to_owned());
+            effects[0] = Effect::Log(Saying::NotYet);
         }
         effects
     }
 
     /// Nothing is created, changed or deleted, and no key of the controller's stays at hand. What was locked stays locked.
-    pub(super) fn withhold(&mut self, why: String) -> Vec<Effect> {
+    pub(super) fn withhold(&mut self, why: Saying) -> Vec<Effect> {
         self.desired.listing = self.desired.listing.take().map(Listing::kept);
         self.early = None;
         self.desired.lacks = None;
@@ -281,7 +281,7 @@ impl Belief {
         let its_own = |answer: Option<Box<SignedAnswer>>| answer.filter(|answer| answer.root == pin);
         let early = its_own(self.early.take());
         let refused = its_own(self.anothers.take());
-        let mut effects = self.withhold("waits for the controller that was accepted".to_owned());
+        let mut effects = self.withhold(Saying::Accepting);
         (self.memory, self.unsaved, self.desired.listing) = (Memory::Nothing, None, None);
         self.lift();
         effects.extend(matches!(self.roots, Roots::Open(_)).then_some(Effect::Pin(pin)));
@@ -299,6 +299,6 @@ impl Belief {
     }
 }
 
-fn refused(why: &str) -> Effect {
-    Effect::Tell(About::Configuration, format!("a configuration was refused: {why}"))
+fn refused(why: NotTaken) -> Effect {
+    Effect::Tell(About::Configuration, Saying::Refused(why))
 }

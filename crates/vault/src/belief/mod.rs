@@ -21,7 +21,7 @@ use crate::shares::RootPin;
 use crate::wanted::{Accepted, Authority, Chain, Desired, Head, Listing, Record, RecordSeen, Want};
 
 pub use answer::{Beside, LockOrders, Said, Signed, SignedAnswer};
-pub use words::About;
+pub use words::{About, Doubt, Saying};
 
 /// The node's TPM and what was pinned beside its shares, as far as they are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -130,11 +130,11 @@ pub enum Effect {
     /// What failed may be tried again: something outside changed.
     StartAfresh,
     /// Say this of the node until it is settled.
-    Tell(About, String),
+    Tell(About, Saying),
     /// It is settled.
     Settle(About),
     /// For the log alone.
-    Log(String),
+    Log(Saying),
 }
 
 /// Whether the record of earlier sections was read in this life.

@@ -8,7 +8,7 @@
 //! node's key and for this session, and hangs on the accepted root. Nobody else can make it, and what was recorded for an earlier session is none.
 //! Nothing is deleted, made or opened by it.
 
-use super::words::Doubt;
+use super::words::{Doubt, Saying};
 use super::{Belief, Effect, Kept, LockOrders, Roots};
 use crate::ids::SectionVersion;
 use crate::shares::RootPin;
@@ -23,7 +23,7 @@ impl Belief {
         }
         let doubt = self.doubts(root, &orders);
         let at = match &doubt {
-            Some(doubt) => Err(doubt.to_string()),
+            Some(doubt) => Err((*doubt).into()),
             None => self.placed(&orders),
         };
         match at {
@@ -32,7 +32,7 @@ impl Belief {
                 // A table that was lost may come back while this session lasts.
                 self.early_orders = (doubt == Some(Doubt::TableLost)).then_some((root, orders));
                 self.unheard = true;
-                vec![Effect::Log(format!("an order to lock is not obeyed: {why}"))]
+                vec![Effect::Log(Saying::NotObeyed(Box::new(why)))]
             }
         }
     }
@@ -58,7 +58,7 @@ impl Belief {
 
     /// Their place among the sections of this node's own history, or why they are over. Those for another device that it is taken for are
     /// numbered by that one's sections: they stand before the next of its own, and are over for good once such a one has lifted them.
-    fn placed(&mut self, orders: &LockOrders) -> Result<SectionVersion, String> {
+    fn placed(&mut self, orders: &LockOrders) -> Result<SectionVersion, Saying> {
         let before = self.memory.kept().into_iter().chain(self.unsaved.as_deref());
         let accepted = before.map(|kept| &kept.record.accepted);
         match Accepted::next(accepted, orders.device, orders.at) {
@@ -69,7 +69,7 @@ impl Belief {
                     |at: SectionVersion| SectionVersion { version: at.version.saturating_add(1), ..at };
                 Ok(self.accepted().map_or(orders.at, next))
             }
-            Err(refused) => Err(refused.to_string()),
+            Err(refused) => Err(refused.into()),
         }
     }
 
@@ -81,7 +81,7 @@ impl Belief {
         if orders.vaults.is_subset(&self.desired.ordered) {
             return Vec::new();
         }
-        let told = format!("the controller orders {} vaults locked", orders.vaults.len());
+        let told = Saying::Ordered(orders.vaults.len());
         self.desired.ordered.extend(orders.vaults);
         let mut effects = vec![Effect::Log(told)];
         effects.extend(self.keep_ordered());

@@ -1,6 +1,6 @@
 //! What the record in the Config Vault says, and the checkpoint beside it: judged when it opens, and written when a section is accepted.
 
-use super::words::{Contradicted, DAMAGED, Doubt, NOT_GIVEN};
+use super::words::{Doubt, Saying};
 use super::{About, Belief, Effect, Kept, Memory, RecordFound, Roots, Said, Signed, SignedAnswer};
 use crate::ids::SectionDigest;
 use crate::wanted::{Authority, Listing, Record, RecordSeen};
@@ -13,12 +13,12 @@ impl Belief {
         let Said::Section(section, digest) = answer.said else { return Vec::new() };
         let ours = self.device_key.is_none_or(|key| key == section.device_key);
         if !ours || self.is_of_another_root(answer.root) {
-            return vec![Effect::Log("a kept configuration is of another device or controller".to_owned())];
+            return vec![Effect::Log(Saying::KeptOfAnother)];
         }
         self.find_head(&answer.signed, digest);
         let listing = Listing::of(&section, Authority::Checkpoint);
         if !self.takes_checkpoint(&listing) {
-            return vec![Effect::Log("a kept configuration says nothing new".to_owned())];
+            return vec![Effect::Log(Saying::KeptNothingNew)];
         }
         self.desired.listing = Some(listing);
         vec![Effect::StartAfresh]
@@ -49,7 +49,7 @@ impl Belief {
     pub(super) fn record_not_given(&mut self) -> Vec<Effect> {
         self.not_given = true;
         let waits = self.memory == Memory::Unread && self.early.is_some();
-        waits.then(|| Effect::Tell(About::Configuration, NOT_GIVEN.to_owned())).into_iter().collect()
+        waits.then_some(Effect::Tell(About::Configuration, Saying::NotGiven)).into_iter().collect()
     }
 
     pub(super) fn record_opened(&mut self, opened: RecordFound) -> Vec<Effect> {
@@ -68,7 +68,7 @@ impl Belief {
             RecordFound::Nothing => self.forget(),
             RecordFound::Damaged => {
                 self.forget();
-                effects.push(Effect::Tell(About::Record, DAMAGED.to_owned()));
+                effects.push(Effect::Tell(About::Record, Saying::Damaged));
             }
         }
         // What zedagent kept may be older than the record; what was accepted in this life may be newer, and not yet in it.
@@ -132,12 +132,12 @@ impl Belief {
         let Some(listing) = self.live().cloned() else { return Vec::new() };
         match self.stands(&unsaved, &listing) {
             Ok(kept) => vec![Effect::Save(Box::new(kept))],
-            Err(why) => self.give_up(&why),
+            Err(why) => self.give_up(why),
         }
     }
 
     /// The record with the section in it, unless the record speaks against it.
-    fn stands(&self, unsaved: &Kept, listing: &Listing) -> Result<Kept, Contradicted> {
+    fn stands(&self, unsaved: &Kept, listing: &Listing) -> Result<Kept, Saying> {
         let before = self.memory.kept();
         if before.is_some_and(|kept| kept.root != unsaved.root) {
             return Err(Doubt::OtherRoot.into());
@@ -156,8 +156,8 @@ impl Belief {
 
     /// The record speaks against the section in force, which came before it could be read: what was accepted before that one
     /// is in force again.
-    fn give_up(&mut self, why: &Contradicted) -> Vec<Effect> {
-        let mut effects = self.withhold(why.to_string());
+    fn give_up(&mut self, why: Saying) -> Vec<Effect> {
+        let mut effects = self.withhold(why);
         (self.unsaved, self.unheard) = (None, true);
         self.desired.listing = None;
         effects.extend(self.resume());

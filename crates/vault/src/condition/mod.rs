@@ -84,6 +84,8 @@ pub enum Part {
     KeyFiles,
     /// The TPM's share.
     Share,
+    /// The same of one that nothing says whether it has one: it went with a table.
+    PerhapsShare,
     /// The node's share table.
     Table,
     /// The path: something else stands there.
@@ -97,6 +99,7 @@ impl fmt::Display for Part {
             Self::Metadata => "both copies of its metadata",
             Self::KeyFiles => "what its keys open: both copies of its key files are damaged, or wrapped under another key of this number (of another controller, or of another copy of its database). Bring that controller back, or put a copy of the files back from a backup, and start eve again",
             Self::Share => "its TPM share",
+            Self::PerhapsShare => "its TPM share, if one is part of its key (custody `controller` has none)",
             Self::Table => "the node's share table",
             Self::Path => "its directory: something else stands at its path",
         })
@@ -267,16 +270,19 @@ fn by_table(facts: &Facts<'_>, want: &Want) -> bool {
 /// What a vault lacks that no list wants: nothing is known of its policy, so by what is there alone.
 pub(crate) fn orphan_lacks(facts: &Facts<'_>) -> Vec<Part> {
     let Facts { seen, keys, node, .. } = facts;
-    let by_share = seen.hints().any(|hint| hint == Hint::NoEpoch) || seen.mark() == Some(Mark::Lost);
+    let named = seen.hints().any(|hint| hint == Hint::NoEpoch);
+    // A new table enters all that is there as lost, also what never had a share.
+    let entered = seen.mark() == Some(Mark::Lost) && !named;
     let usable = keys.has_share(ShareKey::Open) || keys.has_share(ShareKey::Closed);
     let read = matches!(node.tpm, TpmSeen::Present { table: TableSeen::Open, .. });
-    let gone = by_share && !usable && !keys.opens();
+    let shut = !usable && !keys.opens();
     let checks = [
-        (Part::Table, gone && node.table_lost()),
+        (Part::Table, named && shut && node.table_lost()),
         (Part::Directory, seen.has_metadata() && matches!(seen.dir, Dir::Absent | Dir::Empty | Dir::Plain)),
         (Part::Path, seen.dir == Dir::OtherVault || seen.has_metadata() && seen.dir == Dir::Stranger),
         (Part::Metadata, seen.is_vault() && !seen.has_metadata()),
-        (Part::Share, gone && read),
+        (Part::Share, named && shut && read),
+        (Part::PerhapsShare, entered && shut && read),
     ];
     checks.into_iter().filter_map(|(part, gone)| gone.then_some(part)).collect()
 }

@@ -17,6 +17,8 @@ pub struct Now {
     pub is_open: bool,
     /// Long work on it is under way.
     pub works: bool,
+    /// That was asked to end, and is about to.
+    pub ends: bool,
     /// Who holds files of it is being looked for.
     pub seeks: bool,
     /// Plain files stand in its place, and are moved in when they can be.
@@ -53,6 +55,8 @@ pub enum Became {
 pub enum Awaited {
     /// Long work on the vault.
     Work,
+    /// The end of that.
+    End,
     /// The TPM's answer.
     Tpm,
     /// Who holds files of it.
@@ -96,6 +100,7 @@ impl Now {
             State::Unlocked => Became::NotDone,
             _ if self.is_plain && self.works => Became::UnderWay(Awaited::Work),
             _ if self.is_plain => Became::NotDone,
+            State::LockIncomplete if self.ends => Became::UnderWay(Awaited::End),
             State::LockIncomplete if self.seeks && ago < SOUGHT_FOR => Became::UnderWay(Awaited::Holders),
             _ => Became::AsOrdered,
         }
@@ -131,6 +136,7 @@ mod tests {
         state: State::Locked,
         is_open: false,
         works: false,
+        ends: false,
         seeks: false,
         is_plain: false,
         under_another: false,
@@ -143,7 +149,7 @@ mod tests {
     /// Whoever ordered is told that it is done only when it is, and that it goes on only while something works on it.
     #[test]
     fn an_order_is_told_as_done_when_it_is() {
-        use Awaited::{Holders, Tpm, Work};
+        use Awaited::{End, Holders, Tpm, Work};
         use Became::{AsOrdered, DiskAway, NoTable, NotDone, UnderWay};
         use Ordered::{Locked, MadeAnew, Open};
         let (open, held) = (Now { state: State::Unlocked, ..LOCKED }, State::LockIncomplete);
@@ -164,6 +170,9 @@ mod tests {
             (Locked, Now { state: held, ..LOCKED }, soon, AsOrdered),
             (Locked, seeks, soon, UnderWay(Holders)),
             (Locked, seeks, SOUGHT_FOR, AsOrdered),
+            (Locked, Now { works: true, ends: true, ..seeks }, soon, UnderWay(End)),
+            (Locked, Now { works: true, ends: true, ..LOCKED }, soon, AsOrdered),
+            (Locked, Now { works: true, ..seeks }, SOUGHT_FOR, AsOrdered),
             (Locked, plain, soon, NotDone),
             (Locked, Now { works: true, ..plain }, soon, UnderWay(Work)),
             (MadeAnew, open, soon, AsOrdered),

@@ -185,10 +185,11 @@ impl Setbacks {
     pub fn insert(&mut self, kind: StepKind) {
         self.failed |= 1 << kind as u32;
     }
-    /// The same with one that somebody is at work on.
+    /// The same with those that somebody is at work on, or about to be.
     #[must_use]
-    pub fn with_under_way(self, kind: Option<StepKind>) -> Self {
-        Self { under_way: kind.map_or(0, |kind| 1 << kind as u32), ..self }
+    pub fn with_under_way(self, kinds: impl IntoIterator<Item = StepKind>) -> Self {
+        let under_way = kinds.into_iter().fold(0, |all, kind| all | 1 << kind as u32);
+        Self { under_way, ..self }
     }
     /// Whether this step failed, or is under way.
     #[must_use]

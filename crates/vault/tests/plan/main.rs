@@ -72,6 +72,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::PutBack),
         2 => Just(Event::Forked),
         1 => any::<bool>().prop_map(Event::Boot),
+        1 => any::<bool>().prop_map(Event::WrongDisk),
+        2 => Just(Event::RightDisk),
         1 => any::<bool>().prop_map(|first| Event::Damage { first }),
         1 => any::<bool>().prop_map(|unreadable| Event::DamageBoth { unreadable }),
         3 => moved().prop_map(Event::Moved),
@@ -185,6 +187,33 @@ fn the_world_waits_for_the_escrow_and_rescues() {
     assert_eq!(world.generation(), 1, "what was erased is not dead yet");
     world.happen(Event::Escrowed);
     assert_eq!((world.settle(), world.generation()), (vault::report::State::Removed, 2));
+}
+
+/// The simulation is not vacuous, and Invariant 4: while another disk is in, on which the table came back from escrow, no generation ends; with the right one the
+/// vault opens, and then it does.
+#[test]
+fn the_world_waits_for_the_right_disk() {
+    let mut world = World::new(USER, true);
+    let sealed = |seal| Event::Live(Section { seal, ..Section::default() });
+    world.happen(sealed(Seal::Tpm));
+    assert_eq!(world.settle(), vault::report::State::Unlocked);
+    world.happen(Event::Escrowed);
+    world.happen(sealed(Seal::Pcrs));
+    assert_eq!((world.settle(), world.generation()), (vault::report::State::Unlocked, 0), "waits for escrow");
+    world.happen(Event::WrongDisk(true));
+    for _ in 0..2 {
+        world.happen(sealed(Seal::Pcrs));
+        assert_eq!((world.settle(), world.generation()), (vault::report::State::Missing, 0));
+        world.happen(Event::Escrowed);
+    }
+    world.happen(Event::RightDisk);
+    for _ in 0..2 {
+        world.happen(sealed(Seal::Pcrs));
+        assert_eq!(world.settle(), vault::report::State::Unlocked);
+        world.happen(Event::Escrowed);
+    }
+    world.settle();
+    assert_eq!(world.generation(), 1);
 }
 
 /// Invariant 4, found by random worlds: the record can't be read, and an older list of a database that was superseded is sent again, with

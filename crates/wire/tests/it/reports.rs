@@ -23,6 +23,8 @@ fn vault_report(state: State, wanted: Operation, error: Option<&str>) -> VaultRe
         change_due: false,
         holds_escrow_up: false,
         under_anothers_key: false,
+        behind_in_escrow: None,
+        ordered_locked: false,
         detail: vec!["not escrowed".to_owned()],
     }
 }
@@ -96,6 +98,8 @@ fn what_a_vault_was_opened_by_is_read_as_it_was_written() {
             change_due: by == By::LocalSeal,
             holds_escrow_up: by == By::Both,
             under_anothers_key: by == By::ControllerKey,
+            behind_in_escrow: [None, Some(true), Some(false)][by as usize % 3],
+            ordered_locked: by == By::RecoveryKey,
             ..vault_report(State::Unlocked, Operation::Unlock, None)
         };
         let sent = info(vec![VaultLine::of(report, PcrStatus::Enabled)]);

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod crossed;
+mod informs;
 mod table;
 mod without_tpm;
 

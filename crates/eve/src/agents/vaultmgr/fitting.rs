@@ -126,6 +126,8 @@ mod tests {
             change_due: false,
             holds_escrow_up: false,
             under_anothers_key: false,
+            behind_in_escrow: None,
+            ordered_locked: false,
             detail: lines.to_vec(),
         }
     }

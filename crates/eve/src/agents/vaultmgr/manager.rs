@@ -24,9 +24,9 @@ use crate::agents::vaultmgr::hands::prepare;
 use crate::agents::vaultmgr::node::Pause;
 use crate::agents::vaultmgr::notes::Notes;
 use crate::agents::vaultmgr::paths::Paths;
-use crate::agents::vaultmgr::vault::execute::Ran;
+use crate::agents::vaultmgr::vault::execute::{Ran, StepError};
 use crate::agents::vaultmgr::vault::in_step::IN_STEP;
-use crate::agents::vaultmgr::vault::jobs::Jobs;
+use crate::agents::vaultmgr::vault::jobs::{JobLeft, Jobs};
 use crate::agents::vaultmgr::vault::long::Way;
 use crate::agents::vaultmgr::vault::naming::Naming;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
@@ -339,6 +339,9 @@ impl<C: Crypt> Manager<C> {
             // Unwrapping changes nothing outside: it is no operation that a user knows.
             Ok(Ran::Done) if act.step == Step::Unwrap => {}
             Ok(Ran::Done) => self.slots.entry(id).or_default().done(act.op),
+            Err(StepError::Left(JobLeft::Ends { until, .. })) => {
+                self.slots.entry(id).or_default().waits_for_job(act.step.kind(), until);
+            }
             Err(error) => self.fail(id, &act, crate::agents::vaultmgr::chain(&error)),
         }
         let known = !self.known(id).seen.hints().any(|hint| hint == Hint::Unknown);

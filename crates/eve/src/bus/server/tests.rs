@@ -97,6 +97,8 @@ fn named(name: &str) -> VaultReport {
         change_due: false,
         holds_escrow_up: false,
         under_anothers_key: false,
+        behind_in_escrow: None,
+        ordered_locked: false,
         detail: Vec::new(),
     }
 }

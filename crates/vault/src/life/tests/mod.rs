@@ -51,6 +51,8 @@ fn report(state: State, epoch: Option<u64>) -> VaultReport {
         change_due: false,
         holds_escrow_up: false,
         under_anothers_key: false,
+        behind_in_escrow: None,
+        ordered_locked: false,
         detail: vec![],
     }
 }

@@ -26,6 +26,31 @@ fn if2_a_status_says_plainly_what_is_not_done() {
     assert_eq!((status.state, status.created), (State::Creating, false));
 }
 
+/// IF-2, UC-D: what others go by is a field, and no sentence: that a bundle is behind, and that a vault is locked because that was asked.
+#[test]
+fn if2_what_is_gone_by_is_told_in_fields() {
+    let keep = Wish::Keep(want(Custody::Tpm));
+    let open = Seen { key: Key::Present, ..made(Custody::Tpm, 0) };
+    for (escrow, behind) in [(Escrow::Nothing, true), (Escrow::Older, true), (Escrow::Newest, false)] {
+        let node = Node { escrow, ..NODE };
+        let told = reported(&keep, &open, &held(TPM), &node);
+        assert_eq!((told.behind_in_escrow, told.is_behind_in_escrow()), (Some(behind), behind), "{escrow:?}");
+        // A node that has no field for it has the words.
+        let before = VaultReport { behind_in_escrow: None, ..told };
+        assert_eq!(before.is_behind_in_escrow(), behind, "{escrow:?}");
+    }
+    let ordered = Want { operation: Operation::Lock, ..want(Custody::Tpm) };
+    for (what, wish, is) in [
+        ("asked", Wish::Keep(ordered), true),
+        ("open", Wish::Keep(want(Custody::Tpm)), false),
+        ("left as it is", Wish::Leave, false),
+        ("of another list", Wish::Unlisted, false),
+    ] {
+        let told = reported(&wish, &made(Custody::Tpm, 0), &Keys::default(), &NODE);
+        assert_eq!(told.ordered_locked, is, "{what}: {told:?}");
+    }
+}
+
 /// IF-2: what a vault was opened by is told while it is open, or still in part, and not of one that is locked.
 #[test]
 fn if2_what_it_was_opened_by_is_told_while_it_is_open() {

@@ -7,6 +7,7 @@ pub(crate) mod evidence;
 mod hearing;
 mod invariants;
 mod leases;
+mod other_disk;
 mod outside;
 mod recovery;
 #[allow(dead_code, reason = "the model check alone takes hold there")]
@@ -125,6 +126,10 @@ pub(crate) enum Event {
     },
     /// A reboot; whether PCRs are the measured ones.
     Boot(bool),
+    /// A reboot with another disk than the node's; whether the share table came back there from escrow.
+    WrongDisk(bool),
+    /// A reboot with the node's own.
+    RightDisk,
     Damage {
         first: bool,
     },
@@ -338,6 +343,8 @@ pub(crate) struct World {
     twist: fn(&mut Known),
     has_tpm: bool,
     disk: Disk,
+    /// The node's own disk, while another one is in.
+    drawer: Option<other_disk::Drawer>,
     kernel: BTreeMap<u32, Key>,
     memory: Memory,
     pcrs: bool,
@@ -413,6 +420,7 @@ impl World {
             twist: |_| {},
             has_tpm,
             disk,
+            drawer: None,
             kernel: BTreeMap::new(),
             memory: Memory::new(SESSION),
             pcrs: true,
@@ -458,6 +466,8 @@ impl World {
             Event::PowerCut { steps, half } => self.power_cut(steps, half),
             Event::Killed { steps, half } => self.kill(steps, half),
             Event::Boot(pcrs) => self.boot(pcrs),
+            Event::WrongDisk(table) => self.wrong_disk(table),
+            Event::RightDisk => self.right_disk(),
             Event::Damage { first } => self.damage(first),
             Event::DamageBoth { unreadable } => self.damage_both(unreadable),
             Event::Moved(moved) => self.moved(moved),
@@ -484,6 +494,7 @@ impl World {
     /// Ends what keeps a plan from settling.
     pub(crate) fn mend(&mut self) {
         (self.busy, self.full) = (false, false);
+        self.right_disk();
         self.silence(false);
         self.lose_table(false);
         self.settle();

@@ -143,6 +143,7 @@ impl World {
 
     pub(super) fn begin_table(&mut self, lost: Option<Share>) {
         self.unopenable |= self.disk.shares.all().iter().flatten().next().is_some();
+        self.give_up_drawer();
         self.disk.shares = BySeal { tpm: lost, pcrs: None };
         self.disk.pin = None;
         self.disk.dropped = true;

@@ -69,6 +69,9 @@ impl World {
     fn drop_share(&mut self, seal: Seal) {
         *self.place_of(seal) = None;
         self.disk.dropped = true;
+        if self.order() != Order::Nothing {
+            self.give_up_drawer();
+        }
         self.disk.roots.edition += 1;
     }
 
@@ -119,6 +122,7 @@ impl World {
             return self.memory.setbacks.insert(StepKind::RecordRemoved);
         };
         self.save(kept);
+        self.give_up_drawer();
         self.reported = false;
     }
 
@@ -173,6 +177,8 @@ impl World {
         let stands = matches!(self.disk.place, MetaPlace::Vault { content, .. } if content != ANOTHER);
         let away = made && self.disk.away.holds_ours() && !stands;
         assert!(may || !away, "the generation ends while the vault is away: {:?}", self.disk);
+        let elsewhere = self.is_in_drawer() && self.order() == Order::Nothing;
+        assert!(!elsewhere, "the generation ends while the vault lies on another disk: {:?}", self.drawer);
         let before = std::mem::replace(&mut self.disk.roots.in_force, there);
         (self.disk.roots.others, self.disk.dropped) = (Some(before), false);
         self.begin_next();
@@ -183,6 +189,9 @@ impl World {
         assert!(self.keys().reach(wrapping), "wrapped under a key that is not at hand");
         let abandons = self.disk.away.holds_ours();
         let may = self.order() != Order::Nothing || self.doomed || self.unopenable;
+        if self.order() != Order::Nothing {
+            self.give_up_drawer();
+        }
         assert!(!abandons || may, "made anew without an order, while its directory is away: {:?}", self.disk);
         self.had_data &= !abandons;
         self.disk.away = MetaPlace::Nothing;

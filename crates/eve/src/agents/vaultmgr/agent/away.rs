@@ -85,6 +85,8 @@ pub(super) fn status(state: State, why: String) -> VaultStatus {
         change_due: false,
         holds_escrow_up: false,
         under_anothers_key: false,
+        behind_in_escrow: None,
+        ordered_locked: false,
         detail: vec![why.clone()],
     };
     let vaults = defaults::first(std::iter::empty()).into_iter().map(report).collect();

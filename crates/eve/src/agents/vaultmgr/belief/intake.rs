@@ -205,9 +205,9 @@ impl<C: Crypt> Manager<C> {
             Effect::DropKeys => self.ring = Ring::default(),
             Effect::Verify(signed) => return self.verify_kept(signed),
             Effect::StartAfresh => self.start_afresh(),
-            Effect::Tell(about, words) => self.notes.tell(about, words),
+            Effect::Tell(about, words) => self.notes.tell(about, words.to_string()),
             Effect::Settle(about) => self.notes.settle(about),
-            Effect::Log(words) => self.notes.log(words),
+            Effect::Log(words) => self.notes.log(words.to_string()),
         }
         None
     }

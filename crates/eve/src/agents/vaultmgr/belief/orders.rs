@@ -182,6 +182,7 @@ impl<C: Crypt> Manager<C> {
             state: report.state,
             is_open: report.opened.is_some(),
             works: self.jobs.progress(id).is_some(),
+            ends: self.jobs.is_ending(id),
             seeks: self.jobs.seeks(id),
             is_plain: id.is_default() && self.known(id).seen.dir == Dir::Plain,
             under_another: self.is_under_another(id),
@@ -200,6 +201,9 @@ impl<C: Crypt> Manager<C> {
         match (awaited, wanted) {
             (Awaited::Work, Ordered::Locked) => format!("plain files are there until then; {}", work()),
             (Awaited::Work, _) => work(),
+            (Awaited::End, _) => {
+                format!("its long work is asked to end, and has files of it open; {}", work())
+            }
             (Awaited::Tpm, _) => ASKED.to_owned(),
             (Awaited::Holders, _) => SOUGHT.to_owned(),
         }

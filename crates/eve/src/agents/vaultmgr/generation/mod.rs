@@ -6,6 +6,7 @@ pub(crate) mod desk;
 pub(crate) mod errands;
 pub(crate) mod files;
 mod healing;
+mod lost;
 pub(crate) mod roots;
 pub(crate) mod shares;
 mod tried;

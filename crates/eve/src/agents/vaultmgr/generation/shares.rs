@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use fscrypt::scrub;
 use vault::condition::{Escrow, Node, Past, ShareKey, TableSeen, TpmSeen};
-use vault::generations::unused;
 use vault::ids::{Generation, VaultId};
 use vault::lease::SinceBoot;
 use vault::secret::TpmShare;
@@ -19,9 +18,7 @@ use vault::shares::{Dropped, Mark, Nonce, OpenError, RootPin, ShareEntry, Table}
 
 use crate::agents::vaultmgr::generation::change::{self, Left};
 use crate::agents::vaultmgr::generation::errands::Beginning;
-use crate::agents::vaultmgr::generation::files::{
-    has_whole, heal, in_place, keep_aside, newest, usable_folders, write,
-};
+use crate::agents::vaultmgr::generation::files::{heal, in_place, keep_aside, newest, usable_folders, write};
 use crate::agents::vaultmgr::generation::healing::Mending;
 use crate::agents::vaultmgr::generation::roots::{Generations, Lost, NoPcrs, RootKeys, Slots, gone_t, judge};
 use crate::agents::vaultmgr::generation::tried::TriedVsk;
@@ -40,14 +37,14 @@ pub(crate) struct ShareStore {
     /// What is left beside the generation in force.
     pub(super) left: Left,
     /// Incomplete generations, while no table is open: those that may go, and those that stay.
-    undefine: Vec<Generation>,
-    keep: Vec<Generation>,
+    pub(super) undefine: Vec<Generation>,
+    pub(super) keep: Vec<Generation>,
     /// The next generation, while it is made and has not begun.
     pub(super) upcoming: Option<Arc<Made>>,
     /// The root that is bound to PCRs came back from escrow.
     pub(super) rescued: bool,
     /// Which NV index is gone alone, so that no table opens.
-    gone: Option<u32>,
+    pub(super) gone: Option<u32>,
     /// An errand is out that the table has to stay for as it is.
     pub(super) lent: bool,
     /// A newer table was seen on the disk than what is known here.
@@ -131,41 +128,6 @@ impl ShareStore {
 
     pub(super) fn open(keys: RootKeys, table: Table) -> Self {
         Self { keys: Some(keys), table: Some(table), ..Self::default() }
-    }
-
-    /// Begins a new table in place of the lost one, with `lost` entered as lost. The file of the lost one is kept aside, and where no
-    /// root could be read a new generation is begun beside it, so that a drive put back where it came from still opens: that is an errand.
-    pub(crate) fn begin_anew(
-        &mut self,
-        paths: &Paths,
-        lost: &[VaultId],
-    ) -> Result<Option<Beginning>, SharesError> {
-        let of_keys = self.keys.as_ref().map(|keys| keys.generation);
-        let generation = of_keys.or_else(|| unused(change::on_disk(paths), &self.keep));
-        let generation = generation.ok_or(SharesError::NoPlace)?;
-        let begun = if self.keys.is_some() { Table::in_place_of_lost } else { Table::new };
-        let mut table = begun(generation);
-        lost.iter().try_for_each(|id| table.add_lost(*id))?;
-        let Some(keys) = &self.keys else {
-            return Ok(Some(Beginning { undefine: self.undefine.clone(), table }));
-        };
-        table.follow(keep_aside(paths, generation)?);
-        write(paths, &mut table, keys)?;
-        self.table = Some(table);
-        Ok(None)
-    }
-
-    /// Whether none of this TPM's roots opens a table, and a whole one lies on the disk: that may be another TPM's.
-    pub(crate) fn may_be_anothers(&self, paths: &Paths) -> bool {
-        self.table.is_none() && has_whole(paths)
-    }
-
-    /// What is told where one NV index is gone alone, and no table opens by the other.
-    pub(crate) fn words_of_gone(&self) -> Option<String> {
-        let index = self.gone.filter(|_| self.table.is_none())?;
-        Some(format!(
-            "the TPM's NV index {index:#010x} is gone, and with it the secret that opens the share table and any bundle in escrow; the other one of this node is there. No approval of a boot brings that back, and no other TPM was put in: see what undefined it (`tpm2_nvreadpublic` lists what is there). All is left as it is; a vault that has a recovery key opens by it (`eve vault recover`)"
-        ))
     }
 
     /// Whether the table is open.

@@ -14,6 +14,7 @@ mod parts;
 mod places;
 mod recovery;
 mod space;
+mod writing;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,11 +23,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use disk::{Disk, Op};
-use fscrypt::kernel::AddKeyError;
 use fscrypt::meta_dir::Stamp;
 use fscrypt::{
-    Claims, ContentKey, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, PathKind, Policy, PolicyFile,
-    ProbeError, ProtectorDescriptor, ProtectorKey, Removal, Residue, key_files,
+    Claims, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, PathKind, Policy, PolicyFile,
+    ProtectorKey, Removal, Residue,
 };
 use vault::condition::{Hint, Key, Recovery, RecoveryHint};
 use vault::escrow::VaultFiles;
@@ -36,12 +36,11 @@ use vault::secret::{RecoveryKey, WrappingSecret};
 use vault::section::Encryption;
 use vault::space::{Space, StorageLimit};
 
-use crate::agents::vaultmgr::generation::shares::random;
 use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, MetaPlace};
 use crate::agents::vaultmgr::hands::{label, prepare};
 use crate::agents::vaultmgr::paths::Paths;
-use files::{Names, mended};
-use parts::{encryption, iv, modes, probe, wrapping_key, write};
+use files::Names;
+use parts::{encryption, modes, wrapping_key};
 use places::Unusable;
 
 /// One filesystem.
@@ -119,26 +118,6 @@ impl Kernel {
         Ok(kernel)
     }
 
-    /// Once for each: a probe makes a file and takes its key back, for which the kernel syncs the whole filesystem.
-    fn probe(&mut self, encryption: Encryption) -> Result<(), CryptError> {
-        if !self.able.contains(&encryption) {
-            probe(&self.vaults, encryption)?.map_err(|error| self.with_advice(error))?;
-            self.able.push(encryption);
-        }
-        Ok(())
-    }
-
-    /// Where the filesystem can't encrypt at all it is said which it is, and what to do.
-    fn with_advice(&self, error: ProbeError) -> CryptError {
-        let unable = matches!(error, ProbeError::Key(AddKeyError::Unsupported));
-        let error = failed("trying the encryption that is asked for")(error);
-        if unable {
-            CryptError::because(&crate::agents::vaultmgr::hands::mounts::to_encrypt(&self.persist), error)
-        } else {
-            error
-        }
-    }
-
     /// Of several that are named as ours a key tells which is; until then no name is believed.
     fn whole_copy(&self, vault: VaultId, place: MetaPlace, all: &[KeyFiles]) -> CopyRead {
         let Policy { identifier, modes } = all[0].policy.policy();
@@ -151,25 +130,6 @@ impl Kernel {
             others,
             recovery,
         }
-    }
-
-    /// A change of protectors that was cut short may have left one policy without ours: what is re-wrapped opens both copies.
-    fn name_in_both(&self, vault: VaultId, protector: &ProtectorKey) -> Result<(), CryptError> {
-        let ours = ProtectorDescriptor::of(protector);
-        let Some(files) = self.proved.get(&vault).filter(|files| files.protector.descriptor() == ours) else {
-            return Ok(());
-        };
-        let of = files.policy.policy().identifier;
-        for place in [MetaPlace::First, MetaPlace::Second] {
-            let named = self.in_place(vault, place, |folder| match folder.read_policy(of) {
-                Ok(there) if !there.wraps_alike(&files.policy, ours) => {
-                    folder.write_policy(&mended(&there, files)?)
-                }
-                _ => Ok(()),
-            });
-            named.map_err(failed("writing the policy's file"))?;
-        }
-        Ok(())
     }
 }
 
@@ -199,34 +159,11 @@ impl Crypt for Kernel {
         name: Hint,
         secret: &WrappingSecret,
     ) -> Result<ProtectorKey, CryptError> {
-        // What an earlier attempt left would stand under the same name, which fscrypt wants unique.
-        self.forget(vault)?;
-        let content = ContentKey::init(random).map_err(failed("drawing a content key"))?;
-        self.probe(encryption)?;
-        let protector = ProtectorKey::init(random).map_err(failed("drawing a protector key"))?;
-        let ivs = key_files::Ivs { protector: iv()?, policy: iv()? };
-        let name = label::write(vault, name);
-        let files =
-            KeyFiles::make(&content, &protector, &wrapping_key(secret), &name, modes(encryption), ivs);
-        let names = self.names.entry(vault).or_default();
-        names.protectors.insert(files.protector.descriptor());
-        names.policies.insert(files.policy.policy().identifier);
-        write(self.first().map_err(failed("writing metadata"))?, &files)?;
-        write(&self.make_second(vault)?, &files)?;
-        self.proved.insert(vault, files);
-        Ok(protector)
+        self.make_files(vault, encryption, name, secret)
     }
 
     fn repair(&mut self, vault: VaultId, from: MetaPlace) -> Result<(), CryptError> {
-        let files = self.whole(vault, from)?.remove(0);
-        if from == MetaPlace::First {
-            self.make_second(vault)?;
-        }
-        // This copy too: what it borrowed.
-        let places = [from.other(), from];
-        let mended =
-            places.into_iter().try_for_each(|place| self.mend(vault, place, &self.good(vault, &files)));
-        mended.and_then(|()| self.follow(vault)).map_err(failed("writing metadata"))
+        self.mend_from(vault, from)
     }
 
     fn unwrap(
@@ -255,15 +192,7 @@ impl Crypt for Kernel {
         name: Hint,
         secret: &WrappingSecret,
     ) -> Result<(), CryptError> {
-        let second = self.second_or_make(vault)?;
-        self.name_in_both(vault, protector)?;
-        let name = label::write(vault, name);
-        let file = key_files::rewrap(protector, &wrapping_key(secret), &name, iv()?);
-        let rewrapped = self.first().and_then(|first| fscrypt::rewrap_both(&[first, &second], &file));
-        self.note_left(vault);
-        self.residue = rewrapped.map_err(|error| self.not_rewrapped(vault, error))?.or(self.residue);
-        self.proved.entry(vault).and_modify(|files| files.protector = file);
-        Ok(())
+        self.wrap_anew(vault, protector, name, secret)
     }
 
     fn bring_back(&mut self, vault: VaultId, files: &VaultFiles) -> Result<(), CryptError> {

@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::time::Instant;
 
 use form::{every, wrong_line};
 use vault::escrow::drill::Unfit;
@@ -34,7 +35,7 @@ every! {
         StepError::Io { .. } => StepError::Io { what: "making the vault's directory", source: denied() },
         StepError::ByHeart(_) => StepError::ByHeart(CryptError::new("there is no room on the persist filesystem: see `eve status`")),
         StepError::SeenOtherwise => StepError::SeenOtherwise,
-        StepError::Left(_) => StepError::Left(JobLeft { kind: StepKind::MoveIn, progress: "3 files".into() }),
+        StepError::Left(_) => StepError::Left(JobLeft::Hangs { kind: StepKind::MoveIn, progress: "3 files".into() }),
         StepError::KeyGone => StepError::KeyGone,
         StepError::Busy { .. } => StepError::Busy { holders: Vec::new() },
         StepError::Held => StepError::Held,
@@ -86,6 +87,12 @@ every! {
         TpmmgrError::Bus(_) => TpmmgrError::Bus(BusError::NotReady),
         TpmmgrError::Refused(_) => TpmmgrError::Refused(TpmRefusal::NotShown),
     }
+    lefts: JobLeft {
+        JobLeft::Ends { .. } => {
+            JobLeft::Ends { kind: StepKind::MoveIn, progress: "3 files".into(), until: Instant::now() }
+        },
+        JobLeft::Hangs { .. } => JobLeft::Hangs { kind: StepKind::MoveIn, progress: "3 files".into() },
+    }
     moves: MoveError {
         MoveError::One(_) => MoveError::One(trouble()),
         MoveError::Whole(_) => MoveError::Whole(denied()),
@@ -122,6 +129,7 @@ fn every_step_that_fails_says_what_is_and_what_to_do() {
     let eve = crate::cli::command();
     let all = steps().into_iter().chain(shares().into_iter().map(StepError::Shares));
     let all = all.chain(moves().into_iter().map(StepError::Move));
+    let all = all.chain(lefts().into_iter().map(StepError::Left));
     let all = all.chain([StepError::Busy { holders: vec!["sh (7)".into()] }]);
     let rescues = rescues();
     let rescues = rescues.iter().map(|error| chain(error));

@@ -1,6 +1,8 @@
 //! One of a generation's two NV indices is gone, undefined or lost, and the other is there: what hangs on the other stays open, and what is lost
 //! comes back from escrow once the boot is approved, or is made anew. Nothing is told that leads to making a vault anew.
 
+use std::time::Duration;
+
 use vault::decide::{Unmet, Withheld};
 use vault::ids::{CONFIG_VAULT, Generation, IMAGE_VAULT, VaultId};
 use vault::plan::Note;
@@ -11,7 +13,12 @@ use vault::section::{Custody, Seal};
 use super::controller::{BERLIN, Controller, Line};
 use super::keeper::Keeper;
 use super::node::Node;
+use super::recovery;
 use super::seals::sealed;
+use crate::agents::vaultmgr::belief::orders::Order;
+use crate::bus::messages::Hope;
+
+const OTHER: VaultId = VaultId(uuid::Uuid::from_u128(0xf3));
 
 /// A node whose vaults have a file each and whose bundle is held, and which lost its P while it was off.
 fn without_p(line: &[Line]) -> (Node, Controller, Keeper) {
@@ -135,4 +142,34 @@ fn t_gone_alone_is_named_and_nothing_else_goes() {
     node.reboot();
     has_file(&mut node, CONFIG_VAULT);
     assert!(!node.says("is gone"), "{}", told(&mut node));
+}
+
+/// Invariants 4 and 5, decision 103: what T sealed is lost with it. A vault that its recovery key opens gets a share under a T that is made anew, which an order
+/// to have a default vault anew begins; nothing else is wiped: P and the table of before stay where they are. A share under P is not taken over: nothing says
+/// who may ask for it.
+#[test]
+fn t_gone_alone_is_made_anew_by_order_for_what_its_recovery_key_opens() {
+    let asked = recovery::line(Custody::Tpm, &[0]);
+    let (mut node, mut controller) = recovery::node(&asked);
+    let sealed = Line { id: OTHER, ..sealed(Custody::Tpm, Seal::Pcrs) };
+    node.hear(&mut controller, &[asked.clone(), sealed.clone()]);
+    node.put(OTHER, "file", "kept");
+    let lines = [asked, Line { created: true, ..sealed }];
+    node.hear(&mut controller, &lines);
+    let (key, files) = (recovery::key(&node), node.paths.table(Generation(1)));
+    node.nv.0.borrow_mut().slots[0].tpm_gone = true;
+    let lost = std::fs::read(&files[0]).expect("a table");
+    node.reboot();
+    recovery::recover(&mut node, &key).expect("opens");
+    assert!(node.says("`eve vault recreate config`"), "{}", told(&mut node));
+    let anew = Order::Recreate(CONFIG_VAULT, "config".parse().expect("a name"), Hope::GivenUp);
+    node.manager().obey(&anew, Duration::ZERO, &mut |_| ()).expect("a new T");
+    node.hear(&mut controller, &lines);
+    assert_eq!(generation(&mut node), Some(Generation(2)), "{}", told(&mut node));
+    node.reboot();
+    assert!(recovery::kept(&node), "{:?}", node.status(BERLIN));
+    assert_eq!((node.state(OTHER), node.get(OTHER, "file")), (State::Missing, None), "{}", told(&mut node));
+    let kept: Vec<_> = node.nv.0.borrow().slots.iter().map(|slots| slots.generation).collect();
+    assert!(kept.contains(&Generation(1)), "P is there still: {kept:?}");
+    assert_eq!(std::fs::read(&files[0]).expect("the table of before"), lost);
 }

@@ -15,11 +15,11 @@ use super::controller::{BERLIN, Controller, Line};
 use super::node::Node;
 use crate::agents::vaultmgr::hands::crypt::{Crypt, Found};
 use crate::agents::vaultmgr::hands::tree::{BetweenPieces, Work};
-use crate::agents::vaultmgr::vault::jobs::{Jobs, Threads};
+use crate::agents::vaultmgr::vault::jobs::{JobLeft, Jobs, Over, Stopped, Threads};
 use crate::bus::messages::Hope;
 
 /// As the agent does, until something has come true.
-fn ticks(node: &mut Node, what: &str, mut is: impl FnMut(&mut Node) -> bool) {
+pub(super) fn ticks(node: &mut Node, what: &str, mut is: impl FnMut(&mut Node) -> bool) {
     let late = Instant::now() + Duration::from_secs(120);
     while !is(node) {
         assert!(Instant::now() < late, "{what}: {:?}", node.status(IMAGE_VAULT));
@@ -67,12 +67,24 @@ fn leave_to_threads(node: &mut Node, between: Arc<dyn BetweenPieces>) {
     node.manager().jobs = Jobs::of(Box::new(Threads(between)));
 }
 
+/// The image vault's job, which is under way, asked to end until it has.
+pub(super) fn stopped(node: &mut Node) -> Over {
+    let late = Instant::now() + Duration::from_secs(120);
+    loop {
+        match node.manager().jobs.stop(IMAGE_VAULT) {
+            Stopped::Over(over) => return over,
+            left => assert!(Instant::now() < late && matches!(left, Stopped::Asked(_)), "{left:?}"),
+        }
+        std::thread::yield_now();
+    }
+}
+
 fn hold(node: &mut Node, kinds: &[StepKind]) {
     node.work.hold(kinds);
 }
 
 /// A node with plain files, whose long work of this kind is held up.
-fn with_held(kind: StepKind) -> Node {
+pub(super) fn with_held(kind: StepKind) -> Node {
     let held = HeldUp::default();
     held.hold(&[kind]);
     let mut node = with_plain_files(Arc::new(held.clone()));
@@ -136,8 +148,8 @@ fn a_lock_during_a_move_is_told_as_under_way() {
     assert_eq!(fs::read(node.paths.vault(IMAGE_VAULT).join("sub/39")).expect("there"), vec![7; 100_000]);
 }
 
-/// Machine facts, fault 5: a job that hangs in the kernel keeps no lock waiting, of its vault or of another, and is named; what would be in its way waits, and
-/// once it is let go all goes on.
+/// Machine facts, fault 5, TH-3: a job that hangs in the kernel keeps no lock waiting, of its vault or of another: it is asked to end, its vault's key goes at once,
+/// and whoever ordered is answered when it has ended, or is known to hang. It is named; what would be in its way waits, and once it is let go all goes on.
 #[test]
 fn a_job_that_hangs_in_the_kernel_is_left() {
     let held = HeldUp::default();
@@ -149,12 +161,22 @@ fn a_job_that_hangs_in_the_kernel_is_left() {
         node.manager.as_ref().and_then(|manager| Some(manager.jobs.progress(IMAGE_VAULT)?.0.step))
     };
     ticks(&mut node, "moved", |node| settles(node) == Some(Step::DropStaged { open: true }));
-    let report = node.manager().order_lock(IMAGE_VAULT).expect("locks");
+    let told = node.manager().order_lock(IMAGE_VAULT).expect_err("its end is an event").to_string();
+    assert!(told.contains("asked to end") && told.contains("removing the plain files"), "{told}");
     // What it holds open stays open to it; the key is gone.
+    let report = node.status(IMAGE_VAULT);
     assert_eq!(report.state, State::LockIncomplete, "{report:?}");
     assert!(report.detail[0].starts_with("removing the plain files"), "it is named: {report:?}");
     assert!(under_way(&mut node), "nothing waited until it was let go");
-    let other = node.manager().jobs.stop(IMAGE_VAULT).expect_err("it does not end").to_string();
+    let as_ordered = |node: &mut Node| {
+        let told = node.manager().has_become(IMAGE_VAULT, Ordered::Locked, Duration::from_secs(5));
+        told.map(|report| report.state)
+    };
+    ticks(&mut node, "answered", |node| as_ordered(node) == Ok(State::LockIncomplete));
+    let Stopped::Asked(left @ JobLeft::Hangs { .. }) = node.manager().jobs.stop(IMAGE_VAULT) else {
+        panic!("it does not end");
+    };
+    let other = left.to_string();
     assert!(other.contains("does not end") && other.contains("dmesg"), "{other}");
     held.hold(&[]);
     ticks(&mut node, "locked", |node| !under_way(node) && node.state(IMAGE_VAULT) == State::Locked);
@@ -170,7 +192,7 @@ fn a_job_that_hangs_in_the_kernel_is_left() {
 fn a_move_that_is_tried_again_is_not_told_as_failed() {
     let mut node = with_held(StepKind::DropStaged);
     ticks(&mut node, "moved", |node| node.state(IMAGE_VAULT) == State::Unlocked);
-    node.manager().jobs.stop(IMAGE_VAULT).expect("it ends").expect("it was under way");
+    stopped(&mut node);
     let held =
         fs::File::options().append(true).open(node.paths.staging(IMAGE_VAULT).join("sub/1")).expect("opens");
     node.restart();
@@ -291,13 +313,7 @@ fn what_a_move_made_past_is_not_told_as_failed() {
 #[test]
 fn a_move_is_stopped_and_resumed() {
     let mut node = with_held(StepKind::MoveIn);
-    node.manager()
-        .jobs
-        .stop(IMAGE_VAULT)
-        .expect("it ends")
-        .expect("it was under way")
-        .outcome
-        .expect_err("stopped in the middle");
+    stopped(&mut node).outcome.expect_err("stopped in the middle");
     assert_eq!(
         fs::read(node.paths.vault(IMAGE_VAULT).join("sub/39")).expect("there"),
         vec![7; 100_000],
@@ -319,8 +335,9 @@ fn a_vault_whose_plain_files_are_being_wiped_locks() {
     assert!(detail[0].starts_with("removing the plain files that were moved in: "), "{detail:?}");
     assert!(node.paths.staging(IMAGE_VAULT).exists());
     let ordered = node.manager().order_lock(IMAGE_VAULT).map(|report| report.state);
-    // A child of another test's has this process's descriptors in the instant before it executes its program.
-    assert!(matches!(ordered, Ok(State::Locked | State::LockIncomplete)), "{ordered:?}");
+    // What it has open it closes when it ends; and a child of another test's has this process's descriptors in the instant before it executes its program.
+    let asked = matches!(&ordered, Err(error) if error.to_string().contains("asked to end"));
+    assert!(asked || matches!(ordered, Ok(State::Locked | State::LockIncomplete)), "{ordered:?}");
     ticks(&mut node, "locked while the work is held up", |node| node.state(IMAGE_VAULT) == State::Locked);
     hold(&mut node, &[]);
     ticks(&mut node, "wiped", |node| !node.paths.stamps(IMAGE_VAULT).exists());

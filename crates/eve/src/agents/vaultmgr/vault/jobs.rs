@@ -18,10 +18,12 @@ use crate::agents::vaultmgr::vault::seeking::{Search, Seeking, Sought};
 
 /// How long a job is waited for before it is left to itself: most are over by then.
 const SHORT: Duration = Duration::from_millis(300);
-/// How long one that was stopped is waited for: to its next piece it is not far, unless it hangs in the kernel.
+/// How long one that was asked to end may take: to its next piece it is not far, unless it hangs in the kernel.
 const STOPS_WITHIN: Duration = if cfg!(test) { Duration::from_millis(500) } else { Duration::from_secs(5) };
 /// How often it is asked for.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often one is that was asked to end, and does not hang.
+const LOOK_SOON: Duration = Duration::from_millis(100);
 
 /// One long work.
 #[derive(Debug)]
@@ -115,6 +117,26 @@ struct Running {
     act: Act,
     work: Arc<Work>,
     thread: JoinHandle<Outcome>,
+    /// When it was asked to end.
+    asked: Option<Instant>,
+}
+
+impl Running {
+    /// It was asked to end, and does not.
+    fn hangs(&self) -> bool {
+        self.asked.is_some_and(|asked| asked.elapsed() >= STOPS_WITHIN)
+    }
+
+    fn ask_to_end(&mut self) -> JobLeft {
+        self.work.stop();
+        let asked = *self.asked.get_or_insert_with(Instant::now);
+        let (kind, progress) = (self.act.step.kind(), self.work.to_string());
+        if self.hangs() {
+            JobLeft::Hangs { kind, progress }
+        } else {
+            JobLeft::Ends { kind, progress, until: asked + STOPS_WITHIN }
+        }
+    }
 }
 
 /// A job that is over.
@@ -127,14 +149,28 @@ pub(crate) struct Over {
     pub(crate) stopped: bool,
 }
 
-/// A job that was stopped and does not end, in words: the kernel holds it. It ends by itself as soon as that lets it go.
+/// A job that was asked to end, and is not over yet.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{kind} ({progress}) was stopped and does not end, for the kernel holds it: see `dmesg` for the disk, and whether a filesystem is frozen (`fsfreeze -u`); it goes on by itself once that ends"
-)]
-pub(crate) struct JobLeft {
-    pub(crate) kind: StepKind,
-    pub(crate) progress: String,
+pub(crate) enum JobLeft {
+    /// It is on its way there; it hangs if it is not over `until` then.
+    #[error("{kind} ({progress}) is asked to end first; it goes on by itself once that has")]
+    Ends { kind: StepKind, progress: String, until: Instant },
+    /// The kernel holds it. It ends by itself as soon as that lets it go.
+    #[error(
+        "{kind} ({progress}) was stopped and does not end, for the kernel holds it: see `dmesg` for the disk, and whether a filesystem is frozen (`fsfreeze -u`); it goes on by itself once that ends"
+    )]
+    Hangs { kind: StepKind, progress: String },
+}
+
+/// What became of a job that is to end.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// There is none.
+    None,
+    /// It is over.
+    Over(Over),
+    /// It is asked to end, and its end is heard of as that of any other: nobody waits for it.
+    Asked(JobLeft),
 }
 
 /// The jobs of a node, one a vault, and its searches for holders.
@@ -155,7 +191,7 @@ impl Jobs {
         match self.workers.take(act.step.kind(), job) {
             Taken::Over(outcome) => Some(Over { id, act, outcome, stopped: false }),
             Taken::UnderWay(work, thread) => {
-                self.running.insert(id, Running { act, work, thread });
+                self.running.insert(id, Running { act, work, thread, asked: None });
                 None
             }
         }
@@ -173,23 +209,22 @@ impl Jobs {
         all.into_iter().filter_map(|id| self.poll(id)).collect()
     }
 
-    /// Ends the job of a vault at its next piece, and waits for that, but not for ever: other vaults wait meanwhile.
-    ///
-    /// # Errors
-    /// [`JobLeft`]: it is under way still, and ends once it can.
-    pub(crate) fn stop(&mut self, id: VaultId) -> Result<Option<Over>, JobLeft> {
-        let Some(Running { act, work, thread }) = self.running.get(&id) else { return Ok(None) };
-        let asked_before = work.is_stopped();
-        work.stop();
-        let span = if asked_before { Duration::ZERO } else { STOPS_WITHIN };
-        if is_over_within(thread, span) {
-            return Ok(self.join(id));
+    /// Has the job of a vault end at its next piece. It is not waited for: other vaults would wait meanwhile.
+    pub(crate) fn stop(&mut self, id: VaultId) -> Stopped {
+        if let Some(over) = self.poll(id) {
+            return Stopped::Over(over);
         }
-        Err(JobLeft { kind: act.step.kind(), progress: work.to_string() })
+        let Some(running) = self.running.get_mut(&id) else { return Stopped::None };
+        Stopped::Asked(running.ask_to_end())
+    }
+
+    /// Whether the job of a vault was asked to end, and is about to.
+    pub(crate) fn is_ending(&self, id: VaultId) -> bool {
+        self.running.get(&id).is_some_and(|running| running.asked.is_some() && !running.hangs())
     }
 
     fn join(&mut self, id: VaultId) -> Option<Over> {
-        let Running { act, work, thread } = self.running.remove(&id)?;
+        let Running { act, work, thread, .. } = self.running.remove(&id)?;
         Some(Over { id, act, outcome: outcome(thread), stopped: work.is_stopped() })
     }
 
@@ -215,6 +250,8 @@ impl Jobs {
 
     /// When to ask again; nothing while none is under way.
     pub(crate) fn again(&self) -> Option<Instant> {
-        (!self.running.is_empty() || self.seeking.is_out()).then(|| Instant::now() + LOOK)
+        let is_ending = self.running.keys().any(|id| self.is_ending(*id));
+        let look = if is_ending { LOOK_SOON } else { LOOK };
+        (!self.running.is_empty() || self.seeking.is_out()).then(|| Instant::now() + look)
     }
 }

@@ -17,7 +17,7 @@ use crate::agents::vaultmgr::hands::movein::{self, Places};
 use crate::agents::vaultmgr::hands::tree::{self, Work};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::execute::{Ran, StepError, io, of_disk};
-use crate::agents::vaultmgr::vault::jobs::{Job, Over};
+use crate::agents::vaultmgr::vault::jobs::{Job, Over, Stopped};
 use crate::agents::vaultmgr::vault::slot::Count;
 
 /// Whether a step is still to be done once the job in its way is over.
@@ -161,17 +161,17 @@ impl<C: Crypt> Manager<C> {
 
     /// One at a time: what hangs in the kernel may go on in the same files.
     fn no_other_job(&mut self, id: VaultId) -> Result<(), StepError> {
-        if self.jobs.progress(id).is_some()
-            && let Some(over) = self.jobs.stop(id)?
-        {
-            let _ = self.conclude(over);
+        match self.jobs.stop(id) {
+            Stopped::None => {}
+            Stopped::Over(over) => drop(self.conclude(over)),
+            Stopped::Asked(left) => return Err(left.into()),
         }
         Ok(())
     }
 
     fn conclude(&mut self, over: Over) -> Result<(), StepError> {
         let slot = self.slots.entry(over.id).or_default();
-        slot.job = None;
+        slot.job_is_over();
         if over.act.step.kind() == StepKind::DropStaged {
             slot.left = match &over.outcome {
                 Ok(elsewhere) => elsewhere.clone(),
@@ -199,7 +199,8 @@ impl<C: Crypt> Manager<C> {
     fn ended(&mut self, over: Over) -> VaultId {
         let (id, act, stopped) = (over.id, over.act, over.stopped);
         match self.conclude(over) {
-            Err(_) if stopped => {}
+            // What it was in the way of is tried at once.
+            Err(_) if stopped => self.slots.entry(id).or_default().afresh(),
             Ok(()) => self.slots.entry(id).or_default().done(act.op),
             Err(error) => self.fail(id, &act, crate::agents::vaultmgr::chain(&error)),
         }
@@ -211,7 +212,7 @@ impl<C: Crypt> Manager<C> {
     /// made what the step was planned by past: a copy that was to be dropped is the vault by now.
     ///
     /// # Errors
-    /// It does not end. A lock goes on all the same: a job has no key, and what it holds open the kernel tells.
+    /// It is not over yet, and its end is waited for. A lock goes on all the same: a job has no key, and what it holds open the kernel tells.
     pub(crate) fn make_way(&mut self, id: VaultId, step: Step) -> Result<Way, StepError> {
         let disturbs = matches!(
             step.kind(),
@@ -228,16 +229,17 @@ impl<C: Crypt> Manager<C> {
             return Ok(Way::Clear);
         }
         match self.jobs.stop(id) {
-            Ok(Some(over)) if over.outcome.is_ok() && step.kind() != StepKind::Lock => {
+            Stopped::None => {}
+            Stopped::Over(over) if over.outcome.is_ok() && step.kind() != StepKind::Lock => {
                 self.ended(over);
                 return Ok(Way::Overtaken);
             }
             // That it was stopped is no failure.
-            Ok(over) => over.into_iter().for_each(|over| drop(self.conclude(over))),
-            Err(left) if step.kind() == StepKind::Lock => {
-                tracing::warn!(vault = %id, %left, "locked beside a job that is left");
+            Stopped::Over(over) => drop(self.conclude(over)),
+            Stopped::Asked(left) if step.kind() == StepKind::Lock => {
+                tracing::info!(vault = %id, %left, "locked beside its long work");
             }
-            Err(left) => return Err(left.into()),
+            Stopped::Asked(left) => return Err(left.into()),
         }
         Ok(Way::Clear)
     }

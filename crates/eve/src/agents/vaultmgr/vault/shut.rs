@@ -10,7 +10,7 @@ use crate::agents::vaultmgr::manager::Manager;
 
 impl<C: Crypt> Manager<C> {
     /// Locks those of these whose next step that is. No order comes between, for whatever it is it may take longer than all of them. The Config Vault has its own turn: what is ordered is written
-    /// into it before it is locked. Those with long work under way come last, for that is stopped first.
+    /// into it before it is locked. Those with long work under way come last: that is asked to end, and what it has open may be closed by then.
     pub(crate) fn shut(&mut self, each: &[VaultId]) {
         let has_key =
             |id: &&VaultId| self.slots.get(id).is_some_and(|slot| slot.sight().seen.key != Key::Absent);

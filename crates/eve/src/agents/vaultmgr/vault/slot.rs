@@ -68,6 +68,8 @@ pub(crate) struct VaultMemory<P> {
     uncounted: Vec<String>,
     /// The long step that a job is at work on.
     pub(crate) job: Option<StepKind>,
+    /// The step that waits for that job's end, which was asked for; and when it is tried all the same.
+    awaits: Option<(StepKind, Instant)>,
     pub(crate) setbacks: Setbacks,
     again: Option<Instant>,
     pause: Duration,
@@ -95,6 +97,7 @@ impl<P> Default for VaultMemory<P> {
             count: Count::Due,
             uncounted: Vec::new(),
             job: None,
+            awaits: None,
             setbacks: Setbacks::default(),
             again: None,
             pause: FIRST_PAUSE,
@@ -179,6 +182,16 @@ impl<P> VaultMemory<P> {
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
 
+    /// A step waits for the end of its long work, which is about to come. That is no failure.
+    pub(crate) fn waits_for_job(&mut self, step: StepKind, until: Instant) {
+        self.awaits = Some((step, until));
+    }
+
+    /// Its long work is over.
+    pub(crate) fn job_is_over(&mut self) {
+        (self.job, self.awaits) = (None, None);
+    }
+
     /// It does not lock, and these hold files of it. How the lock failed is told by them too.
     pub(crate) fn held_by(&mut self, holders: Vec<String>) {
         let before = chain(&self.held_error());
@@ -221,17 +234,19 @@ impl<P> VaultMemory<P> {
             self.setbacks = Setbacks::default();
             self.again = None;
         }
+        let waited = self.awaits.take_if(|(_, until)| *until <= now).is_some();
         let recount = matches!(self.count, Count::Later(then) if then <= now);
         if recount {
             self.count = Count::Due;
         }
-        due || recount
+        due || recount || waited
     }
 
     /// When something is to be tried again.
     pub(crate) fn again(&self) -> Option<Instant> {
         let recount = if let Count::Later(then) = self.count { Some(then) } else { None };
-        self.again.into_iter().chain(recount).min()
+        let waits = self.awaits.map(|(_, until)| until);
+        self.again.into_iter().chain(recount).chain(waits).min()
     }
 
     /// Its files were put into its project, but for what the words say. It is no failure: nothing else waits for it.
@@ -284,7 +299,8 @@ impl<P> VaultMemory<P> {
         let seen = Seen { shares, space, ..self.sight.seen };
         // One that was not looked at yet is looked at before anything is done.
         let unseen = self.unseen && !self.facts.is_empty();
-        Known { seen, keys, setbacks: self.setbacks.with_under_way(self.job), unseen, hoped: false }
+        let under_way = self.job.into_iter().chain(self.awaits.map(|(step, _)| step));
+        Known { seen, keys, setbacks: self.setbacks.with_under_way(under_way), unseen, hoped: false }
     }
 }
 

@@ -8,7 +8,8 @@ use vault::section::Encryption;
 
 use super::files::Names;
 use super::others::Doomed;
-use super::{CryptError, failed, random};
+use super::{CryptError, failed};
+use crate::agents::vaultmgr::generation::shares::random;
 
 /// Writes both files of one copy, durably.
 pub(super) fn write(folder: &MetaDir, files: &KeyFiles) -> Result<(), CryptError> {

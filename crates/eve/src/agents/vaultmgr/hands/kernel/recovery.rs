@@ -18,7 +18,8 @@ use wire::age;
 use super::ages::{checksum, name, used};
 use super::label::{self, Kind, RecoveryName};
 use super::parts::{iv, recovery_key, wrapping_key};
-use super::{CryptError, Kernel, KeyId, MetaPlace, failed, random};
+use super::{CryptError, Kernel, KeyId, MetaPlace, failed};
+use crate::agents::vaultmgr::generation::shares::random;
 
 pub(super) const PLACES: [MetaPlace; 2] = [MetaPlace::First, MetaPlace::Second];
 /// What is removed goes from the second place first: what a cut leaves is seen in the first, at the start.

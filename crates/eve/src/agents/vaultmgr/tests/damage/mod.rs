@@ -15,6 +15,7 @@ mod ages;
 mod master;
 mod names;
 mod pairs;
+mod stamps;
 mod table;
 mod without_tpm;
 
