@@ -565,3 +565,23 @@ fn the_log_says_what_a_device_was_refused_whichever_way_it_took() {
         assert!(!log.contains("device="), "{log}");
     }
 }
+
+/// Issue 8, errors: who asks for JSON gets an object on the error stream also where no controller was asked: the line is wrong, a file is not
+/// there, nobody answers.
+#[test]
+fn an_error_of_this_side_is_an_object_for_who_asks_for_json() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (args, code, exit) in [
+        (&["get", "everything", "-o", "json"][..], "used-wrongly", 2),
+        (&["rotate", "vault", "--output=json"], "used-wrongly", 2),
+        (&["apply", "-f", "none.yaml", "-o", "json"], "failed", 1),
+        (&["get", "devices", "-o", "json"], "failed", 1),
+    ] {
+        let said = evc(dir.path(), args);
+        let told: serde_json::Value = serde_json::from_slice(&said.stderr).expect("an object");
+        assert_eq!((told["code"].as_str(), told["exit"].as_i64()), (Some(code), Some(exit)), "{told}");
+        assert_eq!(said.status.code(), Some(i32::try_from(exit).expect("small")), "{told}");
+        let words = |field: &str| told[field].as_str().is_some_and(|words| words.len() > 8);
+        assert!(words("error") && words("advice"), "{told}");
+    }
+}
