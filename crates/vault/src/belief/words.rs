@@ -70,3 +70,27 @@ pub(super) const UNREAD: &str = "the record of what this node accepted was not r
 /// Of a Config Vault that is open, and whose record the disk does not give.
 pub(super) const NOT_GIVEN: &str = "the record of what this node accepted can't be read, though the Config Vault is open: until it is, vaults are opened and locked by the controller's list, and none is deleted, made or re-keyed. It is tried again by itself; what else is said here of the record names its file, and what to do";
 pub(super) const DAMAGED: &str = "the record of accepted lists of vaults was damaged: the next list that counts begins a new record, and vaults that are not in it are locked and kept";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::DeviceId;
+
+    form::every! {
+        doubts: Doubt {
+            Doubt::OtherRoot => Doubt::OtherRoot,
+            Doubt::OtherDevice(_) => Doubt::OtherDevice(DeviceId(uuid::Uuid::from_u128(7))),
+            Doubt::OtherSession => Doubt::OtherSession,
+            Doubt::TableLost => Doubt::TableLost,
+        }
+    }
+
+    /// Issue 8, errors: why nothing of a list is used is in plain words.
+    #[test]
+    fn why_a_list_does_not_count_is_in_plain_words() {
+        let eve = form::Command::new("a program that nothing here names");
+        let told = doubts().into_iter().map(|doubt| doubt.to_string());
+        let wrong: Vec<String> = told.flat_map(|told| form::wrong_words(&eve, &told)).collect();
+        assert_eq!(wrong, [""; 0]);
+    }
+}

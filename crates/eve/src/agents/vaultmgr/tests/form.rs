@@ -4,13 +4,14 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use form::{every, wrong_line};
+use form::{every, wrong_line, wrong_words};
 use vault::escrow::drill::Unfit;
 use vault::escrow::restore::OtherTable;
 use vault::ids::IMAGE_VAULT;
 use vault::plan::StepKind;
 use vault::shares::{AddError, NextError, OpenError, TableError};
 
+use crate::agents::vaultmgr::belief::config::NotVerified;
 use crate::agents::vaultmgr::belief::record::RecordError;
 use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::escrow::RescueError;
@@ -94,6 +95,14 @@ every! {
         MoveError::Differs(_) => MoveError::Differs(left()),
         MoveError::NotWiped(_) => MoveError::NotWiped(left()),
     }
+    jobs: JobLeft {
+        JobLeft { .. } => JobLeft { kind: StepKind::MoveIn, progress: "3 of 9 files".into() },
+    }
+    troubles: Trouble { Trouble { .. } => trouble() }
+    unproved: NotVerified {
+        NotVerified::Certs(_) => NotVerified::Certs(wire::certs::CertsError::Root),
+        NotVerified::Config(_) => NotVerified::Config(wire::envelope::EnvelopeError::BadSignature.into()),
+    }
 }
 
 fn bundle() -> vault::escrow::BundleId {
@@ -131,5 +140,19 @@ fn every_step_that_fails_says_what_is_and_what_to_do() {
     let others = drills.iter().map(|error| chain(error)).chain(tpmmgrs.iter().map(|error| chain(error)));
     let all = all.map(|error| chain(&error)).chain(rescues).chain(records).chain(others);
     let wrong: Vec<String> = all.flat_map(|words| wrong_line(&eve, &PLACES, &words)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What is told of one file, and what stands in a refusal around it: by whom nothing was taken.
+#[test]
+fn what_is_a_part_of_such_a_line_is_in_plain_words() {
+    let eve = crate::cli::command();
+    let unproved = unproved();
+    let all = troubles().into_iter().map(|error| error.to_string());
+    let all = all.chain(jobs().into_iter().map(|error| error.to_string()));
+    let wrong: Vec<String> = all
+        .chain(unproved.iter().map(|error| chain(error)))
+        .flat_map(|words| wrong_words(&eve, &words))
+        .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
