@@ -102,8 +102,7 @@ fn condition(text: &str) -> Option<usize> {
 /// The first text in quotes before the parenthesis closes that is open.
 fn literal(text: &str) -> Option<String> {
     let mut depth = 1_usize;
-    let mut letters = text.char_indices();
-    while let Some((at, c)) = letters.next() {
+    for (at, c) in text.char_indices() {
         match c {
             '"' => return Some(unescaped(&text[at + 1..])),
             '(' => depth += 1,
