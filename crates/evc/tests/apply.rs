@@ -84,7 +84,7 @@ fn a_changed_policy_tells_which_vaults_it_opens_and_shuts() {
     );
     let told = |fields: &str| notes(&apply(&evc, &policy("p", fields)).1, "p");
     let same = told("custody: controller\non_removal: { delete_after: 1h }");
-    assert!(same.contains("it opens and shuts none of them"), "{same}");
+    assert!(same.contains("it opens and shuts none of its vaults"), "{same}");
     let locked = told("custody: controller\noperation: lock");
     assert!(locked.contains("it locks 1 vault: `payments` on edge-1"), "{locked}");
     let opened = told("custody: controller");

@@ -32,7 +32,7 @@ pub(crate) fn of_turned(turned: &Turned) -> Vec<String> {
         ),
     });
     let none = (opens.is_empty() && shuts.is_empty())
-        .then(|| "by what their nodes showed last, it opens and shuts none of them".to_owned());
+        .then(|| "it opens and shuts none of its vaults, by what their nodes showed last".to_owned());
     let some = unseen.then(|| "not all of its vaults were looked at for this".to_owned());
     opened.into_iter().chain(shut).chain(none).chain(some).collect()
 }

@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
         Ok(typed) => typed,
         Err(error) => return cli::tell(&cli::quoted::<Cli>(error, &line), &line),
     };
-    log(typed.log_format);
+    log(typed.log_format, &typed.command);
     // All that this program writes goes through this one.
     let disk = Disk::linux();
     if let Cmd::Agent { name, supervisor, poll_interval: poll, unlisted_calls: unlisted } = typed.command {
@@ -138,11 +138,14 @@ fn live(name: Agent, on: (&Disk, &Path), supervisor: i32, options: Options) -> E
     }
 }
 
-fn log(format: LogFormat) {
+/// A command that a person types has its answer for that: its log has what is wrong alone.
+fn log(format: LogFormat, command: &Cmd) {
+    let works = matches!(command, Cmd::Run { .. } | Cmd::Agent { .. });
+    let usual = if works { "info,tss_esapi=off" } else { "warn,tss_esapi=off" };
     // `RUST_LOG` is what it was called before.
     let filter = tracing_subscriber::EnvFilter::try_from_env("EVE_LOG")
         .or_else(|_| tracing_subscriber::EnvFilter::try_from_default_env())
-        .unwrap_or_else(|_| "info,tss_esapi=off".into());
+        .unwrap_or_else(|_| usual.into());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
     let builder = builder.with_writer(|| OneLine(std::io::stderr()));
     match format {
