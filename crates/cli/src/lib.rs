@@ -9,6 +9,7 @@ mod pages;
 mod say;
 mod table;
 mod typed;
+mod wrong;
 mod yaml;
 
 pub use age::{age, aged};
@@ -16,5 +17,6 @@ pub use forms::{Forms, Output};
 pub use pages::{completions, man};
 pub use say::{say, write};
 pub use table::{NOTHING, aligned, cell};
-pub use typed::{quoted, tell};
+pub use typed::{USED_WRONGLY, quoted, tell};
+pub use wrong::{asks_for_json, in_json, object};
 pub use yaml::yaml;

@@ -7,16 +7,31 @@ use clap::Parser;
 use clap::error::Error;
 use vault::text::{plain, plain_lines};
 
-/// Says it in clap's words; the exit code is clap's: 2, or 0 where help was asked for.
+use crate::wrong::{asks_for_json, in_json};
+
+/// Says it in clap's words, or as an object where the line asks for JSON; the exit code is clap's: 2, or 0 where help was asked for.
 #[must_use]
-pub fn tell(error: &Error) -> ExitCode {
-    if error.use_stderr() {
+pub fn tell(error: &Error, line: &[OsString]) -> ExitCode {
+    if error.use_stderr() && asks_for_json(line) {
+        eprintln!("{}", in_json(USED_WRONGLY, &in_words(error), 2));
+    } else if error.use_stderr() {
         eprint!("{}", plain_lines(&error.render().to_string()));
     } else {
         // A reader that left is told nothing.
         drop(error.print());
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// What a command line is that does not parse, for a program.
+pub const USED_WRONGLY: &str = "used-wrongly";
+
+/// What clap says, its usage and tips as what to do.
+fn in_words(error: &Error) -> String {
+    let said = error.render().to_string();
+    let (what, rest) = said.trim().split_once('\n').unwrap_or((said.trim(), "see --help"));
+    let rest = rest.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("{}\n  what to do: {rest}", what.trim_start_matches("error: "))
 }
 
 /// The same error, of the line as it may be shown: clap quotes what was typed as it came, and what acts in it would act on the terminal.

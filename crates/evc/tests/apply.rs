@@ -69,6 +69,28 @@ fn a_changed_policy_tells_of_the_vaults_that_it_can_not_be_met_for() {
     assert!(!shown(&evc, "/vaults", "payments").contains("impossible"));
 }
 
+/// Seen-by-users 2, evc: before a changed policy is applied, and when it is, its operator reads which vaults it opens and which it shuts, by what
+/// their nodes showed last.
+#[test]
+fn a_changed_policy_tells_which_vaults_it_opens_and_shuts() {
+    let (evc, _device) = without_tpm();
+    evc.apply(&(policy("p", "custody: controller") + VAULT));
+    let shut = policy("p", "custody: controller\nattest: { require: [pcrs] }");
+    let rehearsed = evc.operator("POST", "/apply?dry_run=true", &shut, Some(&evc.token));
+    let rehearsed = String::from_utf8_lossy(&rehearsed.body).into_owned();
+    assert!(
+        notes(&rehearsed, "p").contains("it withholds the key of 1 vault: `payments` on edge-1"),
+        "{rehearsed}"
+    );
+    let told = |fields: &str| notes(&apply(&evc, &policy("p", fields)).1, "p");
+    let same = told("custody: controller\non_removal: { delete_after: 1h }");
+    assert!(same.contains("it opens and shuts none of its vaults"), "{same}");
+    let locked = told("custody: controller\noperation: lock");
+    assert!(locked.contains("it locks 1 vault: `payments` on edge-1"), "{locked}");
+    let opened = told("custody: controller");
+    assert!(opened.contains("it opens 1 vault: `payments` on edge-1"), "{opened}");
+}
+
 /// TH-2: a device that came in by the fleet's allowance, and says that it has no TPM, keeps no operator from applying his files for all others:
 /// neither where it has the vault already nor where the rule would give it newly.
 #[test]

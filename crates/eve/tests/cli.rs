@@ -176,11 +176,7 @@ fn a_vault_that_nobody_knows_is_named_in_the_refusal() {
         [&["vault", "lock", "tool"][..], &["vault", "unlock", "tool"], &["vault", "recreate", "tool"]]
     {
         let output = scene.typed(command, "");
-        assert!(
-            !output.status.success() && words(&output).contains("no vault \"tool\""),
-            "{}",
-            words(&output)
-        );
+        assert!(!output.status.success() && words(&output).contains("no vault `tool`"), "{}", words(&output));
     }
 }
 

@@ -40,6 +40,26 @@ pub fn begins_with_an_example<P: Parser>(least: usize) {
     }
 }
 
+/// Words of ours, or of EVE's, for which people are told another one: docs/GLOSSARY.md.
+const OTHERS: [&str; 4] = ["section", "sections", "VSK", "purge"];
+
+/// Such a word in a text.
+#[must_use]
+pub fn other_word(text: &str) -> Option<&'static str> {
+    OTHERS.into_iter().find(|word| crate::holds(text, word))
+}
+
+/// The help of no command has a word of ours where people are told another one.
+///
+/// # Panics
+/// One does.
+pub fn says_one_word_for_one_thing<P: Parser>() {
+    for (path, mut command) in all(&P::command(), "") {
+        let help = command.render_long_help().to_string();
+        assert_eq!(other_word(&help), None, "{path}: {help}");
+    }
+}
+
 /// The help of each command says first what it does, by one of these verbs.
 ///
 /// # Panics

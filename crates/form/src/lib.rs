@@ -1,12 +1,18 @@
 //! The one form of refusals and errors, for the tests that hold all of them against it: plain words that say what is, where, and what to do,
 //! by commands that are there; and of where a text from outside is made into words. It is never shipped.
 
+mod document;
 pub mod help;
 mod outside;
+mod sentences;
+mod tables;
 
 pub use clap::Command;
 
+pub use document::{first_cells, in_backticks, rows, said_nowhere, speaks_of};
 pub use outside::{rust_files, texts_from_outside};
+pub use sentences::wrong_sentences;
+pub use tables::Errors;
 
 /// Makes a function that gives a value of each variant. A variant that has no row here does not compile, and no value stands in for one of
 /// another variant.
@@ -52,13 +58,18 @@ pub fn wrong_words(program: &Command, text: &str) -> Vec<String> {
 pub fn wrong_line(program: &Command, places: &[&str], text: &str) -> Vec<String> {
     let mut wrong = wrong_words(program, text);
     let after = text.split_once([':', ';', ',', '?']).map_or("", |(_, after)| after);
-    if !WHAT_TO_DO.iter().any(|words| holds(after, words)) {
+    if !says_what_to_do(after) {
         wrong.push(format!("says not what to do: {text:?}"));
     }
     if !places.iter().any(|place| text.contains(place)) {
         wrong.push(format!("says not where: {text:?}"));
     }
     wrong
+}
+
+/// Somewhere in it an order to the reader begins, or it is said that nothing is to be done.
+fn says_what_to_do(text: &str) -> bool {
+    WHAT_TO_DO.iter().any(|words| holds(text, words))
 }
 
 const RUST: [&str; 5] = ["::", "Some(", "None", "Err(", " { "];
@@ -90,6 +101,7 @@ const WHAT_TO_DO: &[&str] = &[
     "run",
     "see",
     "set",
+    "split",
     "start",
     "stop",
     "take",

@@ -58,11 +58,13 @@ fn sources(dir: &Path, into: &mut Vec<PathBuf>) {
 mod tests {
     use super::*;
 
+    const OTHER: (&str, &str) = ("sentences.rs", "a path of ours");
+
     #[test]
     fn a_file_that_shows_bytes_of_others_and_one_that_does_not_any_more_are_named() {
         let here = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
-        assert_eq!(texts_from_outside(here, &[("outside.rs", "this one")]), [""; 0]);
-        let wrong = texts_from_outside(here, &[("lib.rs", "not there")]);
+        assert_eq!(texts_from_outside(here, &[OTHER, ("outside.rs", "this one")]), [""; 0]);
+        let wrong = texts_from_outside(here, &[OTHER, ("lib.rs", "not there")]);
         assert!(wrong.len() == 2 && wrong[0].starts_with("outside.rs: show"), "{wrong:?}");
         assert!(wrong[1].starts_with("lib.rs makes no text"), "{wrong:?}");
     }

@@ -40,7 +40,7 @@ pub enum TpmError {
     #[error(transparent)]
     Command(#[from] CommandError),
     /// No answer in time. This `Tpm` is of no more use: drop it and open another.
-    #[error("no answer from the TPM in {waited:?}")]
+    #[error("no answer from the TPM in {} s", .waited.as_secs())]
     NoAnswer {
         /// How long was waited.
         waited: Duration,
@@ -95,7 +95,7 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// Somebody else holds it, or it hangs; retry with a back-off.
-    #[error("TPM {tcti} is busy or hangs: no answer in {waited:?}")]
+    #[error("TPM {tcti} is busy or hangs: no answer in {} s", .waited.as_secs())]
     Busy {
         /// Which one.
         tcti: Tcti,
@@ -167,7 +167,7 @@ pub enum QuoteError {
 #[derive(Debug, thiserror::Error)]
 pub enum DefineRootError {
     /// The slot is in use (or holds something foreign); undefine the older generation first.
-    #[error("the slot of {generation} is {state:?} already{}", how_to_free(*.state, *.generation))]
+    #[error("the slot of {generation} is {state} already{}", how_to_free(*.state, *.generation))]
     Occupied {
         /// The generation that was to be written.
         generation: Generation,

@@ -107,6 +107,17 @@ pub enum SlotState {
     Foreign,
 }
 
+impl fmt::Display for SlotState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "free",
+            Self::Unwritten => "begun",
+            Self::Written => "written",
+            Self::Foreign => "another's",
+        })
+    }
+}
+
 /// One of our NV indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NvSlot {

@@ -202,7 +202,7 @@ fn what_an_accepted_controller_said_before_counts_and_a_second_acceptance_change
 fn a_record_that_opens_late_is_not_written_over_by_what_it_speaks_against() {
     let other = RootPin([9; 32]);
     for (number, root, says) in
-        [(1, other, "another root certificate"), (1, ROOT, "section version 1 is older than 7")]
+        [(1, other, "another root certificate"), (1, ROOT, "version 1 of the list of vaults is older than 7")]
     {
         let mut belief = started(Roots::NoTpm);
         hear(&mut belief, Heard::NoConfigVault);

@@ -18,7 +18,7 @@ pub(super) fn begin(reach: &Reach, confirmed: bool, despite_open: bool) -> anyho
         ));
     }
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start")?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("evc can't start")?;
     let left = runtime.block_on(left_behind(&data)).context("nothing was changed")?;
     let open: Vec<_> = left.iter().filter(|left| left.is_lost_by_a_lock()).collect();
     if !open.is_empty() && !despite_open {

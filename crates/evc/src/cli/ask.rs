@@ -151,14 +151,15 @@ fn diff(client: &Client, files: &Files, output: Output) -> OrFailed<Told> {
     Err(Failed::Differs)
 }
 
-fn differs(Applied { kind, name, changes, .. }: &Applied) -> String {
+fn differs(Applied { kind, name, changes, notes, .. }: &Applied) -> String {
     let line = |sign: &str, field: &str, value: &Option<String>| {
         let value = value.as_ref().map(|value| format!("{sign} {field}: {value}\n"));
         plain_lines(&value.unwrap_or_default())
     };
     let changes = changes.iter();
     let lines = changes.map(|it| line("-", &it.field, &it.old) + &line("+", &it.field, &it.new));
-    format!("{kind} {}\n{}", plain(name), lines.collect::<String>())
+    let notes = notes.iter().map(|note| format!("  note: {}\n", plain(note)));
+    format!("{kind} {}\n{}", plain(name), lines.chain(notes).collect::<String>())
 }
 
 fn label(client: &Client, LabelWhat::Device { name, labels }: &LabelWhat) -> OrFailed<Done> {

@@ -212,10 +212,18 @@ fn file(said: Option<Given>, found: &Path, advice: &str) -> anyhow::Result<Strin
     let (text, path) = match said {
         Some(Given::Text(text)) => return Ok(text),
         Some(Given::File(path)) => (read::named(&path, LONGEST_FILE), path),
+        // Nothing failed: who waits for a controller reads no error of the system's.
+        None if is_absent(found) => {
+            return Err(anyhow::Error::msg(format!("{} is not there; {advice}", found.display())));
+        }
         None => (read::found(found, LONGEST_FILE), found.to_owned()),
     };
     let text = text.with_context(|| format!("can't read {}; {advice}", path.display()))?;
     Ok(text.trim().to_owned())
+}
+
+fn is_absent(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// A data folder that others may have filled does not say to whom a token is sent; nor does one that nobody named, where the token is

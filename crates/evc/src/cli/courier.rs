@@ -56,7 +56,10 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(MAX_EVIDENCE_FILE as u64 + 1).read_to_end(&mut bytes).with_context(words)?;
     if bytes.len() > MAX_EVIDENCE_FILE {
-        bail!("{} is longer than a courier's file is ({MAX_EVIDENCE_FILE} bytes)", path_shown(path));
+        bail!(
+            "{} is longer than a courier's file is ({MAX_EVIDENCE_FILE} bytes): give one that `eve export-evidence` wrote",
+            path_shown(path)
+        );
     }
     Ok(bytes)
 }
@@ -141,11 +144,11 @@ fn notes(made: &CourierFile) -> Vec<String> {
         }
         (Some(session), None) => {
             format!(
-                "it holds no section for session {session}: what is missing comes with the node's evidence"
+                "it holds no list of vaults for session {session}: what is missing comes with the node's evidence"
             )
         }
         (Some(session), Some(section)) => format!(
-            "it holds section {section} for session {session} of the node, and keys of so many vaults: {}; after a restart of the node it opens nothing",
+            "it holds list of vaults {section} for session {session} of the node, and keys of so many vaults: {}; after a restart of the node it opens nothing",
             made.releases
         ),
     }];

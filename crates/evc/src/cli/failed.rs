@@ -56,22 +56,39 @@ impl Failed {
 
     /// For scripts: whether it is worth to try again, and whether a thing is not there, or may not be done.
     pub(super) fn exit(&self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.status())
+    }
+
+    fn status(&self) -> u8 {
+        match self {
             Self::Refused { problem, .. } => exit_of(problem.code),
             Self::TimeUp { .. } => TIME_UP,
             Self::Differs => DIFFERS,
             Self::Damaged(_) => DAMAGED,
             Self::Misused(_) => MISUSED,
             Self::Here(_) => REFUSED,
-        })
+        }
     }
 
-    /// What is printed: for programs a refusal as the controller told it, all else in words.
+    /// What it is, for a program: of what a controller refused it said that itself.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "refused",
+            Self::TimeUp { .. } => "time-up",
+            Self::Damaged(_) => "rows-damaged",
+            Self::Differs => "differs",
+            Self::Misused(_) => cli::USED_WRONGLY,
+            Self::Here(_) => "failed",
+        }
+    }
+
+    /// What is printed: in words, or for programs an object, of a refusal what the controller told.
     pub(super) fn told(&self, output: Output) -> String {
         match (self, output) {
             (Self::Refused { problem, .. }, Output::Json) => {
-                serde_json::to_string_pretty(problem).expect("words, numbers and a code")
+                cli::object(serde_json::to_value(problem).expect("words, numbers and a code"), self.status())
             }
+            (_, Output::Json) => cli::in_json(self.code(), &self.words(), self.status()),
             _ => format!("evc: {}", self.words()),
         }
     }
@@ -225,6 +242,27 @@ mod tests {
         }
         assert_eq!(Failed::from(anyhow::anyhow!("the controller is busy")).exit(), ExitCode::from(1));
         assert_eq!(Failed::Misused("no -o".into()).exit(), ExitCode::from(2));
+    }
+
+    /// Issue 8, errors: who asks for JSON gets each error as an object, whoever it is of, with what it is, what to do and the exit status.
+    #[test]
+    fn every_error_is_an_object_for_who_asks_for_json() {
+        let problem =
+            Problem { advice: "wait".into(), code: Code::Busy, error: "it is busy".into(), place: None };
+        let late = Failed::TimeUp { after: Duration::from_secs(7), how: "locked".into() };
+        for (failed, code, exit) in [
+            (Failed::from(problem), "busy", 3),
+            (late, "time-up", 5),
+            (Failed::Damaged(Vec::new()), "rows-damaged", 7),
+            (Failed::Differs, "differs", 6),
+            (Failed::Misused("no -o".into()), "used-wrongly", 2),
+            (Failed::from(anyhow::anyhow!("no token\n  what to do: give one")), "failed", 1),
+        ] {
+            let told: serde_json::Value = serde_json::from_str(&failed.told(Output::Json)).expect("JSON");
+            assert_eq!((told["code"].as_str(), told["exit"].as_u64()), (Some(code), Some(exit)), "{told}");
+            assert!(told["error"].is_string() && told["advice"].is_string(), "{told}");
+            assert!(failed.told(Output::Table).starts_with("evc: "));
+        }
     }
 
     /// Whatever a controller says is not there has the exit code of that, but for a path, which nobody names.

@@ -105,7 +105,10 @@ fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     files.retain(|file| file.extension().is_some_and(|end| end == "yaml" || end == "yml"));
     files.sort();
     if files.is_empty() {
-        bail!("the folder {} has no .yaml or .yml file; folders below it are not looked at", path.display());
+        bail!(
+            "the folder {} has no .yaml or .yml file, and folders below it are not looked at: name the folder that has them",
+            path.display()
+        );
     }
     Ok(files)
 }

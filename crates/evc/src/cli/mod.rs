@@ -6,6 +6,8 @@ mod anew;
 mod args;
 mod ask;
 mod client;
+#[cfg(test)]
+mod columns;
 mod complete;
 mod courier;
 mod describe;
@@ -20,6 +22,8 @@ mod look;
 mod pcrs;
 mod put_back;
 mod read;
+#[cfg(test)]
+mod reasons;
 mod rows;
 mod serve;
 mod table;

@@ -21,9 +21,9 @@ pub(super) fn given(said: &[String], from: Option<&Path>) -> anyhow::Result<Pcrs
     let mut all = from.map(of_file).transpose()?.unwrap_or_default();
     let mut beside = Pcrs::new();
     for text in said {
-        let (pcr, value) = text
-            .split_once('=')
-            .with_context(|| format!("`{}`: write `--pcr PCR=HEX`, like 9=3f5a...", plain(text)))?;
+        let (pcr, value) = text.split_once('=').with_context(|| {
+            format!("`{}`: write `--pcr PCR=HEX`, like 9=3f5a.. with all of its digits", plain(text))
+        })?;
         add(&mut beside, pcr, value)?;
     }
     all.extend(beside);
@@ -75,7 +75,8 @@ fn of_lines(text: &str) -> anyhow::Result<Pcrs> {
 
 fn add(all: &mut Pcrs, pcr: &str, value: &str) -> anyhow::Result<()> {
     let [pcr, value] = [pcr, value].map(|text| text.trim().trim_matches(['"', '\'']));
-    let number: u8 = pcr.parse().map_err(|_| anyhow!("`{}` is no number of a PCR", plain(pcr)))?;
+    let number: u8 =
+        pcr.parse().map_err(|_| anyhow!("`{}` is no number of a PCR: write one of 0 to 23", plain(pcr)))?;
     let digits = value.strip_prefix("0x").or_else(|| value.strip_prefix("0X")).unwrap_or(value);
     let digits = digits.to_ascii_lowercase();
     if ![64, 96].contains(&digits.len()) || hex::decode(&digits).is_err() {

@@ -35,7 +35,7 @@ pub(super) fn put_back(disk: &Disk, reach: &Reach, is_checked: bool) -> anyhow::
     }
     let data = reach.data();
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start")?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("evc can't start")?;
     runtime
         .block_on(checked(disk, &data))
         .context("this let no key go; mend that, and give the command again")?;

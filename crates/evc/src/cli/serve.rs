@@ -28,7 +28,8 @@ pub(super) fn serve(disk: &Disk, data: &Path, args: &Serve) -> anyhow::Result<()
         tracing::warn!("{line}");
     }
     raise_open_files();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("can't start")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("evc can't start")?;
     runtime.block_on(run(disk, data, args))
 }
 
@@ -116,9 +117,14 @@ fn introduce(data: &Path, listener: &Listener, controller: &Controller) {
         version = env!("CARGO_PKG_VERSION"),
         url = %format!("https://{}", reached_at(listener.address())),
         root_sha256 = root,
+        data = %data.display(),
         token = %token.display(),
         root_certificate = %certificate.display(),
         "serving"
+    );
+    tracing::info!(
+        "to use it here: `export EVC_DATA={}`, then `evc status`, and `evc onboard add --help` for a first node; from another machine: --url, --token-file and --ca, with copies of those two files",
+        data.display()
     );
 }
 

@@ -41,7 +41,7 @@ pub(super) fn new(disk: &Disk, reach: &Reach) -> anyhow::Result<Done> {
     disk.write(&new, token.as_bytes(), 0o600)
         .with_context(|| format!("can't write {}; nothing was changed", new.display()))?;
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start")?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("evc can't start")?;
     if let Err(error) = runtime.block_on(let_in(disk, &data, &token, now())) {
         let _ = disk.unlink(&new);
         return Err(anyhow::Error::new(error).context("no token was made"));

@@ -18,12 +18,17 @@ type Words = (String, String);
 pub(super) fn tell(error: Error, line: impl IntoIterator<Item = OsString>) -> ExitCode {
     let line: Vec<OsString> = line.into_iter().collect();
     let error = cli::quoted::<Args>(error, &line);
-    match words(&error, line) {
+    match words(&error, line.iter().cloned()) {
         Some((problem, advice)) => {
-            eprintln!("{}", plain_lines(&format!("evc: {problem}\n  what to do: {advice}")));
+            let words = format!("{problem}\n  what to do: {advice}");
+            let told = match cli::asks_for_json(&line) {
+                true => cli::in_json(cli::USED_WRONGLY, &words, USED_WRONGLY),
+                false => plain_lines(&format!("evc: {words}")),
+            };
+            eprintln!("{told}");
             USED_WRONGLY.into()
         }
-        None => cli::tell(&error),
+        None => cli::tell(&error, &line),
     }
 }
 

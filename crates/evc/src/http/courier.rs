@@ -33,6 +33,8 @@ pub(super) async fn import(
 }
 
 fn what(made: &CourierFile) -> String {
-    let section = made.section.map_or_else(|| "no section".to_owned(), |number| format!("section {number}"));
+    let section = made
+        .section
+        .map_or_else(|| "no list of vaults".to_owned(), |number| format!("list of vaults {number}"));
     format!("; in the answer: {section}, keys of vaults: {}, orders: {}", made.releases, made.orders)
 }

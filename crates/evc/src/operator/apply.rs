@@ -12,12 +12,14 @@ use super::Operator;
 use super::differences::{of_policies, of_vault};
 use super::operate::of_deleted;
 use super::show::unless_damaged;
+use super::turned::turned;
 use crate::api::{Applied, Kind, Outcome};
 use crate::fleet::placed::{self, Placed};
 use crate::fleet::reported::{is_held_to, orphans};
 use crate::service::{Fault, InTheWay, Refusal, find_device};
 use crate::store::{DeviceRow, PolicyRow, Scope, Tx, UnixSeconds, VaultRow, all_whole};
 use crate::words::notes;
+use crate::words::turned::of_turned;
 use crate::words::unlisted::of_namesake;
 
 impl Operator {
@@ -40,11 +42,13 @@ impl Operator {
         documents: &[Located],
         now: UnixSeconds,
     ) -> Result<Vec<Applied>, Refusal> {
-        let mut applied = Vec::new();
+        let (mut applied, mut changed) = (Vec::new(), HashMap::new());
         // Policies first, wherever they stand in the file: vaults name them.
         for located in documents {
             if let Document::Policy(policy) = &located.document {
-                applied.push(put_policy(tx, &self.project, policy, now).await?);
+                let (put, was) = put_policy(tx, &self.project, policy, now).await?;
+                changed.extend(was.map(|was| (policy.name.clone(), was)));
+                applied.push(put);
             }
         }
         let mut seen = Seen::new();
@@ -56,8 +60,14 @@ impl Operator {
         for located in documents {
             if let Document::Policy(policy) = &located.document {
                 let impossible = impossible_where(tx, &self.project, policy).await?;
+                let turned = match changed.get(&policy.name) {
+                    Some(was) => turned(self, tx, &self.project, (was, policy), now).await?,
+                    None => None,
+                };
+                let turned = turned.iter().flat_map(of_turned);
+                let told: Vec<String> = impossible.into_iter().chain(turned).collect();
                 let is_it = |it: &&mut Applied| it.kind == Kind::Policy && it.name == policy.name.as_str();
-                applied.iter_mut().filter(is_it).for_each(|it| it.notes.extend(impossible.clone()));
+                applied.iter_mut().filter(is_it).for_each(|it| it.notes.extend(told.clone()));
             }
         }
         Ok(applied)
@@ -133,12 +143,13 @@ fn place(at: &Located) -> (u64, u64) {
     (at.line, at.column)
 }
 
+/// With what it said before, where that is changed and was read.
 async fn put_policy(
     tx: &mut dyn Tx,
     project: &Project,
     policy: &VaultPolicy,
     now: UnixSeconds,
-) -> Result<Applied, Refusal> {
+) -> Result<(Applied, Option<VaultPolicy>), Refusal> {
     let there = unless_damaged(tx.policy(project, policy.name.as_str()).await.map_err(Refusal::from))?;
     let is_mended = there.is_err();
     let there = there.unwrap_or_default();
@@ -161,14 +172,16 @@ async fn put_policy(
         tx.put_policy(&PolicyRow { project, policy, changed_at: now }).await?;
     }
     let cautions = policy.cautions().into_iter().map(notes::of_caution);
-    let changed = (outcome == Outcome::Changed).then(|| notes::of_changed(&policy.name));
-    Ok(Applied {
+    let is_changed = outcome == Outcome::Changed;
+    let changed = is_changed.then(|| notes::of_changed(&policy.name));
+    let applied = Applied {
         kind: Kind::Policy,
         name: policy.name.to_string(),
         outcome,
         changes: of_policies(there.as_ref().map(|row| &row.policy), policy),
         notes: cautions.chain(is_mended.then(notes::of_mended)).chain(changed).collect(),
-    })
+    };
+    Ok((applied, there.filter(|_| is_changed).map(|row| row.policy)))
 }
 
 /// The kernel fixes a vault's modes when it is made.

@@ -30,7 +30,7 @@ pub(super) fn is_withheld(view: &View, held: &ListedVault, now: UnixSeconds) -> 
     )
 }
 
-fn decided(view: &View, held: &ListedVault, now: UnixSeconds) -> Decision {
+pub(super) fn decided(view: &View, held: &ListedVault, now: UnixSeconds) -> Decision {
     let session = view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
     decide(&subject(held), &view.evidence(), &view.asking(session), now).unless_unopened(&view.unopened)
 }

@@ -21,6 +21,7 @@ pub mod rotate;
 pub mod show;
 mod strays;
 pub(crate) mod tokens;
+mod turned;
 mod views;
 
 use std::ops::Deref;

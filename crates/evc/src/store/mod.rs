@@ -283,6 +283,8 @@ pub trait Vaults {
     ) -> Stored<Vec<OrDamaged<VaultRow>>>;
     /// The default vaults of a project that are under a policy.
     async fn defaults_under(&mut self, project: &Project, policy: &Name) -> Stored<Vec<VaultRow>>;
+    /// Of a project those that name this policy, by device, at most `limit`; what is being removed, or gone, is none.
+    async fn vaults_under(&mut self, project: &Project, policy: &Name, limit: u32) -> Stored<Vec<VaultRow>>;
     /// Adds one, of its device's project; [`StoreError::Taken`] when it is there, or its name is another's on that device.
     async fn add_vault(&mut self, row: &VaultRow) -> Stored<()>;
     /// It is wanted, under this policy: a grace that ran is over.

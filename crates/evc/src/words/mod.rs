@@ -11,6 +11,7 @@ mod life;
 pub(crate) mod notes;
 mod operators;
 pub(crate) mod threats;
+pub(crate) mod turned;
 pub(crate) mod unlisted;
 pub(crate) mod withheld;
 

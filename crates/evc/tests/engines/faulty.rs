@@ -253,6 +253,7 @@ steps! { Vaults {
     vaults(device: DeviceId) -> Vec<VaultRow>;
     vaults_listed(device: DeviceId) -> Vec<OrDamaged<VaultRow>>;
     defaults_under(project: &Project, policy: &Name) -> Vec<VaultRow>;
+    vaults_under(project: &Project, policy: &Name, limit: u32) -> Vec<VaultRow>;
     vault(device: DeviceId, id: VaultId) -> Option<VaultRow>;
     vault_by_name(device: DeviceId, name: &Name) -> Option<VaultRow>;
     all_vaults(project: &Project, after: Option<(DeviceId, VaultId)>, limit: u32) -> Vec<OrDamaged<VaultRow>>;

@@ -748,6 +748,11 @@ impl Vaults for MemoryTx {
         let under = |row: &VaultRow| names(row, project, policy.as_str()) && row.id.is_default();
         Ok(some(self.world.vaults.values(), u32::MAX, under))
     }
+    async fn vaults_under(&mut self, project: &Project, policy: &Name, limit: u32) -> Stored<Vec<VaultRow>> {
+        let under =
+            |row: &VaultRow| names(row, project, policy.as_str()) && row.standing == VaultStanding::Active;
+        Ok(some(self.world.vaults.values(), limit, under))
+    }
     async fn vault(&mut self, device: DeviceId, id: VaultId) -> Stored<Option<VaultRow>> {
         Ok(self.world.vaults.get(&(device, id)).cloned())
     }

@@ -730,6 +730,11 @@ async fn a_policy_is_found_by_its_vaults(tx: &mut dyn Tx) -> Stored<()> {
         let found = tx.vault_with_policy_and_tpm(&here(), policy, tpm).await?;
         assert_eq!(found.as_ref().map(|row| row.name.as_str()), expected, "{policy} {tpm:?}");
     }
+    let under = tx.vaults_under(&here(), &name("p"), 9).await?;
+    assert!(under.len() == 1 && under[0].name.as_str() == "payments", "{under:?}");
+    assert_eq!(tx.vaults_under(&here(), &name("p"), 0).await?, [], "no more than are asked for");
+    assert_eq!(tx.vaults_under(&here(), &name("q"), 9).await?, []);
+    assert_eq!(tx.vaults_under(&elsewhere(), &name("p"), 9).await?, [], "of one project");
     Ok(())
 }
 

@@ -283,6 +283,25 @@ fn ask_uuid(bus: &Bus, line: &Line, certs: &TrustedCerts, device_pem: &[u8]) -> 
 mod tests {
     use super::*;
 
+    form::every! {
+        nothing: NothingToRegisterWith {
+            NothingToRegisterWith { .. } => {
+                NothingToRegisterWith { file: "config/onboard.key.pem", why: ErrorKind::NotFound }
+            },
+        }
+    }
+
+    /// Issue 8, errors: who has nothing to register with is told what, where, and what to do.
+    #[test]
+    fn what_a_device_registers_with_is_told_with_its_place() {
+        let told = nothing().into_iter().map(|error| error.to_string());
+        let eve = crate::cli::command();
+        assert_eq!(
+            told.flat_map(|told| form::wrong_line(&eve, &["config/"], &told)).collect::<Vec<_>>(),
+            [""; 0]
+        );
+    }
+
     /// Seen-by-users: what stands where the certificate is to be is said by the status, and looked at again once it is another.
     #[test]
     fn a_certificate_that_cannot_be_opened_is_told_and_watched() {

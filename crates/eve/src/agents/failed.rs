@@ -13,7 +13,7 @@ pub(super) enum Failed {
     #[error(transparent)]
     Line(#[from] LineError),
     /// It was a registration.
-    #[error("registering as serial {serial:?}")]
+    #[error("registering as serial `{}`", vault::text::quoted(.serial))]
     Registering { serial: String, source: LineError },
     /// The controller was not asked.
     #[error("this node's key did not sign")]
@@ -54,5 +54,34 @@ impl Failed {
         let mut words: Vec<String> = causes.map(ToString::to_string).collect();
         words.dedup();
         words.join(": ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::PlaceError;
+
+    form::every! {
+        all: Failed {
+            Failed::Line(_) => Failed::Line(PlaceError::Proxy.into()),
+            Failed::Registering { .. } => {
+                Failed::Registering { serial: "SN\u{1b}[2J-1".into(), source: PlaceError::NoCertificate.into() }
+            },
+            Failed::NotSigned(_) => Failed::NotSigned("the TPM does not answer: see `eve status`".into()),
+            Failed::Other(_) => Failed::Other(anyhow::anyhow!("config/serial is empty: write the serial there")),
+        }
+    }
+
+    /// Issue 8, errors: whichever it is, it is in plain words with where it is and what to do; a serial is somebody else's text.
+    #[test]
+    fn why_the_controller_was_not_reached_says_where_and_what_to_do() {
+        let told = all().iter().map(Failed::words).collect::<Vec<_>>();
+        let wrong: Vec<_> = told
+            .iter()
+            .flat_map(|told| form::wrong_line(&crate::cli::command(), &["config/", "TPM"], told))
+            .collect();
+        assert_eq!(wrong, [""; 0]);
+        assert!(told.iter().any(|told| told.contains("`SN\\u001b[2J-1`")), "{told:?}");
     }
 }

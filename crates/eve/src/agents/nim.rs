@@ -95,6 +95,21 @@ fn keep(disk: &Disk, root: &Path, status: &NetworkStatus) {
 mod tests {
     use super::*;
 
+    form::every! {
+        locations: BadLocation { BadLocation { .. } => BadLocation { why: "a comma is missing".into() } }
+    }
+
+    /// Issue 8, errors: a location that does not read is told with its file and what to write.
+    #[test]
+    fn a_bad_location_is_told_with_its_place() {
+        let told = locations().into_iter().map(|error| error.to_string());
+        let eve = crate::cli::command();
+        assert_eq!(
+            told.flat_map(|told| form::wrong_line(&eve, &["config/"], &told)).collect::<Vec<_>>(),
+            [""; 0]
+        );
+    }
+
     /// Invariant 4: a file of the installer's that does not read is named to whoever looks at the node, with what to do.
     #[test]
     fn a_location_that_does_not_read_is_named_and_advised() {

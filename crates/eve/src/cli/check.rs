@@ -18,8 +18,8 @@ pub(super) fn show(root: &Root, output: Output) -> anyhow::Result<()> {
     Forms::of(&found, found.iter().map(lines).collect(), names)?.print(output)?;
     match found.iter().filter(|found| found.level == Level::Fault).count() {
         0 => Ok(()),
-        1 => bail!("this machine can't be a node yet: one fault, told above"),
-        faults => bail!("this machine can't be a node yet: {faults} faults, told above"),
+        1 => bail!("this machine can't be a node yet: mend the fault that is told above"),
+        faults => bail!("this machine can't be a node yet: mend the {faults} faults that are told above"),
     }
 }
 

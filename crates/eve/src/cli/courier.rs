@@ -70,12 +70,14 @@ fn in_force(bus: &Bus, section: SectionVersion, known: bool) -> anyhow::Result<S
         let status = bus.call(&Vaults, PATIENCE)?;
         let accepted = status.accepted;
         if accepted.is_some_and(|it| it.incarnation == section.incarnation && it.version >= number) {
-            return Ok(format!("section {number} of the controller is in force; see `eve vault list`\n"));
+            return Ok(format!(
+                "list of vaults {number} of the controller is in force; see `eve vault list`\n"
+            ));
         }
         if begun.elapsed() >= JUDGING {
             let why = status.notes.first().cloned().unwrap_or_else(|| "its log says why".to_owned());
             bail!(
-                "section {number} was given to vaultmgr, and is not in force: {why}\n  what to do: where the controller was not told what this node took before, bring it evidence of `eve export-evidence`; else see `eve status`"
+                "list of vaults {number} was given to vaultmgr, and is not in force: {why}\n  what to do: where the controller was not told what this node took before, bring it evidence of `eve export-evidence`; else see `eve status`"
             );
         }
         sleep(EVERY);
@@ -166,7 +168,10 @@ fn read(path: &Path, most: usize) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(most as u64 + 1).read_to_end(&mut bytes).with_context(words)?;
     if bytes.len() > most {
-        bail!("{} is longer than such a file is ({most} bytes)", path_shown(path));
+        bail!(
+            "{} is longer than such a file is ({most} bytes): give the one that `evc export` wrote",
+            path_shown(path)
+        );
     }
     Ok(bytes)
 }

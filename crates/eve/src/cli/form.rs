@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Parser as _;
 use form::{every, wrong_line};
@@ -10,6 +11,7 @@ use vault::ids::{IMAGE_VAULT, Name};
 
 use super::args::Cli;
 use super::vaults::NotConfirmed;
+use super::wait::TimeUp;
 use crate::agents::vaultmgr::hands::alone::Taken;
 use crate::agents::vaultmgr::hands::away;
 use crate::agents::vaultmgr::paths::Paths;
@@ -112,6 +114,8 @@ every! {
             vault: named(), typed: "payment".into()
         },
     }
+    waits: TimeUp { TimeUp { .. } => TimeUp { after: Duration::from_secs(60), how: "vaultmgr does not answer".into() } }
+    answers: Refusal { Refusal { .. } => Refusal::new("config", 403, b"", None) }
 }
 
 /// Refusals of a controller that gives no words of its own: each call that a node makes, and each code that one answers.
@@ -137,6 +141,8 @@ fn every_error_of_the_node_says_what_is_and_what_to_do() {
     let places = places().into_iter().chain(files).map(LineError::from);
     let lines = lines().into_iter().chain(places).chain(refusals());
     let typed = typed().into_iter().map(|error| error.to_string());
+    let typed = typed.chain(waits().into_iter().map(|error| error.to_string()));
+    let lines = lines.chain(answers().into_iter().map(LineError::from));
     let all: Vec<_> = all.chain(lines.map(|error| error.to_string())).chain(typed).collect();
     all.iter().for_each(|told| commands_are_taken(told));
     let wrong: Vec<String> = all.iter().flat_map(|told| wrong_line(&eve, &PLACES, told)).collect();

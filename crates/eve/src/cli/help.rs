@@ -14,6 +14,12 @@ fn every_help_says_what_the_command_does() {
     form::help::says_what_is_done::<Cli>(VERBS);
 }
 
+/// Issue 8, English: one thing has one word, whichever command speaks of it.
+#[test]
+fn no_help_has_another_word_for_a_thing() {
+    form::help::says_one_word_for_one_thing::<Cli>();
+}
+
 const VERBS: &[&str] = &[
     "Accept", "Check", "List", "Lock", "Look", "Make", "Open", "Print", "Run", "Say", "Show", "Take",
     "Unlock", "Wait", "Write",

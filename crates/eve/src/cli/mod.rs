@@ -23,6 +23,7 @@ mod vaults;
 mod wait;
 mod walls;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ use crate::bus::Agent;
 use crate::supervisor;
 use args::{BusCmd, Cli, Cmd, ControllerCmd, LogFormat, Root};
 
+/// Refused, or failed.
+const FAILED: u8 = 1;
 /// What was waited for has not come true in time. 2 is of commands that are used wrongly.
 const TIME_UP: u8 = 5;
 
@@ -52,13 +55,12 @@ pub(crate) fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     // A shell asks what may stand next: that is answered here, and nothing else is done.
     CompleteEnv::with_factory(Cli::command).complete();
-    let typed = match Cli::try_parse() {
+    let line: Vec<_> = std::env::args_os().collect();
+    let typed = match Cli::try_parse_from(&line) {
         Ok(typed) => typed,
-        Err(error) => {
-            return cli::tell(&cli::quoted::<Cli>(error, &std::env::args_os().collect::<Vec<_>>()));
-        }
+        Err(error) => return cli::tell(&cli::quoted::<Cli>(error, &line), &line),
     };
-    log(typed.log_format);
+    log(typed.log_format, &typed.command);
     // All that this program writes goes through this one.
     let disk = Disk::linux();
     if let Cmd::Agent { name, supervisor, poll_interval: poll, unlisted_calls: unlisted } = typed.command {
@@ -66,11 +68,20 @@ pub fn main() -> ExitCode {
     }
     match act(typed, &disk) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("eve: {}", vault::text::plain_lines(&format!("{error:#}")));
-            if error.is::<wait::TimeUp>() { ExitCode::from(TIME_UP) } else { ExitCode::FAILURE }
-        }
+        Err(error) => tell(&error, &line),
     }
+}
+
+/// In words, or as an object where the line asks for JSON.
+fn tell(error: &anyhow::Error, line: &[OsString]) -> ExitCode {
+    let (code, exit) = if error.is::<wait::TimeUp>() { ("time-up", TIME_UP) } else { ("failed", FAILED) };
+    let words = format!("{error:#}");
+    if cli::asks_for_json(line) {
+        eprintln!("{}", cli::in_json(code, &words, exit));
+    } else {
+        eprintln!("eve: {}", vault::text::plain_lines(&words));
+    }
+    ExitCode::from(exit)
 }
 
 fn act(typed: Cli, disk: &Disk) -> anyhow::Result<()> {
@@ -79,7 +90,7 @@ fn act(typed: Cli, disk: &Disk) -> anyhow::Result<()> {
         Cmd::Run { poll_interval: poll, unlisted_calls: unlisted } => {
             run(&root, Options { poll, unlisted }, typed.log_format)
         }
-        Cmd::Agent { .. } => bail!("an agent is started by `eve run` alone"),
+        Cmd::Agent { .. } => bail!("an agent is started by `eve run` alone: run that"),
         Cmd::Status { printed, wait, time } => {
             if wait {
                 wait::until_ready(&root, time.timeout)?;
@@ -112,7 +123,8 @@ fn run(root: &Root, options: Options, format: LogFormat) -> anyhow::Result<()> {
 /// An agent's end is told in the log, where its life was.
 fn live(name: Agent, on: (&Disk, &Path), supervisor: i32, options: Options) -> ExitCode {
     let _span = tracing::info_span!("agent", %name).entered();
-    let unblocked = supervisor::unblock_signals().context("unblocking signals").map_err(Ended::Fault);
+    let unblocked =
+        supervisor::unblock_signals().context("unblocking the agent's signals").map_err(Ended::Fault);
     match unblocked.and_then(|()| agents::live(name, on, supervisor, options)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Ended::Anew(why)) => {
@@ -126,11 +138,14 @@ fn live(name: Agent, on: (&Disk, &Path), supervisor: i32, options: Options) -> E
     }
 }
 
-fn log(format: LogFormat) {
+/// A command that a person types has its answer for that: its log has what is wrong alone.
+fn log(format: LogFormat, command: &Cmd) {
+    let works = matches!(command, Cmd::Run { .. } | Cmd::Agent { .. });
+    let usual = if works { "info,tss_esapi=off" } else { "warn,tss_esapi=off" };
     // `RUST_LOG` is what it was called before.
     let filter = tracing_subscriber::EnvFilter::try_from_env("EVE_LOG")
         .or_else(|_| tracing_subscriber::EnvFilter::try_from_default_env())
-        .unwrap_or_else(|_| "info,tss_esapi=off".into());
+        .unwrap_or_else(|_| usual.into());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
     let builder = builder.with_writer(|| OneLine(std::io::stderr()));
     match format {

@@ -29,7 +29,7 @@ pub(super) fn keys(
     match (identity, key) {
         (Some(identity), _) => by_identity(root, vault, identity),
         (None, Some(key)) => Ok(vec![given(key)?]),
-        (None, None) => bail!("give --identity FILE or --key FILE"),
+        (None, None) => bail!("nothing is named that opens the vault: give --identity FILE or --key FILE"),
     }
 }
 
@@ -52,7 +52,9 @@ pub(super) fn each<T>(
     keys: Vec<RecoveryKey>,
     mut give: impl FnMut(RecoveryKey) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let mut last = Err(anyhow::anyhow!("no key was given"));
+    let mut last = Err(anyhow::anyhow!(
+        "no recovery key was given: name one with --key, or who opens it with --identity"
+    ));
     for key in keys {
         last = give(key);
         if last.is_ok() {
@@ -85,7 +87,7 @@ fn by_identity(root: &Path, vault: VaultId, path: &Path) -> anyhow::Result<Vec<R
             Err(error.context(format!("the recovery key in {} does not open", file.display())))
         }
         None => Err(unread.unwrap_or_else(|| anyhow::anyhow!(
-            "there is no recovery key of this vault: none lies in {}. Its policy at the controller asks for one with `recovery: {{ recipients: [..] }}`",
+            "there is no recovery key of this vault: none lies in {}; to have one made, write `recovery: {{ recipients: [..] }}` into its policy at the controller while it opens",
             Paths::new(root).recoveries()[0].display()
         ))),
     }
@@ -128,7 +130,10 @@ fn read(path: &Path, most: usize) -> anyhow::Result<Zeroizing<Vec<u8>>> {
         .read_to_end(&mut bytes)
         .with_context(|| format!("reading {}", path_shown(path)))?;
     if bytes.len() > most {
-        bail!("{} is longer than such a file is ({most} bytes)", path_shown(path));
+        bail!(
+            "{} is longer than such a file is ({most} bytes): give the key, or the identities, and nothing else",
+            path_shown(path)
+        );
     }
     Ok(bytes)
 }

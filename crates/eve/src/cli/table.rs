@@ -178,6 +178,22 @@ mod tests {
         }
     }
 
+    /// Issue 8, statuses: docs/statuses.md has each column of the list, and no other; and each value of one that has a few.
+    #[test]
+    fn the_document_has_every_column() {
+        let document = include_str!("../../../../docs/statuses.md");
+        let text = vaults(&[vault(IMAGE_VAULT, "image", &[])], Some(Path::new("/n")), Columns::All);
+        let heading = text.lines().next().expect("a heading");
+        let is: Vec<_> = heading.split("  ").map(str::trim).filter(|column| !column.is_empty()).collect();
+        let rows = form::rows(document, "### eve vault list");
+        let told: Vec<_> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+        assert_eq!(told, is);
+        let asked = [Operation::Unlock, Operation::Lock, Operation::ChangeKey];
+        let asked = asked.map(|it| cell(&serde_json::to_value(it).expect("JSON")));
+        let row = rows.iter().find(|row| row[0] == "`ASKED TO`").expect("its row");
+        assert_eq!(form::in_backticks(&row[1]), asked);
+    }
+
     /// Fault 5: a TPM without room is what the vaults wait for, and whoever lists them reads that with them, on a line of its own each.
     #[test]
     fn the_list_says_what_its_vaults_wait_for() {

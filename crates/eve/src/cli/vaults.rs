@@ -9,7 +9,7 @@ use serde_json::Value;
 use vault::ids::{Name, VaultId};
 use vault::report::{State, VaultReport};
 use vault::section::Operation;
-use vault::text::plain_lines;
+use vault::text::{plain_lines, quoted};
 
 use super::args::{Root, VaultCmd};
 use super::table::Columns;
@@ -104,7 +104,7 @@ fn reached(wanted: State, after: &VaultReport) -> anyhow::Result<()> {
         State::LockIncomplete => bail!(
             "vault {name} is {is}: what is open in it can still be read; end those who hold it, then lock it again"
         ),
-        _ => bail!("vault {name} is {is}, not {wanted}; the line above says why"),
+        _ => bail!("vault {name} is {is}, not {wanted}: see the line above, which says why"),
     }
 }
 
@@ -186,9 +186,10 @@ fn named(vaults: &[VaultReport], wanted: &str) -> anyhow::Result<VaultReport> {
     let mut found = vaults.iter().filter(|vault| is_meant(vault));
     match (found.next(), found.next()) {
         (Some(vault), None) => Ok(vault.clone()),
-        (None, _) => bail!("no vault {wanted:?} on this node; see `eve vault list`"),
+        (None, _) => bail!("there is no vault `{}` on this node: see `eve vault list`", quoted(wanted)),
         (Some(_), Some(_)) => bail!(
-            "several vaults are named {wanted:?}; give the UUID that `eve vault list --output json` shows"
+            "several vaults are named `{}`: give the UUID that `eve vault list --output json` shows",
+            quoted(wanted)
         ),
     }
 }
@@ -196,7 +197,7 @@ fn named(vaults: &[VaultReport], wanted: &str) -> anyhow::Result<VaultReport> {
 /// What was typed is not the vault's name.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{typed:?} is not the name of vault {vault}: nothing was done; to have it anew, EMPTY, run `eve vault recreate {vault} --confirm {vault}`"
+    "`{}` is not the name of vault {vault}: nothing was done; to have it anew, EMPTY, run `eve vault recreate {vault} --confirm {vault}`", quoted(.typed)
 )]
 pub(super) struct NotConfirmed {
     pub(super) vault: Name,

@@ -18,8 +18,8 @@ const EVERY: Duration = Duration::from_millis(300);
 #[derive(Debug, thiserror::Error)]
 #[error("the {} are over; last seen: {how}\n  what to do: wait for longer with --timeout, or see `eve status`", humantime::format_duration(*.after))]
 pub(super) struct TimeUp {
-    after: Duration,
-    how: String,
+    pub(super) after: Duration,
+    pub(super) how: String,
 }
 
 /// Waits.

@@ -77,14 +77,15 @@ pub fn enter(
     unlisted: Unlisted,
 ) -> anyhow::Result<Applied> {
     let row = agent.row();
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("no core dumps")?;
-    setrlimit(Resource::RLIMIT_NPROC, MOST_THREADS, MOST_THREADS).context("a bound on threads")?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("turning core dumps off")?;
+    setrlimit(Resource::RLIMIT_NPROC, MOST_THREADS, MOST_THREADS)
+        .context("bounding how many threads the agent has")?;
     device.into_iter().for_each(|device| give(device, row));
     give_up_rights(row, device).context("giving up rights")?;
-    prctl::set_dumpable(false).context("dumpable off")?;
+    prctl::set_dumpable(false).context("shutting the agent's memory to other processes")?;
     prctl::set_pdeathsig(Signal::SIGKILL).context("dying with the supervisor")?;
     ensure!(getppid().as_raw() == supervisor, "the supervisor is gone");
-    prctl::set_no_new_privs().context("no new privileges")?;
+    prctl::set_no_new_privs().context("giving up new rights by programs that are started")?;
     let may_lock = row.lock_memory && caps::has_cap(None, CapSet::Effective, Capability::CAP_IPC_LOCK)?;
     if may_lock {
         lock_memory().context("locking memory; does the node have enough of it?")?;
@@ -96,9 +97,9 @@ pub fn enter(
     let landlock = if row.privileged {
         "not used: it works on every vault's directory".to_owned()
     } else {
-        landlock(row, root, device, port).context("landlock")?
+        landlock(row, root, device, port).context("bounding the agent's files by landlock")?
     };
-    filter(agent, port.is_some(), unlisted).context("seccomp")?;
+    filter(agent, port.is_some(), unlisted).context("bounding the agent's calls by seccomp")?;
     Ok(Applied { landlock, memory_locked: may_lock })
 }
 

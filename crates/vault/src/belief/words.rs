@@ -110,3 +110,47 @@ pub enum Saying {
     #[error("a kept configuration says nothing new")]
     KeptNothingNew,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::DeviceId;
+
+    form::every! {
+        doubts: Doubt {
+            Doubt::OtherRoot => Doubt::OtherRoot,
+            Doubt::OtherDevice(_) => Doubt::OtherDevice(DeviceId(uuid::Uuid::from_u128(7))),
+            Doubt::OtherSession => Doubt::OtherSession,
+            Doubt::TableLost => Doubt::TableLost,
+        }
+        sayings: Saying {
+            Saying::NotYet => Saying::NotYet,
+            Saying::NoSection => Saying::NoSection,
+            Saying::Early => Saying::Early,
+            Saying::NotNext => Saying::NotNext,
+            Saying::Unread => Saying::Unread,
+            Saying::NotGiven => Saying::NotGiven,
+            Saying::Damaged => Saying::Damaged,
+            Saying::Accepting => Saying::Accepting,
+            Saying::KeptOfAnother => Saying::KeptOfAnother,
+            Saying::KeptNothingNew => Saying::KeptNothingNew,
+            Saying::NoPolicyMet(_) => Saying::NoPolicyMet("the place".to_owned()),
+            Saying::Doubt(_) => Saying::Doubt(Doubt::OtherRoot),
+            Saying::Refused(_) => Saying::Refused(NotTaken::Superseded),
+            Saying::NotTaken(_) => Saying::NotTaken(NotTaken::Superseded),
+            Saying::NotUnderstood(_) => Saying::NotUnderstood("the list of vaults is cut short".to_owned()),
+            Saying::Ordered(_) => Saying::Ordered(3),
+            Saying::NotObeyed(_) => Saying::NotObeyed(Box::new(Saying::NotNext)),
+        }
+    }
+
+    /// Issue 8, errors: why nothing of a list is used, and what is said of the node, is in plain words.
+    #[test]
+    fn why_a_list_does_not_count_is_in_plain_words() {
+        let eve = form::Command::new("a program that nothing here names");
+        let told = doubts().into_iter().map(|doubt| doubt.to_string());
+        let told = told.chain(sayings().into_iter().map(|saying| saying.to_string()));
+        let wrong: Vec<String> = told.flat_map(|told| form::wrong_words(&eve, &told)).collect();
+        assert_eq!(wrong, [""; 0]);
+    }
+}

@@ -59,7 +59,7 @@ pub struct Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotTaken {
     /// Older than the newest accepted one.
-    #[error("section version {given} is older than {newest}, which was accepted before")]
+    #[error("version {given} of the list of vaults is older than {newest}, which was accepted before")]
     Older {
         /// What came.
         given: u64,
@@ -67,7 +67,9 @@ pub enum NotTaken {
         newest: u64,
     },
     /// From a life of the controller's database that is over.
-    #[error("the section comes from a controller database that another has taken the place of since; {ANEW}")]
+    #[error(
+        "the list of vaults comes from a controller database that another has taken the place of since; {ANEW}"
+    )]
     Superseded,
     /// The controller knows this node as another device than before.
     #[error(

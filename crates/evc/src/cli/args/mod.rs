@@ -34,7 +34,7 @@ const CODES: &str = "\
 Exit codes: 0 done; 1 refused or failed; 2 used wrongly; 3 the controller is busy, and the same may succeed soon; 4 what was named
 is not there; 5 `evc wait`: its time is up; 6 `evc diff`: something differs; 7 rows of the database are damaged, and named.";
 
-const EXAMPLE: &str = "\
+pub(in crate::cli) const EXAMPLE: &str = "\
 A file for `evc apply -f`:
 
   kind: VaultPolicy
@@ -47,6 +47,7 @@ A file for `evc apply -f`:
   lease: 6h                        # without it, contact is not needed to stay open
   storage_limit: 20GiB             # needs project quota on the node's disk; not for config. An app can leave the limit
                                    # unless it runs in a user namespace or is denied FS_IOC_FSSETXATTR: see SECURITY.md
+  # recovery: { recipients: [age1...] }    # whose identities open it without TPM and controller: docs/recover.md
   operation: unlock                # lock
   ---
   kind: Vault

@@ -191,6 +191,11 @@ impl Vaults for SqliteTx {
         self.all(under, (project.as_str(), policy.as_str(), one, other)).await
     }
 
+    async fn vaults_under(&mut self, project: &Project, policy: &Name, limit: u32) -> Stored<Vec<VaultRow>> {
+        let under = "FROM vaults WHERE project = ? AND policy = ? AND standing = 'active' ORDER BY device, id LIMIT ?";
+        self.all(under, (project.as_str(), policy.as_str(), limit)).await
+    }
+
     async fn add_vault(&mut self, row: &VaultRow) -> Stored<()> {
         let add = "INSERT INTO vaults (project, device, id, name, policy, standing, delete_at, left_version, created, recreate,
                      current_epoch, last_epoch, reported_epoch, report, reported_at, added_at)

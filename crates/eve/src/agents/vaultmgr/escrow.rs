@@ -3,7 +3,7 @@
 //! something may have; and nothing counts that is not from the controller whose root is pinned, to this session.
 
 pub(super) mod drill;
-mod files;
+pub(super) mod files;
 mod hope;
 mod rescue;
 

@@ -226,8 +226,9 @@ pub(super) fn quote(evidence: &Evidence) -> anyhow::Result<Quote> {
     let mut quote = Quote { versions: vec![version], ..Quote::default() };
     match &evidence.proof {
         Proof::DeviceKey(signature) => {
-            binding.device_signature =
-                Some(Signature::try_from(signature.0.as_slice()).context("tpmmgr's signature")?);
+            binding.device_signature = Some(
+                Signature::try_from(signature.0.as_slice()).context("tpmmgr's signature does not read")?,
+            );
         }
         Proof::Quote { attest, signature, bank, pcrs } => {
             quote.attest_data.clone_from(&attest.0);

@@ -69,7 +69,7 @@ pub enum CourierRefusal {
     OtherSession,
     /// One that is older was accepted.
     #[error(
-        "this file is older than what the controller of this node said last (section {file}, and {accepted} was accepted): bring another one, written by `evc export`"
+        "this file is older than what the controller of this node said last (list of vaults {file}, and {accepted} was accepted): bring another one, written by `evc export`"
     )]
     Older {
         file: u64,

@@ -13,6 +13,19 @@ use vault::section::Operation;
 use crate::bus::Published;
 use crate::bus::messages::{LockVault, OrderError, ReadRoots, Roots, VaultChange, VaultStatus};
 
+form::every! {
+    names: super::TooLong { super::TooLong { .. } => super::TooLong { path: "/very/long/run/eve/nim".into() } }
+}
+
+/// Issue 8, errors: what a socket's name is too long for is told with what to do.
+#[test]
+fn a_name_that_is_too_long_says_what_to_give() {
+    let told = names().into_iter().map(|error| error.to_string());
+    let wrong: Vec<_> =
+        told.flat_map(|told| form::wrong_line(&crate::cli::command(), &["run/eve"], &told)).collect();
+    assert_eq!(wrong, [""; 0]);
+}
+
 /// One connection of this peer's.
 fn connected(server: &Arc<Server>, who: Agent, request: Request) -> UnixStream {
     let (ours, theirs) = UnixStream::pair().expect("a pair");

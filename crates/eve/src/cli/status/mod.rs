@@ -113,9 +113,11 @@ fn names(status: &Status) -> Vec<String> {
 fn sound(status: &Status) -> anyhow::Result<()> {
     let removed = status.controller.as_ref().is_some_and(|controller| controller.removed);
     match silent(status).as_slice() {
-        [] if status.disk_away => bail!("the disk of persist is not there; the note above says what to do"),
-        [] if status.other_tpm => bail!("the TPM is another node's; its line above says what to do"),
-        [] if removed => bail!("the controller removed this device; the note above says what to do"),
+        [] if status.disk_away => {
+            bail!("the disk of persist is not there: see the note above for what to do")
+        }
+        [] if status.other_tpm => bail!("the TPM is another node's: see its line above for what to do"),
+        [] if removed => bail!("the controller removed this device: see the note above for what to do"),
         [] => Ok(()),
         who => bail!("{} does not answer; see its lines in the log of `eve run`", who.join(", ")),
     }
@@ -320,6 +322,43 @@ mod tests {
             }
         };
         assert_eq!(why, Silence::Full, "after {}", hearing.len());
+    }
+
+    /// Issue 8, statuses: docs/statuses.md has each line, and how the controller may be.
+    #[test]
+    fn the_document_has_every_line() {
+        let commands = TpmCommands { calls: 0, root_reads: 0 };
+        let health = TpmHealth { in_lockout: false, lockout_counter: None, sessions_free: None, commands };
+        let line = AgentLine { agent: Agent::Nim, pid: None, restarts: 0, silent_since_unix_s: None };
+        let mut all = status(Some(ControllerStatus::default()), Some(Vec::new()));
+        all.tpm_health = Some(health);
+        all.generation = Some(1);
+        all.agents = vec![agent_status(&line)];
+        all.notes = vec!["a note".to_owned()];
+        let text = text::text(&all, None);
+        let is: Vec<_> =
+            text.lines().take_while(|line| !line.is_empty()).map(|line| line[..12].trim()).collect();
+        let rows = form::rows(include_str!("../../../../../docs/statuses.md"), "### eve status");
+        assert_eq!(rows.iter().map(|row| row[0].trim_matches('`')).collect::<Vec<_>>(), is);
+        let way = |reachable, not_asked, refused, words: &str| {
+            let words = words.to_owned();
+            controller_words(
+                Some(&ControllerStatus { reachable, not_asked, refused, words, ..Default::default() }),
+                false,
+            )
+        };
+        let ways = [
+            way(true, false, false, ""),
+            way(false, false, false, "x"),
+            way(false, false, false, ""),
+            way(false, true, false, "x"),
+            way(false, false, true, "x"),
+        ];
+        let row = rows.iter().find(|row| row[0] == "`controller`").expect("its row");
+        for (value, said) in form::in_backticks(&row[1]).iter().zip(&ways) {
+            assert!(said.contains(value), "{value}: {said}");
+        }
+        assert_eq!(form::in_backticks(&row[1]).len(), ways.len());
     }
 
     /// Invariant 8: what nobody answers for is unknown, and neither "no vaults" nor "not contacted".

@@ -60,5 +60,5 @@ fn beside(control: &Control) -> Beside {
 }
 
 fn not_understood(error: &DecodeError) -> String {
-    format!("the vault section is not understood: {error}")
+    format!("the list of vaults is not understood: {error}")
 }

@@ -220,7 +220,7 @@ impl<C: Crypt> Manager<C> {
             Ok(()) => Some(Heard::Saved(kept)),
             Err(error) => {
                 let words = format!(
-                    "the accepted section was not recorded: {}",
+                    "the accepted list of vaults was not recorded: {}",
                     crate::agents::vaultmgr::chain(&error)
                 );
                 self.notes.tell(About::Record, words);

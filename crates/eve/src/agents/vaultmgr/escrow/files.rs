@@ -16,7 +16,7 @@ use crate::agents::vaultmgr::manager::Manager;
 
 /// Why a vault's key files are in no bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum LeftOut {
+pub(in crate::agents::vaultmgr) enum LeftOut {
     /// All that is there is more than a bundle holds.
     #[error(
         "its key files are not in escrow: they have {0} bytes, which is more than there is room for; take away protectors that others added (`fscrypt metadata remove-protector-from-policy`)"

@@ -5,13 +5,14 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Instant;
 
-use form::{every, wrong_line};
+use form::{every, wrong_line, wrong_words};
 use vault::escrow::drill::Unfit;
 use vault::escrow::restore::OtherTable;
 use vault::ids::IMAGE_VAULT;
 use vault::plan::StepKind;
 use vault::shares::{AddError, NextError, OpenError, TableError};
 
+use crate::agents::vaultmgr::belief::config::NotVerified;
 use crate::agents::vaultmgr::belief::record::RecordError;
 use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::escrow::RescueError;
@@ -101,6 +102,11 @@ every! {
         MoveError::Differs(_) => MoveError::Differs(left()),
         MoveError::NotWiped(_) => MoveError::NotWiped(left()),
     }
+    troubles: Trouble { Trouble { .. } => trouble() }
+    unproved: NotVerified {
+        NotVerified::Certs(_) => NotVerified::Certs(wire::certs::CertsError::Root),
+        NotVerified::Config(_) => NotVerified::Config(wire::envelope::EnvelopeError::BadSignature.into()),
+    }
 }
 
 fn bundle() -> vault::escrow::BundleId {
@@ -139,5 +145,19 @@ fn every_step_that_fails_says_what_is_and_what_to_do() {
     let others = drills.iter().map(|error| chain(error)).chain(tpmmgrs.iter().map(|error| chain(error)));
     let all = all.map(|error| chain(&error)).chain(rescues).chain(records).chain(others);
     let wrong: Vec<String> = all.flat_map(|words| wrong_line(&eve, &PLACES, &words)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What is told of one file, and what stands in a refusal around it: by whom nothing was taken.
+#[test]
+fn what_is_a_part_of_such_a_line_is_in_plain_words() {
+    let eve = crate::cli::command();
+    let unproved = unproved();
+    let all = troubles().into_iter().map(|error| error.to_string());
+    let all = all.chain(lefts().into_iter().map(|error| error.to_string()));
+    let wrong: Vec<String> = all
+        .chain(unproved.iter().map(|error| chain(error)))
+        .flat_map(|words| wrong_words(&eve, &words))
+        .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

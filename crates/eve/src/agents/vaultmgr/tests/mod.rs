@@ -3,6 +3,7 @@
 
 mod asked;
 mod attacks;
+mod beside;
 mod boots;
 mod brought_back;
 mod by_heart;

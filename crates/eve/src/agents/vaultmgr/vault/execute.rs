@@ -70,7 +70,7 @@ pub(crate) enum StepError {
     Held,
     /// The record can't be written.
     #[error(
-        "the record of accepted sections can't be written before the Config Vault is open; it is tried again by itself"
+        "the record of accepted lists of vaults can't be written before the Config Vault is open; it is tried again by itself"
     )]
     NoRecord,
 }

@@ -1,0 +1,79 @@
+//! What a changed policy opens and shuts, in words.
+
+use vault::ids::Name;
+
+/// A vault as it is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) vault: Name,
+    pub(crate) device: Name,
+}
+
+/// What becomes of the vaults of a policy.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Turned {
+    pub(crate) opens: Vec<Named>,
+    pub(crate) shuts: Vec<Named>,
+    /// The shut ones are locked; else their keys are withheld, and what is open stays so for a while.
+    pub(crate) locks: bool,
+    /// Not all were looked at: there are too many, or rows of some are damaged.
+    pub(crate) unseen: bool,
+}
+
+/// Which vaults a changed policy opens or shuts, by what their nodes showed last.
+pub(crate) fn of_turned(turned: &Turned) -> Vec<String> {
+    let Turned { opens, shuts, locks, unseen } = turned;
+    let opened = (!opens.is_empty()).then(|| format!("it opens {}", counted(opens)));
+    let shut = (!shuts.is_empty()).then(|| match locks {
+        true => format!("it locks {}", counted(shuts)),
+        false => format!(
+            "it withholds the key of {}: what is open there stays open until it is locked or its node restarts",
+            counted(shuts)
+        ),
+    });
+    let none = (opens.is_empty() && shuts.is_empty())
+        .then(|| "it opens and shuts none of its vaults, by what their nodes showed last".to_owned());
+    let some = unseen.then(|| "not all of its vaults were looked at for this".to_owned());
+    opened.into_iter().chain(shut).chain(none).chain(some).collect()
+}
+
+/// How many, and the first by name.
+fn counted(vaults: &[Named]) -> String {
+    const FIRST: usize = 3;
+    let first = vaults.iter().take(FIRST).map(|it| format!("`{}` on {}", it.vault, it.device));
+    let first = first.collect::<Vec<_>>().join(", ");
+    match vaults.len() {
+        1 => format!("1 vault: {first}"),
+        all @ 2..=FIRST => format!("{all} vaults: {first}"),
+        all => format!("{all} vaults: {first}, .."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(count: usize) -> Vec<Named> {
+        let name = |text: String| text.parse().expect("a name");
+        (1..=count)
+            .map(|at| Named { vault: name("shop".into()), device: name(format!("edge-{at}")) })
+            .collect()
+    }
+
+    /// Seen-by-users 2, evc: whoever changes a policy reads how many vaults it turns, and the first of them by name.
+    #[test]
+    fn what_is_turned_is_counted_and_its_first_are_named() {
+        let turned = Turned { opens: named(1), shuts: named(4), ..Turned::default() };
+        let told = of_turned(&turned);
+        assert_eq!(told[0], "it opens 1 vault: `shop` on edge-1");
+        let shut = "it withholds the key of 4 vaults: `shop` on edge-1, `shop` on edge-2, `shop` on edge-3, ..: what";
+        assert!(told.len() == 2 && told[1].starts_with(shut), "{told:?}");
+        let told = of_turned(&Turned { shuts: named(2), locks: true, unseen: true, ..Turned::default() });
+        assert_eq!(told[0], "it locks 2 vaults: `shop` on edge-1, `shop` on edge-2");
+        assert_eq!(told[1], "not all of its vaults were looked at for this");
+        assert_eq!(of_turned(&Turned::default()).len(), 1, "none is said too");
+        let evc = form::Command::new("evc");
+        let wrong: Vec<_> = told.iter().flat_map(|told| form::wrong_words(&evc, told)).collect();
+        assert_eq!(wrong, [""; 0]);
+    }
+}
