@@ -186,7 +186,7 @@ impl Vaults for SqliteTx {
     }
 
     async fn defaults_under(&mut self, project: &Project, policy: &Name) -> Stored<Vec<VaultRow>> {
-        let under = "FROM vaults WHERE project = ? AND policy = ? AND id IN (?, ?)";
+        let under = "FROM vaults WHERE project = ? AND policy = ? AND +id IN (?, ?)";
         let [one, other] = DEFAULT_VAULTS.map(|(id, _)| blob(id.0));
         self.all(under, (project.as_str(), policy.as_str(), one, other)).await
     }
