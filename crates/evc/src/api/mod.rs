@@ -22,8 +22,8 @@ pub use escrow::{Bundle, DrillState, DrillView, Forecast, Foreseen, InEscrow, Ne
 pub use node::{Accepted, Attestation, NodeReport, StateNow};
 pub use problem::{Code, Problem, TextPosition};
 pub use requests::{
-    Adoption, Allow, Applying, Confirmation, Deletion, Labelling, List, NewToken, Recreation, Rehoming,
-    Rotation, VaultDeletion, Yaml,
+    Adoption, Allow, Applying, Confirmation, Deletion, Labelling, List, NewIdentity, NewToken, Recreation,
+    Rehoming, Rotation, VaultDeletion, Yaml,
 };
 
 use calls::Call;

@@ -80,6 +80,14 @@ pub enum Standing {
     Unlisted,
 }
 
+impl Standing {
+    /// Whether it is in the list of its device.
+    #[must_use]
+    pub fn is_listed(self) -> bool {
+        !matches!(self, Self::Gone | Self::Orphan | Self::Unlisted)
+    }
+}
+
 impl From<VaultStanding> for Standing {
     fn from(standing: VaultStanding) -> Self {
         match standing {

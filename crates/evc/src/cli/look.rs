@@ -300,8 +300,9 @@ fn rule(client: &Client, name: &str) -> OrFailed<Told> {
 
 /// A vault of a device, by name or UUID.
 pub(super) fn vault(client: &Client, device: &str, name: &str) -> OrFailed<VaultView> {
-    let all: Described = client.call(&DEVICE, &[device])?;
-    let all = Rows::from(all.vaults);
+    let Described { device: of, vaults } = client.call(&DEVICE, &[device])?;
+    let mut all = Rows::from(vaults);
+    all.whole.extend(of.orphans);
     let is_it = |vault: &VaultView| vault.name.as_str() == name || vault.id.to_string() == name;
     one(all, is_it, name, |name| no_vault(Some(device), name))
 }

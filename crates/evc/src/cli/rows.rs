@@ -136,9 +136,8 @@ pub(super) fn named(name: Option<&Name>, id: DeviceId) -> String {
 }
 
 /// A vault that left the list, or was never on it, is under none: only a default one that is listed is under the default.
-fn policy(vault: &VaultView) -> Option<String> {
-    let listed = !matches!(vault.standing, Standing::Gone | Standing::Orphan | Standing::Unlisted);
-    let default = || listed.then(|| "(default)".to_owned());
+pub(super) fn policy(vault: &VaultView) -> Option<String> {
+    let default = || vault.standing.is_listed().then(|| "(default)".to_owned());
     vault.policy.as_ref().map(ToString::to_string).or_else(default)
 }
 

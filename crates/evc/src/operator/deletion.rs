@@ -237,7 +237,7 @@ pub(super) fn called(of: &DeviceRemains) -> Name {
     of.name.clone().unwrap_or_else(|| id_as_name(of.id))
 }
 
-fn id_as_name(id: DeviceId) -> Name {
+pub(super) fn id_as_name(id: DeviceId) -> Name {
     id.to_string().parse().expect("a UUID is a name")
 }
 

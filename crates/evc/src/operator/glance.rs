@@ -10,8 +10,10 @@ use vault::ids::{Generation, Project};
 use vault::report::State;
 
 use super::Operator;
+use super::elsewhere::Elsewhere;
 use super::escrow::behind;
 use super::key_words::withheld_for;
+use super::lines::{Lines, of_damaged};
 use super::show::{Policies, in_a_list, read_policies, readable, split, strange_view, unless_damaged};
 use super::strays::is_known;
 use super::views::is_behind;
@@ -30,8 +32,6 @@ use crate::words::{of_files, of_kek, of_put_back};
 const PAGE: u32 = 200;
 /// For so long one count is told to whoever asks.
 const FRESH: Duration = Duration::from_secs(5);
-/// Most lines of one kind.
-const MOST: usize = 20;
 
 /// The last count, by project, and after how many acts it was begun.
 #[derive(Default)]
@@ -51,37 +51,6 @@ impl Glances {
     /// Somebody did something: who asks next has it counted. Waits for no count.
     pub fn count_anew(&self) {
         self.acts.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// Lines, of which only the first are kept.
-#[derive(Default)]
-struct Lines {
-    kept: Vec<String>,
-    more: usize,
-}
-
-impl Lines {
-    fn add(&mut self, line: impl FnOnce() -> String) {
-        if self.kept.len() < MOST { self.kept.push(line()) } else { self.more += 1 }
-    }
-
-    fn add_damaged<T>(&mut self, rows: Vec<OrDamaged<T>>) {
-        self.add_listed(rows.into_iter().map(Listed::from).collect());
-    }
-
-    /// Of a list, what is damaged.
-    fn add_listed<T>(&mut self, rows: Vec<Listed<T>>) {
-        for row in rows {
-            if let Listed::Damaged(row) = row {
-                self.add(|| of_damaged(&row));
-            }
-        }
-    }
-
-    fn told(self) -> impl Iterator<Item = String> {
-        let more = (self.more > 0).then(|| format!("and {} more like the last", self.more));
-        self.kept.into_iter().chain(more)
     }
 }
 
@@ -243,6 +212,7 @@ struct Seen {
     device: DeviceRow,
     /// The generation in force, where no bundle of it is here.
     behind: Option<Generation>,
+    elsewhere: Elsewhere,
     vaults: Vec<OrDamaged<VaultRow>>,
     /// Or what of that is damaged.
     strange: Result<Option<View>, String>,
@@ -275,7 +245,8 @@ async fn seen(
     let whole: Vec<_> = vaults.iter().cloned().filter_map(|row| row.whole().ok()).collect();
     read_policies(tx, &device.project, &whole, policies).await?;
     let strange = unless_damaged(strange_view(of, tx, &device).await)?;
-    Ok(Seen { behind: behind(tx, &device).await?, device, vaults, strange })
+    let (behind, elsewhere) = (behind(tx, &device).await?, Elsewhere::of(tx, &device).await?);
+    Ok(Seen { device, behind, elsewhere, vaults, strange })
 }
 
 impl Tally {
@@ -289,7 +260,7 @@ impl Tally {
     fn add(
         &mut self,
         heard: &Heard,
-        Seen { device, behind, vaults, strange }: Seen,
+        Seen { device, behind, elsewhere, vaults, strange }: Seen,
         policies: &Policies,
         now: UnixSeconds,
     ) {
@@ -305,7 +276,7 @@ impl Tally {
         let strange = strange.as_ref();
         let listed: Vec<_> =
             rows.iter().map(|row| in_a_list((strange, policies), (&device, behind), row, now)).collect();
-        let shown = DeviceView::of((device, behind), self.drill_every_s, now)
+        let shown = DeviceView::of((device, behind), &elsewhere, self.drill_every_s, now)
             .withheld_for(strange.and_then(|view| withheld_for(view, now)));
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         for vault in unlisted.clone().chain(&listed) {
@@ -334,10 +305,6 @@ impl Tally {
             self.devices.add(|| of_device(&shown, vaults()));
         }
     }
-}
-
-fn of_damaged(row: &Damaged) -> String {
-    format!("{}: {}", row.words(), row.what_to_do)
 }
 
 /// How a device is; of a lost one also what is open in it, and how it is told to be found.

@@ -4,6 +4,7 @@ use vault::ids::{Epoch, Name};
 use vault::life::is_last_time;
 use vault::report::{State, VaultReport};
 
+use super::elsewhere::Elsewhere;
 use crate::api::{Standing, StateNow, VaultView};
 use crate::fleet::reported::{self, was_removed};
 use crate::store::{DeviceReport, DeviceRow, Moment, UnixSeconds, VaultRow, VaultStanding};
@@ -33,7 +34,12 @@ pub(super) const EXPLAINED: usize = 20;
 
 /// Those of which a row was made since are that row's: whoever has the rows leaves them out ([`is_known`]).
 /// `most`: of the unlisted.
-pub(super) fn orphans(row: &DeviceRow, most: usize, now: UnixSeconds) -> Vec<VaultView> {
+pub(super) fn orphans(
+    row: &DeviceRow,
+    elsewhere: &Elsewhere,
+    most: usize,
+    now: UnixSeconds,
+) -> Vec<VaultView> {
     let Some(Moment(at)) = row.report.get().map(DeviceReport::vaults_received) else { return Vec::new() };
     let orphans: Vec<_> = reported::orphans(row).collect();
     let is_alone = |name: &Name| orphans.iter().filter(|vault| vault.name == *name).count() == 1;
@@ -46,8 +52,10 @@ pub(super) fn orphans(row: &DeviceRow, most: usize, now: UnixSeconds) -> Vec<Vau
         let called = if is_alone(&vault.name) { vault.name.to_string() } else { vault.id.to_string() };
         let (standing, note) = match vault.state {
             State::Orphan if was_removed(row, vault) => (Standing::Orphan, of_removed(&called, &row.name)),
-            State::Orphan => (Standing::Orphan, of_orphan(vault, &called, &row.name)),
-            _ => (Standing::Unlisted, of_its_list(row, vault, &called)),
+            State::Orphan => {
+                (Standing::Orphan, of_orphan(vault, &called, &row.name, elsewhere.owner(vault.id)))
+            }
+            _ => (Standing::Unlisted, of_its_list(row, vault, &called, elsewhere.owner(vault.id))),
         };
         let known = as_reported(row, vault.clone(), at);
         // Of many the words stand in the device's report alone.
@@ -62,11 +70,11 @@ pub(super) fn orphans(row: &DeviceRow, most: usize, now: UnixSeconds) -> Vec<Vau
 }
 
 /// By whose list its node has it.
-fn of_its_list(row: &DeviceRow, vault: &VaultReport, called: &str) -> String {
+fn of_its_list(row: &DeviceRow, vault: &VaultReport, called: &str, owner: Option<&Name>) -> String {
     match reported::is_held_to(row) {
         Some(other) => of_elsewhere(vault, &row.name, other),
         None if was_removed(row, vault) => of_kept_again(vault, called, &row.name),
-        None => of_unlisted(vault, called, &row.name),
+        None => of_unlisted(vault, called, &row.name, owner),
     }
 }
 

@@ -8,6 +8,7 @@ use vault::policy::VaultPolicy;
 use vault::report::{State, VaultReport};
 use vault::section::{Operation, Seal};
 
+use super::elsewhere::Elsewhere;
 use super::epochs::{epoch_note, is_open_for_the_last_time, key_note};
 use super::escrow::held;
 use super::strays::{EXPLAINED, default_vaults, orphans};
@@ -43,21 +44,23 @@ fn of_mark(mark: Mark) -> String {
 }
 
 impl DeviceView {
-    /// With the generation in force, where no bundle of it is here. `drill_every_s`: how often escrow drills are made.
+    /// With the generation in force, where no bundle of it is here, and whose it is what its node has of others. `drill_every_s`: how often escrow drills are made.
     pub(super) fn of(
         (row, behind): (DeviceRow, Option<Generation>),
+        elsewhere: &Elsewhere,
         drill_every_s: u64,
         now: UnixSeconds,
     ) -> Self {
         let of_older = row.older.map(of_mark);
-        let of_other = reported::is_held_to(&row).map(|other| of_held_to(&row.name, other));
+        let of_other =
+            reported::is_held_to(&row).map(|other| of_held_to(&row.name, other, elsewhere.held_to.as_ref()));
         let alarm = row.alarm.as_ref().map(|alarm| of_alarm(alarm, &row.name));
         let of_locks = orders_that_stand(&row);
         let (seen, escrow) = (row.proved_at.or(row.last_seen), held(&row, behind, drill_every_s, now));
         let (condition_kind, since) = condition(&row, now);
         Self {
             default_vaults: default_vaults(&row, now),
-            orphans: orphans(&row, EXPLAINED, now),
+            orphans: orphans(&row, elsewhere, EXPLAINED, now),
             condition: conditions(&row, (condition_kind, since)),
             condition_kind,
             attestation: row.verdict.take().map(Into::into),

@@ -6,6 +6,7 @@ pub(crate) mod damaged;
 mod devices;
 pub(crate) mod escrow;
 pub(crate) mod evidence;
+pub(crate) mod identity;
 mod in_the_way;
 mod life;
 pub(crate) mod notes;
