@@ -11,6 +11,7 @@ mod differences;
 mod elsewhere;
 mod epochs;
 pub mod escrow;
+pub mod foresee;
 pub(crate) mod glance;
 pub mod identity;
 mod key_words;

@@ -13,7 +13,7 @@ use super::epochs::{epoch_note, is_open_for_the_last_time, key_note};
 use super::escrow::held;
 use super::strays::{EXPLAINED, default_vaults, orphans};
 use crate::api::{
-    self, Attestation, Condition, DeviceView, DrillState, NodeReport, Standing, StateNow, VaultView,
+    self, Attestation, Condition, DeviceView, DrillState, InEscrow, NodeReport, Standing, StateNow, VaultView,
 };
 use crate::fleet::heard::{Heard, Word, ago, condition, word};
 use crate::fleet::reported;
@@ -114,40 +114,33 @@ impl DeviceView {
         self
     }
 
-    /// One that is there, and whose keys are withheld for what its evidence shows, says so first.
+    /// One that is there says first that its keys are withheld for what its evidence shows, or that its escrow may be of no use.
     pub(super) fn withheld_for(self, why: Option<Strange>) -> Self {
-        match why {
-            None => self.drilled(),
-            Some(Strange::Unmeasured) => self.but_for(Condition::Unmeasured),
-            Some(Strange::Differ) => self.but_for(Condition::PcrsDiffer),
-            Some(Strange::Unapproved) => self.but_for(Condition::Unapproved),
-        }
-    }
-
-    /// One that is there, and whose escrow may be of no use, says so first.
-    fn drilled(self) -> Self {
-        if self.escrow.as_ref().is_some_and(|escrow| escrow.no_room.is_some()) {
-            return self.but_for(Condition::EscrowFull);
-        }
-        if self.escrow.as_ref().is_some_and(|escrow| escrow.behind.is_some()) {
-            return self.but_for(Condition::EscrowBehind);
-        }
-        let state = self.escrow.as_ref().map(|escrow| escrow.drill.state);
-        match state {
-            Some(DrillState::Failed) => self.but_for(Condition::DrillFailed),
-            Some(DrillState::Overdue) => self.but_for(Condition::DrillOverdue),
-            Some(DrillState::None | DrillState::Passed) | None => self,
-        }
-    }
-
-    /// What is said of one of which nothing worse is.
-    fn but_for(self, condition_kind: Condition) -> Self {
-        if self.condition_kind != Condition::Online {
+        let strange = why.map(|why| match why {
+            Strange::Unmeasured => Condition::Unmeasured,
+            Strange::Differ => Condition::PcrsDiffer,
+            Strange::Unapproved => Condition::Unapproved,
+        });
+        let escrow = self.escrow.as_ref().map(of_escrow).unwrap_or_default();
+        let first = Condition::first([self.condition_kind].into_iter().chain(strange).chain(escrow));
+        if first == self.condition_kind {
             return self;
         }
         // Of none of these is it said since when.
-        Self { condition: of_condition(condition_kind, 0), condition_kind, ..self }
+        Self { condition: of_condition(first, 0), condition_kind: first, ..self }
     }
+}
+
+/// What is wrong with what is in escrow.
+fn of_escrow(escrow: &InEscrow) -> Vec<Condition> {
+    let drill = match escrow.drill.state {
+        DrillState::Failed => Some(Condition::DrillFailed),
+        DrillState::Overdue => Some(Condition::DrillOverdue),
+        DrillState::None | DrillState::Passed => None,
+    };
+    let full = escrow.no_room.is_some().then_some(Condition::EscrowFull);
+    let behind = escrow.behind.is_some().then_some(Condition::EscrowBehind);
+    full.into_iter().chain(behind).chain(drill).collect()
 }
 
 impl From<Fared> for Attestation {
