@@ -27,8 +27,8 @@ pub use vault::device::Condition;
 
 use calls::Call;
 pub use views::{
-    Allowance, Counts, DeletedDevice, DeviceView, Glance, Knock, Reference, RuleView, ServerStatus, Standing,
-    VaultView,
+    Allowance, Counts, DeletedDevice, DeviceView, Glance, KeyNow, Knock, Reference, RuleView, ServerStatus,
+    Standing, VaultView,
 };
 
 /// What was done, in words.

@@ -82,7 +82,7 @@ pub(super) fn device(device: &DeviceView, vaults: &[VaultView], damaged: &[Damag
 fn withheld(vaults: &[VaultView]) -> Vec<String> {
     let mut whose: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for vault in vaults {
-        if let Some(why) = vault.key.as_deref().and_then(|key| key.strip_prefix("withheld: ")) {
+        if let Some(why) = vault.key_now.as_ref().and_then(|key| key.withheld.as_deref()) {
             whose.entry(why).or_default().push(vault.name.to_string());
         }
     }

@@ -128,9 +128,10 @@ fn learned(
 
 /// What its last evidence says of it: of a boot that is not measured nothing is ever learned.
 fn why_not(shown: Option<&crate::api::Attestation>) -> String {
-    let words = shown.iter().flat_map(|shown| &shown.words);
-    let said = words.filter(|words| words.starts_with("reference values:") || words.contains("refused"));
-    said.map(|words| format!("; {words}")).collect()
+    let Some(shown) = shown else { return String::new() };
+    let of_good = shown.references.iter().filter(|_| shown.outcome != Appraised::Refused);
+    let of_bad = shown.words.iter().filter(|_| shown.outcome == Appraised::Refused);
+    of_good.chain(of_bad).map(|words| format!("; {words}")).collect()
 }
 
 fn word(state: ReferenceState) -> &'static str {

@@ -5,6 +5,7 @@ use vault::life::is_last_time;
 use vault::report::{State, VaultReport};
 
 use super::elsewhere::Elsewhere;
+use super::key_words::KeyWords;
 use crate::api::{Standing, StateNow, VaultView};
 use crate::fleet::reported::{self, was_removed};
 use crate::store::{DeviceReport, DeviceRow, Moment, UnixSeconds, VaultRow, VaultStanding};
@@ -19,7 +20,8 @@ pub(super) fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView
     let shown = |vault: &VaultReport| {
         let known = as_reported(row, vault.clone(), at);
         let shown = if reported::lacks_key(row, vault) {
-            VaultView { notes: vec![of_default(vault)], key: Some(NOT_HERE.into()), ..known }
+            let noted = VaultView { notes: vec![of_default(vault)], ..known };
+            noted.keyed(Some(KeyWords::Done(NOT_HERE.into())))
         } else {
             known
         };
@@ -60,7 +62,8 @@ pub(super) fn orphans(
         let known = as_reported(row, vault.clone(), at);
         // Of many the words stand in the device's report alone.
         let report = known.report.filter(|_| are_few);
-        VaultView { standing, notes: vec![note], key: None, report, ..known }.aged(row, Some(at), now)
+        let shown = VaultView { standing, notes: vec![note], report, ..known };
+        shown.keyed(None).aged(row, Some(at), now)
     });
     let mut shown: Vec<_> = shown.collect();
     // An unlisted one is the last, where there are more.
@@ -102,7 +105,8 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultVie
         last_state: None,
         state_now: None,
         notes: Vec::new(),
-        key: Some("not needed: its default policy".into()),
+        key: None,
+        key_now: None,
         withheld: false,
         last_time: is_last_time(&vault),
         opened: vault.opened.clone(),
@@ -110,4 +114,5 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultVie
         report: Some(vault),
         reported: Some(crate::clock::text(at)),
     }
+    .keyed(Some(KeyWords::Done("not needed: its default policy".into())))
 }

@@ -20,7 +20,7 @@ use crate::fleet::reported;
 use crate::store::{Accepted, DeviceReport, DeviceRow, Fared, Strange, UnixSeconds, VaultRow};
 use crate::words::condition::{DISK_AWAY, of_condition};
 use crate::words::escrow::{ESCROW_BEHIND, NOT_ESCROWED, NOT_SEALED_YET};
-use crate::words::evidence::{of_alarm, of_fared};
+use crate::words::evidence::{of_alarm, of_fared, of_references};
 use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_locks_elsewhere};
 use crate::words::unlisted::of_elsewhere;
 
@@ -146,8 +146,9 @@ fn of_escrow(escrow: &InEscrow) -> Vec<Condition> {
 impl From<Fared> for Attestation {
     fn from(fared: Fared) -> Self {
         let words = of_fared(&fared);
+        let references = fared.references().map(of_references);
         let Fared { at, from, session, pcrs, outcome, .. } = fared;
-        Self { at: crate::clock::text(at), from, session, pcrs, outcome, words, of_now: false }
+        Self { at: crate::clock::text(at), from, session, pcrs, outcome, words, references, of_now: false }
     }
 }
 
@@ -193,6 +194,7 @@ impl From<&VaultRow> for VaultView {
             state_now: None,
             notes: epoch_note(row).into_iter().chain(key_note(row)).collect(),
             key: None,
+            key_now: None,
             withheld: false,
             last_time: is_open_for_the_last_time(row),
             opened: row.report.get().and_then(|report| report.opened.clone()),
@@ -301,8 +303,7 @@ impl VaultView {
 
     /// Of a list: what is withheld is told, and of the rest no key is judged.
     pub(super) fn if_withheld(self) -> Self {
-        let key = self.key.filter(|_| self.withheld);
-        Self { key, ..self }
+        if self.withheld { self } else { self.keyed(None) }
     }
 
     pub(super) fn in_a_list(self) -> Self {

@@ -11,6 +11,7 @@ use vault::report::{By, VaultReport};
 use super::damaged::of_row_at;
 use super::identity::how_to_let_in;
 use super::unlisted::how_to_rehome;
+use super::withheld::Why;
 use super::{Words, older_advice};
 use crate::api::{Done, Outcome};
 use crate::service::Refusal;
@@ -307,10 +308,10 @@ pub(crate) fn of_mended() -> String {
 }
 
 /// What becomes of a key whose device is ahead of this database.
-pub(crate) fn of_who_was_ahead(older: Older) -> String {
+pub(crate) fn of_who_was_ahead(older: Older) -> Why {
     // A node that went back to what this database sent is followed, and the note stays.
     let unless = if older == Older::PutBack { "" } else { ", unless its node tells a list that it sent" };
-    format!("withheld: {older}{unless}; {}", older_advice(older))
+    Why::of(format!("{older}{unless}"), older_advice(older))
 }
 
 /// Of the Config Vault of a node that was ordered to lock it, and runs.
