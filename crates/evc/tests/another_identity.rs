@@ -164,6 +164,13 @@ fn no_device_is_let_in_as_another_by_less_than_its_proved_word() {
     evc.meddle(|tx| tx.set_alarm(id, Some(&two)));
     assert_eq!(refused(&evc, "edge-1", OTHER), Code::DeviceBarred, "it may be two");
     evc.meddle(|tx| tx.set_alarm(id, None));
+    device.session = new_session();
+    device.hash.clear();
+    device.proves_itself(&evc);
+    assert_eq!(refused(&evc, "edge-1", OTHER), Code::EvidenceAbsent, "it booted, and has told nothing since");
+    let of_before = device.seal(&device.info(&section, 1).encode());
+    assert_eq!(evc.post(&device.own("info"), &of_before).status, 409, "and what it told before is over");
+    tells(&evc, &device, &section, OTHER);
     let once = json!({ "id": OTHER }).to_string();
     let told = evc.operator("POST", "/devices/edge-1/identity", &once, Some(&evc.token)).problem();
     assert_eq!(told.code, Code::NotConfirmed);

@@ -353,6 +353,10 @@ fn a_damaged_default_vault_is_listed_or_its_device_gets_nothing() {
         }
         sql(evc.dir.path(), &mend);
     }
+    sql(evc.dir.path(), &["DELETE FROM vaults WHERE name = 'image'"]);
+    device.hash.clear();
+    assert_eq!(status(&evc, &device), 500, "its row is gone, and its keys are not");
+    sql(evc.dir.path(), &mend);
     sql(evc.dir.path(), &["UPDATE policies SET canonical = 'x' WHERE name = 'q'"]);
     device.hash.clear();
     assert_eq!(status(&evc, &device), 500, "its policy");
