@@ -148,7 +148,8 @@ mod tests {
             let steps = plan.query_map((&[1; 16],), |row| row.get::<_, String>(3)).expect("told");
             let steps: Vec<String> = steps.collect::<Result<_, _>>().expect("text");
             for table in ["vaults", "devices", "epochs"] {
-                assert!(!steps.contains(&format!("SCAN {table}")), "{ask}: {steps:?}");
+                let looked_through = format!("SCAN {table}");
+                assert!(steps.iter().all(|step| !step.starts_with(&looked_through)), "{ask}: {steps:?}");
             }
         }
     }
