@@ -6,13 +6,14 @@ use vault::ids::Epoch;
 use vault::ledger::Older;
 use vault::report::State;
 
-use crate::api::{KeyNow, StateNow, VaultView};
+use crate::api::{StateNow, VaultView};
 use crate::fleet::fared::strange;
 use crate::fleet::reported::is_held_to;
 use crate::fleet::section::subject;
 use crate::fleet::view::{ListedVault, View};
 use crate::store::{Appraised, Strange, UnixSeconds};
 use crate::words::evidence::of_refused;
+use crate::words::key::{OfKey, of_key};
 use crate::words::notes::of_who_was_ahead;
 use crate::words::withheld::{Why, withheld};
 
@@ -31,8 +32,7 @@ pub(super) fn is_withheld(view: &View, held: &ListedVault, now: UnixSeconds) -> 
 }
 
 fn decided(view: &View, held: &ListedVault, now: UnixSeconds) -> Decision {
-    let session = view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
-    decide(&subject(held), &view.evidence(), &view.asking(session), now).unless_unopened(&view.unopened)
+    decide(&subject(held), &view.evidence(), &view.asking(asking(view)), now).unless_unopened(&view.unopened)
 }
 
 /// The epoch at which the vault is open, by its node's word.
@@ -41,77 +41,45 @@ pub(super) fn opened_at(shown: &VaultView) -> Option<Epoch> {
     shown.reported_epoch.filter(|_| state == Some(StateNow::Said(State::Unlocked)))
 }
 
-/// What is done about a key.
-pub(super) enum KeyWords {
-    /// This.
-    Done(String),
-    /// It is withheld.
-    Withheld(Why),
-}
-
-impl KeyWords {
-    /// As it is told: whole, and in a few words.
-    pub(super) fn told(self) -> (String, KeyNow) {
-        match self {
-            Self::Done(words) => (words.clone(), KeyNow { short: words, withheld: None }),
-            Self::Withheld(why) => {
-                let Why { short, whole } = why.clone().after("withheld");
-                (whole, KeyNow { short, withheld: Some(why.whole) })
-            }
-        }
-    }
-}
-
 impl VaultView {
     /// With what is done about its key.
-    pub(super) fn keyed(self, words: Option<KeyWords>) -> Self {
-        let (key, key_now) = words.map(KeyWords::told).unzip();
+    pub(super) fn keyed(self, what: Option<OfKey>) -> Self {
+        let (key, key_now) = what.map(of_key).unzip();
         Self { key, key_now, ..self }
     }
 }
 
-pub(super) fn key_words(
+/// What is done about a key that the controller has.
+pub(super) fn of_its_key(
     view: &View,
     held: &ListedVault,
     opened_at: Option<Epoch>,
     now: UnixSeconds,
-) -> KeyWords {
-    let session = view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
+) -> OfKey {
     if let Some(other) = is_held_to(&view.device) {
-        return KeyWords::Done(format!(
-            "of no use: the node takes no list for this device, it holds to that of device {other}"
-        ));
+        return OfKey::OfNoUse { other };
     }
     match decided(view, held, now).ruling {
-        Ruling::NotNeeded => KeyWords::Done("not needed: the TPM alone holds the key".into()),
+        Ruling::NotNeeded => OfKey::InTpmAlone,
         _ if let Some(Barred::Older(older)) = view.bars().barred() => {
             let older = if view.is_put_back() { Older::PutBack } else { older };
-            KeyWords::Withheld(of_who_was_ahead(older))
+            OfKey::Withheld(of_who_was_ahead(older))
         }
         Ruling::Release(_) => match refused_since(view) {
             // What is good is of an earlier session; the present one has shown nothing that is.
-            Some(why) => KeyWords::Withheld(why),
-            None => KeyWords::Done(released(&session, opened_at)),
+            Some(why) => OfKey::Withheld(why),
+            None => OfKey::Ready { session: asking(view), opened_at },
         },
-        Ruling::Withhold(why) => KeyWords::Withheld(match refused_since(view) {
-            Some(Why { short, whole }) => {
-                let before = withheld(&why).whole;
-                Why { short, whole: format!("{whole}; before that: {before}") }
-            }
+        Ruling::Withhold(why) => OfKey::Withheld(match refused_since(view) {
+            Some(refused) => refused.and_before(&withheld(&why)),
             None => withheld(&why),
         }),
     }
 }
 
-/// Of a key that nothing keeps back: whether it is there already.
-fn released(session: &SessionKey, opened_at: Option<Epoch>) -> String {
-    let session = hex::encode(&session.0[..4]);
-    match opened_at {
-        Some(epoch) => {
-            format!("released: the vault is open at epoch {epoch}; session {session} may have it again")
-        }
-        None => format!("would be released to session {session}"),
-    }
+/// The session that stands; where none does, none that there is.
+fn asking(view: &View) -> SessionKey {
+    view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session))
 }
 
 /// Why the last evidence was refused, when none was good since.

@@ -11,7 +11,7 @@ use wire::Certificate;
 use super::Operator;
 use super::elsewhere::Elsewhere;
 use super::escrow::{behind, in_escrow};
-use super::key_words::{KeyWords, is_withheld, key_words, opened_at, withheld_for};
+use super::key_words::{is_withheld, of_its_key, opened_at, withheld_for};
 use super::strays::{is_known, orphans};
 use super::views::is_behind;
 use crate::api::{
@@ -25,6 +25,7 @@ use crate::service::{Controller, Fault, Refusal, find_device};
 use crate::store::{
     DeviceRow, OrDamaged, Page, PolicyRow, StoreError, Strange, Tx, UnixSeconds, VaultRow, VaultStanding,
 };
+use crate::words::key::OfKey;
 use crate::words::withheld::Why;
 
 impl Controller {
@@ -324,7 +325,7 @@ pub(super) fn readable<T>(asked: Result<T, Refusal>) -> Result<Option<T>, Refusa
 fn unexplained(damaged: &str, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) -> VaultView {
     let shown = VaultView::from(row).aged(device, said_at(row, device.report.get()), now);
     let why = Why::plain(format!("the database is damaged: {damaged}"));
-    VaultView { withheld: true, ..shown }.keyed(Some(KeyWords::Withheld(why)))
+    VaultView { withheld: true, ..shown }.keyed(Some(OfKey::Withheld(why)))
 }
 
 fn explained(
@@ -345,7 +346,7 @@ fn explained(
     );
     let shown = shown.aged(device, said_at(row, device.report.get()), now);
     let opened_at = opened_at(&shown).filter(|_| !is_silent(device, now));
-    shown.keyed(held.map(|held| key_words(view, held, opened_at, now)))
+    shown.keyed(held.map(|held| of_its_key(view, held, opened_at, now)))
 }
 
 /// What a list says of it: why a key is withheld where the evidence shows PCRs of no reference value, and else nothing of its key.

@@ -5,14 +5,12 @@ use vault::life::is_last_time;
 use vault::report::{State, VaultReport};
 
 use super::elsewhere::Elsewhere;
-use super::key_words::KeyWords;
 use crate::api::{Standing, StateNow, VaultView};
 use crate::fleet::reported::{self, was_removed};
 use crate::store::{DeviceReport, DeviceRow, Moment, UnixSeconds, VaultRow, VaultStanding};
+use crate::words::key::OfKey;
 use crate::words::notes::of_orphan;
-use crate::words::unlisted::{
-    NOT_HERE, of_default, of_elsewhere, of_kept_again, of_more, of_removed, of_unlisted,
-};
+use crate::words::unlisted::{of_default, of_elsewhere, of_kept_again, of_more, of_removed, of_unlisted};
 
 /// One under a controller's key that is not here says so: whoever has the rows leaves those that have one out.
 pub(super) fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
@@ -21,7 +19,7 @@ pub(super) fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView
         let known = as_reported(row, vault.clone(), at);
         let shown = if reported::lacks_key(row, vault) {
             let noted = VaultView { notes: vec![of_default(vault)], ..known };
-            noted.keyed(Some(KeyWords::Done(NOT_HERE.into())))
+            noted.keyed(Some(OfKey::NotHere))
         } else {
             known
         };
@@ -114,5 +112,5 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultVie
         report: Some(vault),
         reported: Some(crate::clock::text(at)),
     }
-    .keyed(Some(KeyWords::Done("not needed: its default policy".into())))
+    .keyed(Some(OfKey::UnderDefault))
 }

@@ -30,6 +30,12 @@ impl Why {
         Self { whole: short.clone(), short }
     }
 
+    /// With why it was so before.
+    pub(crate) fn and_before(self, before: &Self) -> Self {
+        let Self { short, whole } = self;
+        Self { short, whole: format!("{whole}; before that: {}", before.whole) }
+    }
+
     pub(crate) fn after(self, word: &str) -> Self {
         let Self { short, whole } = self;
         Self { short: format!("{word}: {short}"), whole: format!("{word}: {whole}") }
@@ -64,11 +70,16 @@ pub(crate) fn withheld(why: &Withheld) -> Why {
         Withheld::Retained => Why::of("the vault was removed, and is retained", "apply it again to use it"),
         Withheld::DeviceLost => Why::of("the device is marked as lost", LOST),
         Withheld::DeviceDoubled => Why::of("the device may be two", DOUBLED),
-        Withheld::KeyUnopened => Why::of(
-            "the controller's key of the newest epoch is absent or does not open",
-            "stop evc, and put back the newest good copy of evc.db with the `kek` that belongs to it",
-        ),
+        Withheld::KeyUnopened => key_unopened(),
     }
+}
+
+fn key_unopened() -> Why {
+    let short = "the controller's key of the newest epoch is absent or does not open".to_owned();
+    let whole = format!(
+        "{short}: stop evc, and put back the newest good copy of evc.db with the `kek` that belongs to it"
+    );
+    Why { short, whole }
 }
 
 fn too_old(age_s: u64) -> Why {

@@ -130,6 +130,9 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000;
 
+    /// A condition, and what makes it hold.
+    type Holds = (Condition, fn(Seen) -> Seen);
+
     fn there() -> Seen {
         Seen { heard: Some(NOW), proved: Some(NOW), ..Seen::default() }
     }
@@ -149,7 +152,7 @@ mod tests {
     #[test]
     fn what_holds_is_said_in_one_order() {
         let ahead = Some(Mark::from(Older::Forked));
-        let holds: [(Condition, fn(Seen) -> Seen); 9] = [
+        let holds: [Holds; 9] = [
             (Condition::EvidenceRefused, |seen| Seen { refused: true, ..seen }),
             (Condition::DiskAway, |seen| Seen { disk_away: true, ..seen }),
             (Condition::Replayed, |seen| Seen { proved: Some(NOW - 3600), ..seen }),
