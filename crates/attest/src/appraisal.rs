@@ -101,6 +101,17 @@ pub enum Finding {
     },
 }
 
+impl Finding {
+    /// In a line: of PCRs which they are, and not each value.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        match self {
+            Self::Pcrs { pcrs, .. } => format!("{} from every approved reference value", differ(pcrs)),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// Witness that the pinned attestation key quoted exactly the PCRs asked for, for this nonce, session and claims.
 ///
 /// It does not establish that the key sits in a TPM beside a known endorsement key, nor that the claims are true.

@@ -11,6 +11,7 @@ mod checks;
 mod continuity;
 mod key;
 mod measured;
+mod pin;
 mod quote;
 mod references;
 
@@ -23,5 +24,6 @@ pub use checks::{CheckError, PcrValues, composite, qualifying, selection, signat
 pub use continuity::{ClockFell, Discontinuity, OtherFirmware, clock, continuity, firmware};
 pub use key::{AkPublic, KeyError};
 pub use measured::{Unmeasured, at_reset, unmeasured};
+pub use pin::{DeviceKey, NotPinned, Pinning, pin};
 pub use quote::{Boot, Quote, QuoteError, kind, magic};
 pub use references::{Difference, called, references};

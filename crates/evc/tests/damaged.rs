@@ -353,6 +353,10 @@ fn a_damaged_default_vault_is_listed_or_its_device_gets_nothing() {
         }
         sql(evc.dir.path(), &mend);
     }
+    sql(evc.dir.path(), &["DELETE FROM vaults WHERE name = 'image'"]);
+    device.hash.clear();
+    assert_eq!(status(&evc, &device), 500, "its row is gone, and its keys are not");
+    sql(evc.dir.path(), &mend);
     sql(evc.dir.path(), &["UPDATE policies SET canonical = 'x' WHERE name = 'q'"]);
     device.hash.clear();
     assert_eq!(status(&evc, &device), 500, "its policy");
@@ -522,4 +526,29 @@ fn a_damaged_row_of_a_deleted_device_keeps_no_other_part_of_the_housekeeping_bac
     evc.act("DELETE", &format!("/deleted-devices/{damaged}?confirm={damaged}"), "");
     round(over + 15).expect("all of it is done");
     assert!(!what_needs_somebody(&evc).1.contains("housekeeping"), "and told no more");
+}
+
+/// Seen-by-users: a policy that no vault names is deleted, whatever of a deleted device does not read beside the vaults that are kept of it. One that such a vault
+/// names, or may name, is not.
+#[test]
+fn a_damaged_row_of_a_deleted_device_keeps_only_the_policies_of_its_vaults() {
+    let evc = Evc::start();
+    let device = Device::onboarded(&evc, "edge-1");
+    evc.apply(&(POLICIES.to_owned() + &vault("edge-1", "p")));
+    evc.act("DELETE", "/devices/edge-1?force=true&confirm=edge-1", "");
+    let delete =
+        |policy: &str| evc.operator("DELETE", &format!("/policies/{policy}"), "", Some(&evc.token)).status;
+    for column in ["name = CAST(x'ff21' AS TEXT)", "labels = 'no'", "until = -7"] {
+        sql(
+            evc.dir.path(),
+            &["UPDATE deleted_devices SET name = 'edge-1', labels = '{}', until = deleted_at"],
+        );
+        sql(evc.dir.path(), &[&format!("UPDATE deleted_devices SET {column}")]);
+        assert_eq!(delete("p"), 409, "{column}: it would come back under it");
+        assert_eq!(delete("q"), 200, "{column}");
+        evc.apply(POLICIES);
+    }
+    sql(evc.dir.path(), &["UPDATE deleted_vaults SET policy = CAST(x'ff21' AS TEXT)"]);
+    assert_eq!((delete("p"), delete("q")), (500, 500), "it may be under either");
+    drop(device);
 }

@@ -368,7 +368,8 @@ fn a_default_vault_under_a_key_that_is_not_here_is_told() {
     evc.apply(VAULT);
     let section = device.attested(&evc);
     // As of a node with a TPM, of which no row of a default vault is kept.
-    common::sql(evc.dir.path(), &["DELETE FROM vaults WHERE name = 'config'"]);
+    let keys = "DELETE FROM epochs WHERE vault = (SELECT id FROM vaults WHERE name = 'config')";
+    common::sql(evc.dir.path(), &[keys, "DELETE FROM vaults WHERE name = 'config'"]);
     let config = |state, epoch| {
         let mut info = device.info(&section, 1);
         for report in info.vaults.iter_mut().filter_map(|line| line.report.as_mut()) {

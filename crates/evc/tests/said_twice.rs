@@ -83,7 +83,7 @@ fn text(value: &Value) -> String {
 
 const ORPHAN: u128 = 9;
 
-const ACTS: [Act; 11] = [
+const ACTS: [Act; 12] = [
     Act {
         what: "a vault is erased at once",
         method: "DELETE",
@@ -165,6 +165,14 @@ const ACTS: [Act; 11] = [
         id: |evc| device_of(evc, "away"),
     },
     Act {
+        what: "a device has another identity",
+        method: "POST",
+        path: |of| format!("/devices/{of}/identity"),
+        body: |again| said_again(again, r#""id":"00000000-0000-0000-0000-000000000090""#),
+        name: "elsewhere",
+        id: |evc| device_of(evc, "elsewhere"),
+    },
+    Act {
         what: "what is kept of a deleted device is forgotten",
         method: "DELETE",
         path: |of| format!("/deleted-devices/{of}"),
@@ -203,6 +211,7 @@ fn scene() -> Scene {
     assert_eq!(upload(&evc, &gone, sealed(&evc, &gone, 1, BYTES)), StoreKeysCode::Success);
     evc.act("DELETE", "/devices/gone?force=true&confirm=gone", "");
     told_missing(&evc, &mut one);
+    held_elsewhere(&evc);
     let world = engine.world();
     Scene { evc, engine, world }
 }
@@ -215,6 +224,15 @@ fn takes_turns(evc: &Evc, device: &mut Device) {
         device.hash.clear();
         device.proves_itself(evc);
     }
+}
+
+/// A device whose node holds to the lists of another one.
+fn held_elsewhere(evc: &Evc) {
+    let mut device = Device::onboarded(evc, "elsewhere");
+    let section = device.attested(evc);
+    let mut info = device.info(&section, 1);
+    info.node.as_mut().expect("ours").accepted_for = Some(vault::ids::DeviceId(uuid::Uuid::from_u128(0x90)));
+    device.tell(evc, &info);
 }
 
 /// `till` is missing, the others are open, and the node has an orphan.

@@ -351,3 +351,46 @@ fn what_a_new_life_erases_no_more_is_named() {
         "{table}"
     );
 }
+
+/// M6: who asks for a vault that is on no list here is told where it is and what can be done, and not that there is none; nobody waits for it to be well
+/// meanwhile.
+#[test]
+fn a_vault_that_is_on_no_list_here_is_found_by_its_name() {
+    let (evc, device, newest) =
+        put_back(|evc, _| drop(evc.apply(&VAULT.replace("name: day", "name: later"))));
+    device.report(&evc, &newest, 1);
+    let adopt = "evc adopt vault later --device edge-1 --policy POLICY";
+    let (done, said) = asks(&evc, &["describe", "vault", "later", "--device", "edge-1"]);
+    assert!(done && said.contains(adopt) && said.contains("none"), "{said}");
+    for what in ["unlocked", "epoch=2"] {
+        let args = ["wait", "vault", "later", "--device", "edge-1", "--for", what, "--timeout", "0s"];
+        let (done, said) = asks(&evc, &args);
+        assert!(!done && said.contains(adopt) && !said.contains("is not there"), "{what}: {said}");
+    }
+    let (done, said) = asks(&evc, &["describe", "vault", "never", "--device", "edge-1"]);
+    assert!(!done && said.contains("has no vault `never`"), "the twin: {said}");
+}
+
+/// The same of one that another device here has: whose it is, by name, and how it goes over.
+#[test]
+fn a_vault_that_another_device_here_has_is_told_as_that_ones() {
+    let evc = Evc::start();
+    let [mut device, mut other] = ["edge-1", "edge-2"].map(|name| Device::onboarded(&evc, name));
+    evc.apply(&VAULT.replace("edge-1", "edge-2"));
+    let (section, others) = (device.attested(&evc), other.attested(&evc));
+    let far = others.vaults.iter().find(|entry| entry.name.as_str() == "day").expect("listed");
+    let mut with_it = section.clone();
+    with_it.vaults.push(far.clone());
+    for state in [State::Locked, State::Orphan] {
+        let told =
+            but(device.info(&with_it, 1), "day", |report| (report.state, report.opened) = (state, None));
+        device.tell(&evc, &told);
+        let how = "`evc rehome vault day --device edge-2 --to edge-1 --confirm day`";
+        for args in [&["get", "vaults"][..], &["describe", "vault", "day", "--device", "edge-1"]] {
+            let (_, said) = asks(&evc, args);
+            let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(line.contains("it is device `edge-2`'s here") && line.contains(how), "{state}: {said}");
+        }
+    }
+    other.poll(&evc);
+}

@@ -30,6 +30,7 @@ pub mod coverage;
 pub mod custody;
 pub mod decide;
 pub mod defaults;
+pub mod device;
 pub mod doubled;
 pub mod draft;
 pub mod escrow;

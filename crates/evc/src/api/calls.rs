@@ -4,8 +4,8 @@
 use std::marker::PhantomData;
 
 use super::requests::{
-    Adoption, Allow, Applying, Confirmation, Deletion, Labelling, List, NewToken, Recreation, Rehoming,
-    Rotation, VaultDeletion, Yaml,
+    Adoption, Allow, Applying, Confirmation, Deletion, Labelling, List, NewIdentity, NewToken, Recreation,
+    Rehoming, Rotation, VaultDeletion, Yaml,
 };
 use super::{
     Allowance, Applied, Bundle, CourierFile, DeletedDevice, Described, DeviceView, Done, Exporting, Foreseen,
@@ -135,6 +135,8 @@ calls! {
     SETTLE: delete "/devices/{device}/alarm" Confirmation, () => Done;
     /// Forgets the attestation key that is pinned of it.
     REPIN: delete "/devices/{device}/attestation-key" Confirmation, () => Done;
+    /// Lets it in as the one whose lists its node holds to.
+    IDENTIFY: post "/devices/{device}/identity" (), NewIdentity => Done;
     /// Sets its labels, and takes some away.
     LABEL: post "/devices/{device}/labels" (), Labelling => Done;
     /// Learns its next good quote.

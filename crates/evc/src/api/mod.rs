@@ -1,7 +1,6 @@
 //! What the operator's API takes and tells, as types: the server writes and the command line reads the same ones. Nothing in here decides.
 
 pub mod calls;
-mod condition;
 mod courier;
 mod damaged;
 mod escrow;
@@ -15,21 +14,21 @@ use serde::{Deserialize, Serialize};
 use vault::ids::Name;
 use vault::policy::VaultPolicy;
 
-pub use condition::Condition;
 pub use courier::{CourierFile, Exporting, Importing};
 pub use damaged::{Damaged, Listed};
 pub use escrow::{Bundle, DrillState, DrillView, Forecast, Foreseen, InEscrow, NewReference, Update};
 pub use node::{Accepted, Attestation, NodeReport, StateNow};
 pub use problem::{Code, Problem, TextPosition};
 pub use requests::{
-    Adoption, Allow, Applying, Confirmation, Deletion, Labelling, List, NewToken, Recreation, Rehoming,
-    Rotation, VaultDeletion, Yaml,
+    Adoption, Allow, Applying, Confirmation, Deletion, Labelling, List, NewIdentity, NewToken, Recreation,
+    Rehoming, Rotation, VaultDeletion, Yaml,
 };
+pub use vault::device::Condition;
 
 use calls::Call;
 pub use views::{
-    Allowance, Counts, DeletedDevice, DeviceView, Glance, Knock, Reference, RuleView, ServerStatus, Standing,
-    VaultView,
+    Allowance, Counts, DeletedDevice, DeviceView, Glance, KeyNow, Knock, Reference, RuleView, ServerStatus,
+    Standing, VaultView,
 };
 
 /// What was done, in words.

@@ -23,6 +23,9 @@ pub struct Attestation {
     pub outcome: Appraised,
     /// What was not checked, or why it was refused; and what to do.
     pub words: Vec<String>,
+    /// Of these, what it says of reference values, where it was good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub references: Option<String>,
     /// Its session is the one that the device named last, since the controller started. Else its evidence is of before.
     #[serde(default)]
     pub of_now: bool,

@@ -197,6 +197,14 @@ codes! {
         KeyInTpm,
         /// The new device has made the vault itself.
         VaultMadeThere,
+        /// The device is marked as lost, or may be two.
+        DeviceBarred,
+        /// No session of the device's whose evidence is good has said so.
+        EvidenceAbsent,
+        /// The device's node holds to another identity than the one that was named, or to the one that it has.
+        IdentityOtherwise,
+        /// Another device has the identity here, or one of which something is kept.
+        IdentityTaken,
     }
     413 {
         /// The body is longer than what is taken.

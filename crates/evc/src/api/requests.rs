@@ -1,7 +1,7 @@
 //! What operators send.
 
 use serde::{Deserialize, Serialize};
-use vault::ids::{Epoch, Name};
+use vault::ids::{DeviceId, Epoch, Name};
 use vault::labels::{Labels, Word};
 
 use super::calls::Query;
@@ -54,6 +54,17 @@ pub struct Adoption {
     #[serde(default)]
     pub remove: bool,
     /// The vault's name or UUID, said again: needed where that policy has no grace, and it is erased at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+}
+
+/// As which a device is to be known.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewIdentity {
+    /// The device whose lists its node holds to.
+    pub id: DeviceId,
+    /// The device's name or UUID, said again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<String>,
 }

@@ -80,6 +80,14 @@ pub enum Standing {
     Unlisted,
 }
 
+impl Standing {
+    /// Whether it is in the list of its device.
+    #[must_use]
+    pub fn is_listed(self) -> bool {
+        !matches!(self, Self::Gone | Self::Orphan | Self::Unlisted)
+    }
+}
+
 impl From<VaultStanding> for Standing {
     fn from(standing: VaultStanding) -> Self {
         match standing {
@@ -136,6 +144,9 @@ pub struct VaultView {
     pub notes: Vec<String>,
     /// What the controller does about its key: `released`, `not needed`, or why it is withheld. When described; in a list, while the node's evidence is why it is withheld.
     pub key: Option<String>,
+    /// The same for a line, and apart why it is withheld.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_now: Option<KeyNow>,
     /// It is withheld because of what its node's evidence shows: somebody has to look.
     #[serde(default)]
     pub withheld: bool,
@@ -147,6 +158,16 @@ pub struct VaultView {
     pub report: Option<VaultReport>,
     /// When that came.
     pub reported: Option<String>,
+}
+
+/// What is done about a vault's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyNow {
+    /// In a few words, without what to do.
+    pub short: String,
+    /// Why it is withheld, with what to do; none: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<String>,
 }
 
 /// A rule, as shown: a vault of each device with some labels.

@@ -24,13 +24,13 @@ use super::pcrs;
 use super::told::Told;
 use crate::api::calls::{
     ADD_REFERENCE, ADOPT, ALLOW, APPLY, APPROVE, DELETE_DEVICE, DELETE_POLICY, DELETE_RULE, DELETE_VAULT,
-    DELETED_DEVICES, DISALLOW, FIND, FORESEE, FORGET_DEVICE, LABEL, LEARN, LOSE, RECREATE, REHOME, REJECT,
-    REPIN, ROTATE, SETTLE, WITHDRAW,
+    DELETED_DEVICES, DISALLOW, FIND, FORESEE, FORGET_DEVICE, IDENTIFY, LABEL, LEARN, LOSE, RECREATE, REHOME,
+    REJECT, REPIN, ROTATE, SETTLE, WITHDRAW,
 };
 use crate::api::{
     Adoption, Allow, Allowance, Applied, Applying, Code, Confirmation, DeletedDevice, Deletion, Done,
-    Labelling, NewReference, Outcome, Problem, Recreation, Rehoming, Rotation, Update, VaultDeletion,
-    VaultView,
+    Labelling, NewIdentity, NewReference, Outcome, Problem, Recreation, Rehoming, Rotation, Update,
+    VaultDeletion, VaultView,
 };
 
 type OrFailed<T> = Result<T, Failed>;
@@ -200,9 +200,17 @@ fn device(client: &Client, act: DeviceAct) -> OrFailed<Told> {
 }
 
 fn adopt(client: &Client, what: &AdoptWhat) -> OrFailed<Done> {
-    let AdoptWhat::Vault { name, device, policy, remove, confirm } = what;
-    let policy = policy.parse().with_context(|| format!("`{}` is no policy", plain(policy)))?;
-    client.tell(&ADOPT, &[device, name], &Adoption { policy, remove: *remove, confirm: confirm.clone() })
+    match what {
+        AdoptWhat::Vault { name, device, policy, remove, confirm } => {
+            let policy = policy.parse().with_context(|| format!("`{}` is no policy", plain(policy)))?;
+            let how = Adoption { policy, remove: *remove, confirm: confirm.clone() };
+            client.tell(&ADOPT, &[device, name], &how)
+        }
+        AdoptWhat::Device { name, identity, confirm } => {
+            let id = identity.parse().with_context(|| format!("`{}` is no UUID", plain(identity)))?;
+            client.tell(&IDENTIFY, &[name], &NewIdentity { id, confirm: Some(confirm.clone()) })
+        }
+    }
 }
 
 fn rehome(client: &Client, RehomeWhat::Vault { name, device, to, confirm }: RehomeWhat) -> OrFailed<Done> {

@@ -9,7 +9,7 @@ use vault::report::{State, VaultReport};
 use vault::text::plain;
 
 use super::escrow::drilled;
-use super::rows::{in_escrow, named, removal, short};
+use super::rows::{self, in_escrow, named, removal, short};
 use super::table;
 use crate::api::{
     Accepted, Allowance, Attestation, Condition, Counts, CoverView, Damaged, DeviceView, InEscrow, Knock,
@@ -82,7 +82,7 @@ pub(super) fn device(device: &DeviceView, vaults: &[VaultView], damaged: &[Damag
 fn withheld(vaults: &[VaultView]) -> Vec<String> {
     let mut whose: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for vault in vaults {
-        if let Some(why) = vault.key.as_deref().and_then(|key| key.strip_prefix("withheld: ")) {
+        if let Some(why) = vault.key_now.as_ref().and_then(|key| key.withheld.as_deref()) {
             whose.entry(why).or_default().push(vault.name.to_string());
         }
     }
@@ -273,7 +273,7 @@ pub(super) fn vault(vault: &VaultView) -> String {
     page.field("Name", vault.name.to_string());
     page.field("Device", named(vault.device_name.as_ref(), vault.device));
     page.field("State", vault.state_now.clone().unwrap_or_else(|| "its node has not spoken of it".into()));
-    page.field("Policy", vault.policy.as_ref().map_or_else(|| "(default)".into(), ToString::to_string));
+    page.field("Policy", rows::policy(vault).unwrap_or_else(|| "none".into()));
     page.maybe("Opened by", vault.opened.as_ref().map(ToString::to_string));
     page.maybe("Storage", vault.storage.map(|storage| storage.to_string()));
     page.maybe("Removal", removal(vault));

@@ -191,6 +191,10 @@ fn exit_of(code: Code) -> u8 {
         | Code::DeviceNotLost
         | Code::KeyInTpm
         | Code::VaultMadeThere
+        | Code::DeviceBarred
+        | Code::EvidenceAbsent
+        | Code::IdentityOtherwise
+        | Code::IdentityTaken
         | Code::BodyTooLong
         | Code::KeysUnusable
         | Code::DatabaseFailed

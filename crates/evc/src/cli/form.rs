@@ -8,7 +8,8 @@ use uuid::Uuid;
 use vault::ids::{BadName, DeviceId, Epoch, Generation, Name, Project, VaultId};
 use vault::ledger::Older;
 use vault::life::{
-    NodeAt, NotAdopted, NotApplied, NotDeleted, NotDone, NotRecreated, NotRehomed, NotRotated, Unfit,
+    NodeAt, NotAdopted, NotApplied, NotDeleted, NotDone, NotLetIn, NotRecreated, NotRehomed, NotRotated,
+    Unfit,
 };
 use vault::policy::BadFile;
 
@@ -135,6 +136,7 @@ every! {
             InTheWay::CourierRefused { device: name(), is_lost: true, why: BadEvidence::NoAttestationKey }
         },
         InTheWay::VaultTwice { .. } => InTheWay::VaultTwice { vault: name(), device: name(), line: 7 },
+        InTheWay::NotLetIn { .. } => not_let_in_as(NotLetIn::Lost),
         InTheWay::NotConfirmed { .. } => InTheWay::NotConfirmed { name: name(), act: Irrevocable::Recreate },
     }
     irrevocable: Irrevocable {
@@ -143,6 +145,7 @@ every! {
         Irrevocable::ForgetBundles => Irrevocable::ForgetBundles,
         Irrevocable::ForgetDevice => Irrevocable::ForgetDevice,
         Irrevocable::Repin => Irrevocable::Repin,
+        Irrevocable::Identify => Irrevocable::Identify,
         Irrevocable::Force { .. } => Irrevocable::Force { node: NodeAt::Epoch(Epoch(1)) },
         Irrevocable::Settle => Irrevocable::Settle,
         Irrevocable::DeleteDevice { .. } => Irrevocable::DeleteDevice {
@@ -175,6 +178,15 @@ every! {
         NotAdopted::Elsewhere { .. } => NotAdopted::Elsewhere { name: name(), other: DeviceId(uuid::Uuid::nil()) },
         NotAdopted::Full => NotAdopted::Full,
         NotAdopted::NameTaken { .. } => NotAdopted::NameTaken { name: name() },
+    }
+    not_let_in: NotLetIn {
+        NotLetIn::Lost => NotLetIn::Lost,
+        NotLetIn::Doubled => NotLetIn::Doubled,
+        NotLetIn::Unproved => NotLetIn::Unproved,
+        NotLetIn::Itself => NotLetIn::Itself,
+        NotLetIn::Otherwise { .. } => NotLetIn::Otherwise { held_to: device() },
+        NotLetIn::Registered { .. } => NotLetIn::Registered { name: name() },
+        NotLetIn::Deleted { .. } => NotLetIn::Deleted { name: name() },
     }
     rehomed: NotRehomed {
         NotRehomed::Older(_) => NotRehomed::Older(Older::Forked),
@@ -273,6 +285,10 @@ fn device() -> DeviceId {
     DeviceId(Uuid::from_u128(7))
 }
 
+fn not_let_in_as(cause: NotLetIn) -> InTheWay {
+    InTheWay::NotLetIn { device: name(), wished: device(), cause }
+}
+
 fn vault() -> VaultId {
     VaultId(Uuid::from_u128(8))
 }
@@ -304,6 +320,7 @@ fn all() -> Vec<Refusal> {
     all.extend(rotated().into_iter().map(|cause| life(cause.into())));
     all.extend(recreated().into_iter().map(|cause| life(cause.into())));
     all.extend(adopted().into_iter().map(|cause| life(cause.into())));
+    all.extend(not_let_in().into_iter().map(|cause| Refusal::from(not_let_in_as(cause))));
     all.extend(rehomed().into_iter().map(|cause| life(cause.into())));
     all.push(Refusal::Busy);
     all.push(Refusal::Custody(CustodyError::Making(Unmade::Randomness)));

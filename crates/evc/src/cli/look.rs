@@ -146,7 +146,8 @@ fn all_vaults(client: &Client) -> OrFailed<Rows<VaultView>> {
     let kept: HashSet<_> = kept.map(Paged::place).collect();
     let reported = devices.flat_map(|device| device.default_vaults.into_iter().chain(device.orphans));
     // Of all devices no key is judged: what is known of some would look like what is known of all.
-    let known: Vec<_> = reported.whole.into_iter().map(|vault| VaultView { key: None, ..vault }).collect();
+    let unjudged = |vault| VaultView { key: None, key_now: None, ..vault };
+    let known: Vec<_> = reported.whole.into_iter().map(unjudged).collect();
     // What was removed, and its node has all the same, is told once: as its node has it.
     let told: HashSet<_> = known.iter().map(Paged::place).collect();
     all.whole.retain(|vault| vault.standing != Standing::Gone || !told.contains(&vault.place()));
@@ -300,8 +301,9 @@ fn rule(client: &Client, name: &str) -> OrFailed<Told> {
 
 /// A vault of a device, by name or UUID.
 pub(super) fn vault(client: &Client, device: &str, name: &str) -> OrFailed<VaultView> {
-    let all: Described = client.call(&DEVICE, &[device])?;
-    let all = Rows::from(all.vaults);
+    let Described { device: of, vaults } = client.call(&DEVICE, &[device])?;
+    let mut all = Rows::from(vaults);
+    all.whole.extend(of.orphans);
     let is_it = |vault: &VaultView| vault.name.as_str() == name || vault.id.to_string() == name;
     one(all, is_it, name, |name| no_vault(Some(device), name))
 }

@@ -78,7 +78,7 @@ impl Row for VaultView {
             json!(self.state_now),
             json!(Some(self.current_epoch).filter(|epoch| *epoch != Epoch(0))),
             json!(removal(self)),
-            json!(self.key.as_deref().map(in_short)),
+            json!(key(self)),
             json!(self.notes),
         ]
     }
@@ -125,10 +125,9 @@ fn seen(device: &DeviceView) -> Option<String> {
     })
 }
 
-/// What is done about a key. Of one that is withheld why, without its advice: that stands in `evc describe vault`.
-fn in_short(key: &str) -> &str {
-    let short = key.split_once(';').filter(|_| key.starts_with("withheld: "));
-    short.map_or(key, |(short, _)| short)
+/// What is done about a key, in a few words; as a controller of before says it.
+fn key(vault: &VaultView) -> Option<&str> {
+    vault.key_now.as_ref().map(|key| key.short.as_str()).or(vault.key.as_deref())
 }
 
 pub(super) fn named(name: Option<&Name>, id: DeviceId) -> String {
@@ -136,9 +135,8 @@ pub(super) fn named(name: Option<&Name>, id: DeviceId) -> String {
 }
 
 /// A vault that left the list, or was never on it, is under none: only a default one that is listed is under the default.
-fn policy(vault: &VaultView) -> Option<String> {
-    let listed = !matches!(vault.standing, Standing::Gone | Standing::Orphan | Standing::Unlisted);
-    let default = || listed.then(|| "(default)".to_owned());
+pub(super) fn policy(vault: &VaultView) -> Option<String> {
+    let default = || vault.standing.is_listed().then(|| "(default)".to_owned());
     vault.policy.as_ref().map(ToString::to_string).or_else(default)
 }
 
@@ -334,16 +332,6 @@ pub(super) fn short(digest: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Seen-by-users 2: a cell says what is, not all that may be done.
-    #[test]
-    fn a_cell_has_no_advice() {
-        assert_eq!(
-            in_short("withheld: pcrs: no reference value is approved; see ..; or"),
-            "withheld: pcrs: no reference value is approved"
-        );
-        assert_eq!(in_short("released; open"), "released; open");
-    }
 
     /// A vault whose grace is over is under no policy, and not under the default one.
     #[test]

@@ -128,9 +128,10 @@ fn learned(
 
 /// What its last evidence says of it: of a boot that is not measured nothing is ever learned.
 fn why_not(shown: Option<&crate::api::Attestation>) -> String {
-    let words = shown.iter().flat_map(|shown| &shown.words);
-    let said = words.filter(|words| words.starts_with("reference values:") || words.contains("refused"));
-    said.map(|words| format!("; {words}")).collect()
+    let Some(shown) = shown else { return String::new() };
+    let of_good = shown.references.iter().filter(|_| shown.outcome != Appraised::Refused);
+    let of_bad = shown.words.iter().filter(|_| shown.outcome == Appraised::Refused);
+    of_good.chain(of_bad).map(|words| format!("; {words}")).collect()
 }
 
 fn word(state: ReferenceState) -> &'static str {
@@ -164,7 +165,8 @@ fn vault(
         client.call(&KNOWN_VAULT, &[device, name])?;
         *known = true;
     }
-    Ok(match (rows.whole.iter().find(meant), what) {
+    let told = all.device.orphans.iter().filter(|_| what != VaultUntil::Gone);
+    Ok(match (rows.whole.iter().chain(told).find(meant), what) {
         (None, _) if rows.damaged.iter().any(|row| row.is_called(name)) => unread(device, name),
         (None, VaultUntil::Gone) => unlisted(all.device.report.as_ref(), name),
         (listed, _) => judged(listed, name, what),
@@ -202,7 +204,7 @@ fn judged(vault: Option<&VaultView>, name: &str, what: VaultUntil) -> Look {
         // A row that is gone is kept until the node has reported that it erased the vault.
         VaultUntil::Gone => vault.standing == Standing::Gone && said(State::Removed),
         // Open for the last time is not what anybody waits for.
-        VaultUntil::Unlocked => vault.standing != Standing::Gone && said(State::Unlocked) && !vault.last_time,
+        VaultUntil::Unlocked => vault.standing.is_listed() && said(State::Unlocked) && !vault.last_time,
         VaultUntil::Locked => said(State::Locked),
         VaultUntil::Epoch(epoch) => vault.reported_epoch.is_some_and(|at| at >= epoch),
     };
@@ -215,9 +217,10 @@ fn how(vault: &VaultView) -> String {
     let epoch =
         vault.reported_epoch.map(|Epoch(epoch)| format!(", node at epoch {epoch}")).unwrap_or_default();
     let key = vault.key.as_ref().map(|key| format!(", key {key}")).unwrap_or_default();
-    let last = vault.notes.iter().filter(|_| vault.last_time).map(|note| format!("; {note}"));
-    let last: String = last.collect();
-    format!("vault `{}`: {state}{epoch}{key}{last}", vault.name)
+    // Of one that is on no list of now, whose it is and what can be done; and that one is open for the last time.
+    let is_told = vault.last_time || !vault.standing.is_listed();
+    let notes: String = vault.notes.iter().filter(|_| is_told).map(|note| format!("; {note}")).collect();
+    format!("vault `{}`: {state}{epoch}{key}{notes}", vault.name)
 }
 
 /// None: it is not there.

@@ -1,24 +1,20 @@
-//! What a device posts to `/attest`: its certificates, pinned at first sight; a wish for a nonce; evidence; keys for escrow.
+//! What a device posts to `/attest`: its certificates ([`super::pins`]); a wish for a nonce; evidence; keys for escrow ([`super::escrow`]).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ::attest::{AkPublic, SessionKey, Verdict};
+use ::attest::{SessionKey, Verdict};
 use vault::decide::{BundleNeeded, TpmPin};
 use vault::ids::DeviceId;
-use wire::attest::{
-    AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EvidenceAnswer, Quote, QuoteAnswer, QuoteCode,
-};
+use wire::attest::{AttestRequest, AttestResponse, EvidenceAnswer, Quote, QuoteAnswer, QuoteCode};
 
 use super::doubled::{alarm, follow};
 use crate::fleet::defaults::add_default_vaults;
-use crate::fleet::evidence::{
-    ATTESTATION_CERT, BadEvidence, Came, ENDORSEMENT_CERT, Shown, reference_of, taken_off,
-};
+use crate::fleet::evidence::{BadEvidence, Came, Shown, reference_of};
 use crate::fleet::section::draft;
 use crate::fleet::view::View;
-use crate::service::{Barred, Controller, Fault, Message, Refusal};
+use crate::service::{Controller, Fault, Refusal};
 use crate::store::{
-    Alarm, AlarmCause, AsOf, CertRow, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope,
+    Alarm, AlarmCause, AsOf, DeviceRow, Fared, Pcrs, Record, ReferenceRow, ReferenceState, Scope,
     StandingRow, Tx, UnixSeconds,
 };
 use crate::words::evidence::{coarse, in_full, of_alarm, of_references};
@@ -44,16 +40,6 @@ impl Controller {
             }
             AttestRequest::StoreKeys(keys) => self.store_keys(device, keys, now).await,
         }
-    }
-
-    async fn pin(
-        &self,
-        id: DeviceId,
-        certs: Vec<DeviceCert>,
-        now: UnixSeconds,
-    ) -> Result<AttestResponse, Refusal> {
-        self.store.write(Scope::Device(id), |tx| Box::pin(pin_all(tx, id, &certs, now))).await?;
-        Ok(AttestResponse::Certs)
     }
 
     async fn nonce(&self, id: DeviceId, now: UnixSeconds) -> Result<AttestResponse, Refusal> {
@@ -281,84 +267,6 @@ fn answered(judged: Judged) -> QuoteAnswer {
 
 pub(super) async fn there(tx: &mut dyn Tx, device: DeviceId) -> Result<DeviceRow, Refusal> {
     Ok(tx.device(device).await?.ok_or(Fault::NoDevice)?)
-}
-
-fn cert_row(device: &DeviceRow, cert: &DeviceCert, now: UnixSeconds) -> CertRow {
-    let kind = match cert.kind {
-        DeviceCertKind::Onboarding => 10,
-        DeviceCertKind::Attestation => ATTESTATION_CERT,
-        DeviceCertKind::Endorsement => ENDORSEMENT_CERT,
-        DeviceCertKind::Ecdh => 13,
-    };
-    CertRow { device: device.id, kind, pem: cert.pem.clone(), public: cert.tpm_public.clone(), added_at: now }
-}
-
-pub(super) async fn pin_all(
-    tx: &mut dyn Tx,
-    device: DeviceId,
-    certs: &[DeviceCert],
-    now: UnixSeconds,
-) -> Result<(), Refusal> {
-    let device = there(tx, device).await?;
-    for cert in certs {
-        let row = cert_row(&device, cert, now);
-        if row.kind == ATTESTATION_CERT && row.public.is_some() {
-            tx.pin_tpm(device.id, with_tpm(&device, &row)?).await?;
-        }
-        pin_one(tx, &device, &row).await?;
-    }
-    Ok(())
-}
-
-/// What is pinned stays; a public area that did not come with its certificate at first may come later.
-async fn pin_one(tx: &mut dyn Tx, device: &DeviceRow, row: &CertRow) -> Result<(), Refusal> {
-    let refused = || Barred::Pinned { kind: row.kind, device: device.name.clone() };
-    let certs = tx.certs(row.device).await?;
-    let as_it_was = |known: &CertRow| match (&known.public, &row.public) {
-        (Some(known), Some(shown)) => known == shown || is_one_key(known, shown),
-        _ => same_key(known, row),
-    };
-    if certs.iter().any(|known| known.kind == taken_off(row.kind) && as_it_was(known)) {
-        return Err(Barred::TakenOff { kind: row.kind, device: device.name.clone() }.into());
-    }
-    match certs.into_iter().find(|pinned| pinned.kind == row.kind) {
-        Some(pinned) if !same_key(&pinned, row) => Err(refused().into()),
-        Some(pinned) if pinned.public == row.public => Ok(()),
-        Some(pinned) if pinned.public.is_some() => Err(refused().into()),
-        Some(_) | None => Ok(tx.put_cert(row).await?),
-    }
-}
-
-/// An attestation key with its public area is a TPM's: from then on the device quotes, always. So it must be a key that can quote, and
-/// a device that was believed to have no TPM does not get one by its own word: its vaults are made without.
-fn with_tpm(device: &DeviceRow, row: &CertRow) -> Result<TpmPin, Refusal> {
-    if device.tpm == TpmPin::Absent {
-        return Err(Barred::LateTpm { device: device.name.clone() }.into());
-    }
-    let read = AkPublic::from_tpm2b(row.public.as_deref().unwrap_or_default());
-    Ok(read.map(|_| TpmPin::Present).map_err(Message::AttestationKey)?)
-}
-
-/// Whether two public areas are of one key: what stands beside it in them says nothing of which one signs.
-fn is_one_key(one: &[u8], other: &[u8]) -> bool {
-    match (AkPublic::from_tpm2b(one), AkPublic::from_tpm2b(other)) {
-        (Ok(one), Ok(other)) => one.point() == other.point(),
-        _ => false,
-    }
-}
-
-/// The key is pinned, not the certificate: a device signs its certificates anew after each boot.
-fn same_key(pinned: &CertRow, new: &CertRow) -> bool {
-    let same_subject =
-        || matches!((spki(&pinned.pem), spki(&new.pem)), (Some(one), Some(other)) if one == other);
-    pinned.pem == new.pem || same_subject()
-}
-
-/// SubjectPublicKeyInfo of a certificate, DER.
-fn spki(pem: &[u8]) -> Option<Vec<u8>> {
-    let (_, pem) = x509_parser::pem::parse_x509_pem(pem).ok()?;
-    let certificate = pem.parse_x509().ok()?;
-    Some(certificate.public_key().raw.to_vec())
 }
 
 fn refused(why: &BadEvidence) -> QuoteAnswer {

@@ -12,9 +12,10 @@ use wire::courier::{CourierAnswer, CourierEvidence};
 use wire::envelope::{DeviceEnvelope, seal_from_controller};
 use wire::info::{DeviceInfo, Info};
 
-use super::attest::{Judged, Outcome, pin_all, there};
+use super::attest::{Judged, Outcome, there};
 use super::config::Look;
 use super::info::of_device;
+use super::pins::pin_all;
 use super::sender::find;
 use crate::fleet::evidence::{BadEvidence, Came};
 use crate::service::{BadRequest, Controller, Fault, InTheWay, Refusal};

@@ -3,6 +3,7 @@
 
 use ::attest::SessionKey;
 use vault::decide::BundleNeeded;
+use vault::device::{Heard, Place, Said};
 use vault::ids::{DeviceId, SectionVersion};
 use vault::ledger::held_back;
 use vault::life::{Contact, InForce, Life, ListOf, Listed, WentOut};
@@ -56,8 +57,9 @@ impl Controller {
         now: UnixSeconds,
     ) -> Result<(), Refusal> {
         let row = tx.device(device).await?.ok_or(Fault::NoDevice)?;
-        let standing = tx.standing(device).await?.map(|row| row.session);
-        let place = place(tx, info, &row, standing).await?;
+        let stands = tx.standing(device).await?.map(|row| SessionKey(row.session));
+        let heard = heard(tx, info, &row, stands).await?;
+        let place = if let Heard::Facts(place) = heard { Some(place) } else { None };
         // Of a row that does not read nothing is heard: it stays as it is.
         let rows = readable(tx.vaults_listed(device).await?);
         if place.is_some() {
@@ -79,20 +81,21 @@ impl Controller {
             measured: said.or(known),
             ..reported::node_report(info, &rows, before.clone(), repeated, now)
         };
-        // Of a device that never gave evidence no word is better than another.
-        let decides = place.is_some() || standing.is_none();
-        let report = if decides { report } else { reported::undecided(report, before.clone()) };
+        let report = match heard {
+            Heard::Facts(_) | Heard::Word => report,
+            Heard::Shown => reported::undecided(report, before.clone()),
+        };
         tx.put_report(device, &report, now).await?;
-        let Some((session, counter)) = place else { return Ok(()) };
+        let Some(Place { session, number }) = place else { return Ok(()) };
         keep_ages(tx, &rows, before.as_ref(), &report).await?;
-        tx.put_report_place(device, &session, counter).await?;
+        tx.put_report_place(device, &session.0, number).await?;
         tx.proved_device(device, now).await?;
         let accepted = accepted_by(info, device);
         let of = self.list_of(tx, accepted).await?;
         for row in rows {
             self.fold(tx, row, info, (accepted, of), now).await?;
         }
-        self.let_go(tx, device, SessionKey(session), accepted, now).await
+        self.let_go(tx, device, session, accepted, now).await
     }
 
     /// Forgets that keys of default vaults went out, as [`WentOut::is_free`] and [`InForce::is_the_nodes`] say. Until then the keys stay, whatever
@@ -213,28 +216,27 @@ async fn keep_ages(
     Ok(())
 }
 
-/// A report's session and its number in it, where that is the session whose evidence stands: then its facts count. What a session says that
-/// gave no evidence is shown, and no more.
+/// What a report counts for.
 ///
 /// # Errors
-/// It is of a session that another one followed, or not newer than one that was taken: somebody sends it again.
-async fn place(
+/// Somebody sends it again.
+async fn heard(
     tx: &mut dyn Tx,
     info: &DeviceInfo,
     device: &DeviceRow,
-    standing: Option<[u8; 32]>,
-) -> Result<Option<([u8; 32], u64)>, Refusal> {
-    let Some((session, counter)) = info.node.as_ref().and_then(|node| Some((node.session?.0, node.counter)))
-    else {
-        return Ok(None);
+    stands: Option<SessionKey>,
+) -> Result<Heard, Refusal> {
+    let place =
+        info.node.as_ref().and_then(|node| Some(Place { session: node.session?, number: node.counter }));
+    let is_past = match place {
+        Some(Place { session, .. }) => tx.past_session(device.id, &session.0).await?.is_some(),
+        None => false,
     };
-    if tx.past_session(device.id, &session).await?.is_some() {
-        return Err(Stale::Session.into());
-    }
-    match device.reported {
-        Some((last, taken)) if last == session && counter <= taken => Err(Stale::Report.into()),
-        _ => Ok(Some((session, counter)).filter(|_| standing == Some(session))),
-    }
+    let newest = device.reported.map(|(session, number)| Place { session: SessionKey(session), number });
+    Said { place, is_past, newest, stands }.heard().map_err(|stale| match stale {
+        vault::device::Stale::Session => Stale::Session.into(),
+        vault::device::Stale::Report => Stale::Report.into(),
+    })
 }
 
 /// A report as it is kept: of human words no more than a reader looks at.

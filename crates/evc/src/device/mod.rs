@@ -14,6 +14,7 @@ mod doubled;
 mod drill;
 mod escrow;
 pub mod info;
+mod pins;
 pub mod poll;
 pub mod register;
 pub mod sender;

@@ -7,19 +7,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use attest::SessionKey;
+use vault::device::{Condition, Seen};
 use vault::ids::DeviceId;
 
-use crate::api::Condition;
 use crate::fleet::reported;
 use crate::service::{Controller, Refusal};
 use crate::store::{Appraised, DeviceRow, Moment, Noted, Notes, UnixSeconds};
 
-/// Silent for longer than this, in seconds, a device is not said to be there. Nodes poll every minute, and stock EVE too.
-const SILENT_AFTER_S: u64 = 5 * 60;
-/// More than that no clock is put back for being a little wrong, in seconds.
-const AHEAD_S: u64 = 3600;
-/// A node reports at least every ten minutes: one that missed two reports, in seconds, is not said to be there by what may be replays.
-const UNPROVED_AFTER_S: u64 = 25 * 60;
 /// What was counted is written when so many seconds passed since it was last.
 const WRITTEN_EVERY_S: u64 = 60;
 
@@ -164,22 +158,27 @@ async fn write(mut tx: Notes<'_, '_>, heard: &HashMap<DeviceId, UnixSeconds>) ->
     Ok(())
 }
 
-/// What an operator looks at first: a mark, an alarm, or whether the device is there; and since when.
+/// What an operator looks at first, and since when.
 pub(crate) fn condition(row: &DeviceRow, now: UnixSeconds) -> (Condition, UnixSeconds) {
-    let heard = row.last_seen.unwrap_or(row.registered_at);
-    match row {
-        DeviceRow { lost_at: Some(at), .. } => (Condition::Lost, *at),
-        DeviceRow { older: Some(mark), .. } if mark.is_put_back() => (Condition::PutBack, heard),
-        DeviceRow { older: Some(_), .. } => (Condition::Ahead, heard),
-        DeviceRow { alarm: Some(_), .. } => (Condition::Doubled, heard),
-        row if reported::is_held_to(row).is_some() => (Condition::HeldToAnother, heard),
-        row if is_unheard(row, now) => (Condition::Silent, heard),
-        DeviceRow { proved_at: Some(at), .. } if is_over(*at, UNPROVED_AFTER_S, now) => {
-            (Condition::Replayed, *at)
-        }
-        row if reported::disk_is_away(row) => (Condition::DiskAway, heard),
-        row if is_refused(row) => (Condition::EvidenceRefused, heard),
-        _ => (Condition::Online, heard),
+    let condition = Condition::of(&seen(row), now);
+    let since = match condition {
+        Condition::Lost => row.lost_at,
+        Condition::Replayed => row.proved_at,
+        _ => row.last_seen,
+    };
+    (condition, since.unwrap_or(row.registered_at))
+}
+
+fn seen(row: &DeviceRow) -> Seen {
+    Seen {
+        lost: row.lost_at.is_some(),
+        older: row.older,
+        doubled: row.alarm.is_some(),
+        held_to_another: reported::is_held_to(row).is_some(),
+        heard: row.last_seen,
+        proved: row.proved_at,
+        disk_away: reported::disk_is_away(row),
+        refused: is_refused(row),
     }
 }
 
@@ -189,17 +188,7 @@ fn is_refused(row: &DeviceRow) -> bool {
 }
 
 pub(crate) fn is_silent(row: &DeviceRow, now: UnixSeconds) -> bool {
-    is_unheard(row, now) || row.proved_at.is_some_and(|at| is_over(at, UNPROVED_AFTER_S, now))
-}
-
-fn is_unheard(row: &DeviceRow, now: UnixSeconds) -> bool {
-    row.last_seen.is_none_or(|at| is_over(at, SILENT_AFTER_S, now))
-}
-
-/// A time that is well ahead was noted by a clock that was wrong: it says nothing of how long ago that was. One that is a little ahead is what
-/// remains of a clock that was put right since, and the device is heard again before long.
-fn is_over(at: UnixSeconds, after_s: u64, now: UnixSeconds) -> bool {
-    at.saturating_add(after_s) < now || at > now.saturating_add(AHEAD_S)
+    vault::device::is_silent(row.last_seen, row.proved_at, now)
 }
 
 /// How long before now, in its greatest unit.

@@ -1,6 +1,8 @@
 //! What each refusal is called, for programs. Its status follows from that: [`Code::status`].
 
-use vault::life::{NotAdopted, NotApplied, NotDeleted, NotDone, NotRecreated, NotRehomed, NotRotated};
+use vault::life::{
+    NotAdopted, NotApplied, NotDeleted, NotDone, NotLetIn, NotRecreated, NotRehomed, NotRotated,
+};
 
 use crate::api::Code;
 use crate::service::{Barred, Body, InTheWay, NotAdmitted, Refusal, Unknown, Unproved};
@@ -104,6 +106,7 @@ fn in_the_way(cause: &InTheWay) -> Code {
         InTheWay::CourierOver { .. } => Code::CourierOver,
         InTheWay::CourierRefused { .. } => Code::EvidenceRefused,
         InTheWay::VaultTwice { .. } => Code::FileInvalid,
+        InTheWay::NotLetIn { cause, .. } => not_let_in(cause),
         InTheWay::NotConfirmed { .. } => Code::NotConfirmed,
     }
 }
@@ -142,6 +145,15 @@ fn not_adopted(cause: &NotAdopted) -> Code {
         NotAdopted::Gone { .. } => Code::VaultGone,
         NotAdopted::Full => Code::DeviceFull,
         NotAdopted::NameTaken { .. } => Code::VaultNameTaken,
+    }
+}
+
+fn not_let_in(cause: &NotLetIn) -> Code {
+    match cause {
+        NotLetIn::Lost | NotLetIn::Doubled => Code::DeviceBarred,
+        NotLetIn::Unproved => Code::EvidenceAbsent,
+        NotLetIn::Itself | NotLetIn::Otherwise { .. } => Code::IdentityOtherwise,
+        NotLetIn::Registered { .. } | NotLetIn::Deleted { .. } => Code::IdentityTaken,
     }
 }
 

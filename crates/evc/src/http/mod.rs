@@ -25,6 +25,7 @@ mod at_once;
 mod code;
 mod courier;
 mod device;
+mod devices;
 mod envelope;
 mod escrow;
 mod front;

@@ -18,6 +18,7 @@ use vault::policy::{DELETE_AFTER, Removal};
 use super::App;
 use super::answer::{busy, to_operator};
 use super::courier::{export, import};
+use super::devices::{delete_device, deleted_devices, find, forget_device, identify, lose, repin, settle};
 use super::escrow::{
     add_reference, bundles, delete_bundle, delete_bundles, foresee, offer_bundle, offer_newest, order_drill,
 };
@@ -28,14 +29,14 @@ use super::sources::{Prover, Seat};
 use crate::api::calls::{
     ADD_REFERENCE, ADD_TOKEN, ADOPT, ALLOW, ALLOWANCES, APPLY, APPROVE, Call, DELETE_BUNDLE, DELETE_BUNDLES,
     DELETE_DEVICE, DELETE_POLICY, DELETE_RULE, DELETE_VAULT, DELETED_DEVICES, DEVICE, DEVICES, DISALLOW,
-    DRILL, END_OTHER_TOKENS, ESCROW, EXPORT, FIND, FORESEE, FORGET_DEVICE, GLANCE, IMPORT, KNOCKS,
+    DRILL, END_OTHER_TOKENS, ESCROW, EXPORT, FIND, FORESEE, FORGET_DEVICE, GLANCE, IDENTIFY, IMPORT, KNOCKS,
     KNOWN_VAULT, LABEL, LEARN, LOSE, Method, OFFER_BUNDLE, OFFER_NEWEST, POLICIES, RECREATE, REFERENCES,
     REHOME, REJECT, REPIN, ROTATE, RULES, SETTLE, STATUS, VAULTS, WITHDRAW,
 };
 use crate::api::{
-    Adoption, Allow, Allowance, Applied, Applying, Confirmation, DeletedDevice, Deletion, Described,
-    DeviceView, Done, Glance, Knock, Known, Labelling, List, Listed, NewToken, Outcome, PolicyView,
-    Recreation, Reference, Rehoming, Rotation, RuleView, ServerStatus, VaultDeletion, VaultView,
+    Adoption, Allow, Allowance, Applied, Applying, Described, DeviceView, Done, Glance, Knock, Known,
+    Labelling, List, Listed, NewToken, Outcome, PolicyView, Recreation, Reference, Rehoming, Rotation,
+    RuleView, ServerStatus, VaultDeletion, VaultView,
 };
 use crate::clock::now;
 use crate::operator::Operator;
@@ -63,6 +64,7 @@ pub(super) fn routes() -> Router<App> {
         on.call(&LOSE, lose).call(&FIND, find).call(&SETTLE, settle).call(&REPIN, repin).call(&LEARN, learn);
     let on = on.call(&DELETE_VAULT, delete_vault).call(&ROTATE, rotate).call(&RECREATE, recreate);
     let on = on.call(&WITHDRAW, withdraw).call(&KNOWN_VAULT, known_vault);
+    let on = on.call(&IDENTIFY, identify);
     let on = on.call(&REHOME, rehome).call(&ADOPT, adopt).call(&VAULTS, vaults);
     let on = on.call(&LABEL, label).call(&RULES, rules).call(&DELETE_RULE, delete_rule);
     let on = on.call(&POLICIES, policies).call(&DELETE_POLICY, delete_policy);
@@ -324,42 +326,6 @@ async fn recreate(
 
 async fn withdraw(Extension(app): Asks, Path((device, vault)): Path<(String, String)>) -> Acted {
     app.withdraw(&device, &named(vault)?).await.map(Act::done)
-}
-
-async fn delete_device(
-    Extension(app): Asks,
-    Path(device): Path<String>,
-    Query(how): Query<Deletion>,
-) -> Acted {
-    app.delete_device(&device, &how, now()).await.map(Act::done)
-}
-
-async fn lose(Extension(app): Asks, Path(device): Path<String>) -> Acted {
-    app.lose(&device, now()).await.map(Act::done)
-}
-
-async fn find(Extension(app): Asks, Path(device): Path<String>) -> Acted {
-    app.find(&device).await.map(Act::done)
-}
-
-async fn deleted_devices(Extension(app): Asks) -> OrRefusal<Vec<Listed<DeletedDevice>>> {
-    app.deleted_devices().await.map(Json)
-}
-
-async fn forget_device(
-    Extension(app): Asks,
-    Path(device): Path<String>,
-    Query(how): Query<Confirmation>,
-) -> Acted {
-    app.forget_device(&device, &how).await.map(Act::done)
-}
-
-async fn settle(Extension(app): Asks, Path(device): Path<String>, Query(how): Query<Confirmation>) -> Acted {
-    app.settle(&device, &how).await.map(Act::done)
-}
-
-async fn repin(Extension(app): Asks, Path(device): Path<String>, Query(how): Query<Confirmation>) -> Acted {
-    app.repin(&device, &how).await.map(Act::done)
 }
 
 async fn rehome(

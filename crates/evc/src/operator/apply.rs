@@ -10,14 +10,14 @@ use vault::report::State;
 
 use super::Operator;
 use super::differences::{of_policies, of_vault};
-use super::operate::of_deleted;
+use super::operate::{kept_vaults, of_deleted};
 use super::show::unless_damaged;
 use super::turned::turned;
 use crate::api::{Applied, Kind, Outcome};
 use crate::fleet::placed::{self, Placed};
 use crate::fleet::reported::{is_held_to, orphans};
 use crate::service::{Fault, InTheWay, Refusal, find_device};
-use crate::store::{DeviceRow, PolicyRow, Scope, Tx, UnixSeconds, VaultRow, all_whole};
+use crate::store::{DeviceRow, PolicyRow, Scope, Tx, UnixSeconds, VaultRow};
 use crate::words::notes;
 use crate::words::turned::of_turned;
 use crate::words::unlisted::of_namesake;
@@ -213,8 +213,7 @@ async fn defaults_fit(
         return Ok(());
     }
     let under = |vault: &&VaultRow| vault.id.is_default() && vault.policy.as_ref() == Some(&policy.name);
-    for deleted in all_whole(tx.deleted(project).await?)? {
-        let vaults = tx.of_deleted(deleted.id).await?.whole()?.vaults;
+    for (_, vaults) in kept_vaults(tx, project).await? {
         vaults
             .iter()
             .filter(under)

@@ -18,6 +18,7 @@ use crate::store::{
     DamagedRow, DeletedRow, DeviceRemains, OfDeleted, OrDamaged, RemovedRow, RowKind, Scope, Tx, UnixSeconds,
     VaultRow, VaultStanding,
 };
+use crate::words::deletion::{Gone, of_forgotten, of_gone};
 
 impl Operator {
     /// Forgets a device. Refused while it has vaults, unless their keys are to go too, which is said twice. Its certificate is refused from then on, and it
@@ -37,14 +38,7 @@ impl Operator {
             .write(Scope::Fleet, |tx| Box::pin(delete(tx, &self.project, device, (how, kept.0, kept.1), now)))
             .await?;
         tracing::info!(device = %gone.id, name = %gone.name, "device deleted");
-        let mut notes = vec![format!(
-            "its certificate is refused; it may register again after `evc onboard add` for its serial{}",
-            gone.serial.as_ref().map(|serial| format!(" `{serial}`")).unwrap_or_default()
-        )];
-        notes.extend(of_marks(&gone));
-        notes.extend(of_kept(&gone));
-        notes.extend(of_unerased(&gone));
-        Ok(Done { done: format!("device `{}` is deleted", gone.name), notes })
+        Ok(of_gone(&gone))
     }
 
     /// Deleted devices of which something is kept, the first that was deleted first.
@@ -63,40 +57,8 @@ impl Operator {
         let forget = self.store.write(Scope::Fleet, |tx| Box::pin(forget(tx, &self.project, which, how)));
         let name = forget.await?;
         tracing::info!(%name, "what was kept of a deleted device is forgotten by an operator's word");
-        Ok(Done {
-            done: format!(
-                "what was kept of the deleted device `{}` is forgotten: its keys and bundles are gone",
-                name
-            ),
-            notes: vec!["copies of this database made before still have them".into()],
-        })
+        Ok(of_forgotten(&name))
     }
-}
-
-/// What was forgotten.
-struct Gone {
-    id: DeviceId,
-    name: Name,
-    serial: Option<String>,
-    vaults: Vec<Name>,
-    /// Removed, and its node has not said that it erased them.
-    unerased: Vec<Name>,
-    bundles: bool,
-    is_lost: bool,
-    has_alarm: bool,
-    /// Until when what there was of it is kept; none: it is gone.
-    kept_until: Option<UnixSeconds>,
-}
-
-/// What still holds for who has its key.
-fn of_marks(Gone { name, is_lost, has_alarm, .. }: &Gone) -> Vec<String> {
-    let lost = is_lost.then(|| {
-        format!("it is lost, also when it registers again: `evc device found {name}` says otherwise then")
-    });
-    let alarm = has_alarm.then(|| {
-        format!("its alarm stands, also when it registers again: `evc device settle {name} --confirm {name}` ends it then")
-    });
-    lost.into_iter().chain(alarm).collect()
 }
 
 /// One that was removed, and of which its node has not said that it erased it.
@@ -105,42 +67,6 @@ fn unerased(row: &OrDamaged<VaultRow>) -> Option<Name> {
         OrDamaged::Whole(row) if row.standing == VaultStanding::Gone => Some(row.name.clone()),
         OrDamaged::Whole(_) | OrDamaged::Damaged(_) => None,
     }
-}
-
-/// What is left on its disk, as far as is known.
-fn of_unerased(Gone { unerased, kept_until, .. }: &Gone) -> Option<String> {
-    let names: Vec<String> = unerased.iter().map(|name| format!("`{name}`")).collect();
-    let told = match kept_until {
-        Some(_) => "it is told again if the device is let in with `evc onboard add --give-back`",
-        None => "nobody tells it any more",
-    };
-    let note = format!("removed, and not erased by its node as far as it said: {}; {told}", names.join(", "));
-    (!names.is_empty()).then_some(note)
-}
-
-/// What became of its keys and bundles.
-fn of_kept(Gone { name, vaults, bundles, kept_until, .. }: &Gone) -> Vec<String> {
-    if vaults.is_empty() && !bundles {
-        return Vec::new();
-    }
-    let Some(until) = kept_until else {
-        let bundles = bundles.then(|| "its bundles in escrow are gone too".into());
-        return bundles
-            .into_iter()
-            .chain(vaults.iter().map(|vault| format!("the keys of its vault `{vault}` are gone")))
-            .collect();
-    };
-    let mut what: Vec<String> =
-        vaults.iter().map(|vault| format!("the keys of its vault `{vault}`")).collect();
-    what.extend(bundles.then(|| "its bundles in escrow".into()));
-    vec![
-        format!(
-            "kept until {}, and its own again if the same device is let in with `evc onboard add --give-back`: {}",
-            crate::clock::text(*until),
-            what.join(", ")
-        ),
-        format!("to delete them for good: `evc device forget {name} --confirm {name}`"),
-    ]
 }
 
 /// Of a project, with what is kept of each.
@@ -237,7 +163,7 @@ pub(super) fn called(of: &DeviceRemains) -> Name {
     of.name.clone().unwrap_or_else(|| id_as_name(of.id))
 }
 
-fn id_as_name(id: DeviceId) -> Name {
+pub(super) fn id_as_name(id: DeviceId) -> Name {
     id.to_string().parse().expect("a UUID is a name")
 }
 

@@ -1,9 +1,9 @@
 //! The operator's acts on a device: it is lost, or found; its alarm is settled; its vaults go over to the device that it became. That it goes
 //! for good is [`super::deletion`]'s. Each is one transaction with what is decided for the device, so after its commit no key goes out that was not to.
 
-use vault::decide::{Barred, Bars};
+use vault::decide::Bars;
 use vault::ids::{DeviceId, Name, Project};
-use vault::ledger::{Mark, Older, held_back};
+use vault::ledger::{Mark, held_back};
 use vault::life::{Move, NotRehomed, Rehomed, Target};
 use vault::section::Custody;
 
@@ -19,10 +19,9 @@ use crate::fleet::placed::held_against;
 use crate::fleet::reported::is_held_to;
 use crate::fleet::view::policy_of;
 use crate::service::{Irrevocable, Refusal, device_by_id, find_device, in_life};
-use crate::store::{Alarm, CertRow, Scope, StoreError, Tx, UnixSeconds, VaultRow};
-use crate::words::evidence::of_alarm;
-use crate::words::notes::{Moved, of_found_elsewhere, of_moved};
-use crate::words::older_advice;
+use crate::store::{CertRow, Scope, StoreError, Tx, UnixSeconds, VaultRow};
+use crate::words::marks::{Settled, of_found, of_lost, of_repinned, of_settled};
+use crate::words::notes::{Moved, of_moved};
 
 impl Operator {
     /// From this commit on nothing is released to the device, and it is told to lock what it holds. Safe to repeat.
@@ -34,25 +33,7 @@ impl Operator {
         let which = id.to_string();
         let mark = self.store.write(Scope::Device(id), |tx| Box::pin(bar(tx, &self.project, &which, now)));
         let (name, mark) = mark.await?;
-        let older = held_back(mark, self.put_back).map(|older| {
-            format!(
-                "no list is sent to it, for {older}; it is ordered to lock all that it has all the same: {}",
-                older_advice(older)
-            )
-        });
-        Ok(Done {
-            done: format!("device `{name}` is lost: no key goes out to it from now on"),
-            notes: vec![
-                "at its next contact it is told to lock its vaults and `image`, whatever its evidence shows; until then, and if it never comes, what is open there stays open"
-                    .into(),
-                "`config` stays open unless it has a policy of its own, or the node has no TPM: it holds the node's record of this controller's lists, and no app's data; where it is ordered to be locked, the node's own agents hold it, and it stays `lock-incomplete` until the node is stopped or boots"
-                    .into(),
-                "a vault with custody `tpm` can be opened by who has the device, without this controller".into(),
-            ]
-            .into_iter()
-            .chain(older)
-            .collect(),
-        })
+        Ok(of_lost(&name, held_back(mark, self.put_back)))
     }
 
     /// Takes the mark off. Safe to repeat.
@@ -64,10 +45,7 @@ impl Operator {
         let found = self.store.write(Scope::Device(id), |tx| Box::pin(unmark(tx, &self.project, id)));
         let Unmarked { name, elsewhere, doubled, mark } = found.await?;
         let bars = Bars { lost: false, older: held_back(mark, self.put_back), doubled };
-        Ok(Done {
-            done: format!("device `{name}` is not lost any more: {}", released_to(bars)),
-            notes: elsewhere.map(|other| of_found_elsewhere(&name, other)).into_iter().collect(),
-        })
+        Ok(of_found(&name, bars, elsewhere))
     }
 
     /// An operator looked, and there is one device, and this is the newest database of it. Safe to repeat.
@@ -77,18 +55,9 @@ impl Operator {
     pub async fn settle(&self, device: &str, how: &Confirmation) -> Result<Done, Refusal> {
         let id = self.meant(device).await?;
         let settled = self.store.write(Scope::Device(id), |tx| Box::pin(settle(tx, &self.project, id, how)));
-        let Settled { name, lost, alarm, older, anew } = settled.await?;
-        let bars = Bars { lost, older: held_back(None, self.put_back), doubled: false };
-        let done = format!("device `{name}` is one: {}", released_to(bars));
-        let was = alarm.map(|alarm| format!("it was: {}", of_alarm(&alarm, &name)));
-        let newest = older.map(|older| {
-            format!("it was: {older}; if it tells that again, this database is not the newest: bring that one back")
-        });
-        let anew = anew.then(|| {
-            "its TPM is behind what it was, as that of a machine that was set back: its next evidence begins a new history of it, and nothing of before is held against it"
-                .into()
-        });
-        Ok(Done { done, notes: was.into_iter().chain(newest).chain(anew).collect() })
+        let settled = settled.await?;
+        let older = held_back(None, self.put_back);
+        Ok(of_settled(&settled, Bars { lost: settled.lost, older, doubled: false }))
     }
 
     /// An operator says that the device's TPM has other keys from now on: the next that it shows are pinned. It has a TPM all the same, and must
@@ -101,15 +70,7 @@ impl Operator {
         let repin = self.store.write(Scope::Device(id), |tx| Box::pin(repin(tx, &self.project, id, how)));
         let name = repin.await?;
         tracing::info!(device = %id, %name, "the attestation key of a device is forgotten by an operator's word");
-        Ok(Done {
-            done: format!("device `{name}`: the next attestation key that it shows is pinned"),
-            notes: vec![
-                "whoever has its device key can show one: see with `evc describe device` that evidence is accepted, and of the boot that you expect"
-                    .into(),
-                "the key that was pinned is not pinned again; if it is the one that the device has after all, say this once more".into(),
-                "what its TPM had a part in opens only if that part is still there; vaults with custody `controller` open as before".into(),
-            ],
-        })
+        Ok(of_repinned(&name))
     }
 
     /// Moves a vault of custody `controller` to the device that its own became, with all of its keys.
@@ -169,22 +130,6 @@ impl Operator {
     }
 }
 
-/// Whether keys go out to a device of which something was taken off, or what is left that keeps them.
-fn released_to(bars: Bars) -> String {
-    match bars.barred() {
-        Some(Barred::Lost) => {
-            "it is marked as lost all the same, and gets no key until `evc device found`".into()
-        }
-        Some(Barred::Older(older)) => {
-            format!("no key is released to it all the same: {older}; {}", older_advice(older))
-        }
-        Some(Barred::Doubled) => {
-            "its alarm stands all the same, and no key is released to it until `evc device settle`".into()
-        }
-        None => "keys are released to it as its policies say".into(),
-    }
-}
-
 /// Of a damaged row as of any other: it asks for nothing of it but what it is.
 async fn bar(
     tx: &mut dyn Tx,
@@ -218,18 +163,6 @@ async fn unmark(tx: &mut dyn Tx, project: &Project, id: DeviceId) -> Result<Unma
     tx.set_lost(row.id, None).await?;
     let (elsewhere, doubled) = (is_held_to(&row), row.alarm.is_some());
     Ok(Unmarked { name: row.name, elsewhere, doubled, mark: row.older })
-}
-
-/// What was settled.
-struct Settled {
-    name: Name,
-    /// It is marked as lost, and stays so.
-    lost: bool,
-    alarm: Option<Alarm>,
-    /// That it was further on than this database.
-    older: Option<Older>,
-    /// Its evidence begins a new history.
-    anew: bool,
 }
 
 async fn settle(

@@ -7,15 +7,16 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use vault::ids::{Generation, Project};
-use vault::report::State;
 
 use super::Operator;
+use super::elsewhere::Elsewhere;
 use super::escrow::behind;
 use super::key_words::withheld_for;
+use super::lines::{Lines, of_damaged};
 use super::show::{Policies, in_a_list, read_policies, readable, split, strange_view, unless_damaged};
 use super::strays::is_known;
 use super::views::is_behind;
-use crate::api::{Condition, Counts, Damaged, DeviceView, Glance, Knock, Listed, Reference, VaultView};
+use crate::api::{Counts, Damaged, DeviceView, Glance, Listed, Reference, VaultView};
 use crate::fleet::heard::Heard;
 use crate::fleet::view::View;
 use crate::service::{Controller, Refusal};
@@ -23,6 +24,7 @@ use crate::store::{
     DamagedRow, DeviceRow, OrDamaged, Page, ReferenceState, StoreError, Tx, UnixSeconds, VaultRow, next_page,
 };
 use crate::words::damaged::of_row_at;
+use crate::words::glance::{of_behind, of_device, of_escrow, of_knock, of_reference, of_vault};
 use crate::words::notes::of_left;
 use crate::words::{of_files, of_kek, of_put_back};
 
@@ -30,8 +32,6 @@ use crate::words::{of_files, of_kek, of_put_back};
 const PAGE: u32 = 200;
 /// For so long one count is told to whoever asks.
 const FRESH: Duration = Duration::from_secs(5);
-/// Most lines of one kind.
-const MOST: usize = 20;
 
 /// The last count, by project, and after how many acts it was begun.
 #[derive(Default)]
@@ -51,37 +51,6 @@ impl Glances {
     /// Somebody did something: who asks next has it counted. Waits for no count.
     pub fn count_anew(&self) {
         self.acts.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// Lines, of which only the first are kept.
-#[derive(Default)]
-struct Lines {
-    kept: Vec<String>,
-    more: usize,
-}
-
-impl Lines {
-    fn add(&mut self, line: impl FnOnce() -> String) {
-        if self.kept.len() < MOST { self.kept.push(line()) } else { self.more += 1 }
-    }
-
-    fn add_damaged<T>(&mut self, rows: Vec<OrDamaged<T>>) {
-        self.add_listed(rows.into_iter().map(Listed::from).collect());
-    }
-
-    /// Of a list, what is damaged.
-    fn add_listed<T>(&mut self, rows: Vec<Listed<T>>) {
-        for row in rows {
-            if let Listed::Damaged(row) = row {
-                self.add(|| of_damaged(&row));
-            }
-        }
-    }
-
-    fn told(self) -> impl Iterator<Item = String> {
-        let more = (self.more > 0).then(|| format!("and {} more like the last", self.more));
-        self.kept.into_iter().chain(more)
     }
 }
 
@@ -243,6 +212,7 @@ struct Seen {
     device: DeviceRow,
     /// The generation in force, where no bundle of it is here.
     behind: Option<Generation>,
+    elsewhere: Elsewhere,
     vaults: Vec<OrDamaged<VaultRow>>,
     /// Or what of that is damaged.
     strange: Result<Option<View>, String>,
@@ -275,7 +245,8 @@ async fn seen(
     let whole: Vec<_> = vaults.iter().cloned().filter_map(|row| row.whole().ok()).collect();
     read_policies(tx, &device.project, &whole, policies).await?;
     let strange = unless_damaged(strange_view(of, tx, &device).await)?;
-    Ok(Seen { behind: behind(tx, &device).await?, device, vaults, strange })
+    let (behind, elsewhere) = (behind(tx, &device).await?, Elsewhere::of(tx, &device).await?);
+    Ok(Seen { device, behind, elsewhere, vaults, strange })
 }
 
 impl Tally {
@@ -289,7 +260,7 @@ impl Tally {
     fn add(
         &mut self,
         heard: &Heard,
-        Seen { device, behind, vaults, strange }: Seen,
+        Seen { device, behind, elsewhere, vaults, strange }: Seen,
         policies: &Policies,
         now: UnixSeconds,
     ) {
@@ -305,7 +276,7 @@ impl Tally {
         let strange = strange.as_ref();
         let listed: Vec<_> =
             rows.iter().map(|row| in_a_list((strange, policies), (&device, behind), row, now)).collect();
-        let shown = DeviceView::of((device, behind), self.drill_every_s, now)
+        let shown = DeviceView::of((device, behind), &elsewhere, self.drill_every_s, now)
             .withheld_for(strange.and_then(|view| withheld_for(view, now)));
         let unlisted = shown.default_vaults.iter().filter(|vault| rows.iter().all(|row| row.id != vault.id));
         for vault in unlisted.clone().chain(&listed) {
@@ -334,66 +305,4 @@ impl Tally {
             self.devices.add(|| of_device(&shown, vaults()));
         }
     }
-}
-
-fn of_damaged(row: &Damaged) -> String {
-    format!("{}: {}", row.words(), row.what_to_do)
-}
-
-/// How a device is; of a lost one also what is open in it, and how it is told to be found.
-fn of_device<'a>(device: &DeviceView, vaults: impl Iterator<Item = &'a VaultView>) -> String {
-    let DeviceView { name, condition, .. } = device;
-    if device.condition_kind != Condition::Lost {
-        return format!("device {name}: {condition}");
-    }
-    let is_open =
-        |vault: &&VaultView| matches!(vault.last_state, Some(State::Unlocked | State::LockIncomplete));
-    let open: Vec<_> = vaults.filter(is_open).map(|vault| vault.name.to_string()).collect();
-    let open = if open.is_empty() { "no vault".to_owned() } else { open.join(", ") };
-    format!(
-        "device {name}: {condition}; open on it by its last report: {open}; if it is in good hands again: `evc device found {name}`"
-    )
-}
-
-fn of_vault(vault: &VaultView, device: &DeviceView) -> String {
-    let key = vault.key.iter().filter(|_| vault.withheld);
-    let words: Vec<_> = vault.notes.iter().chain(&vault.state_now).chain(key).map(String::as_str).collect();
-    let words = if words.is_empty() { "not reported yet".to_owned() } else { words.join("; ") };
-    format!("vault {} of {}: {words}", vault.name, device.name)
-}
-
-/// A device that puts nothing more into escrow before some of its vaults were opened.
-fn of_escrow(device: &DeviceView, listed: &[VaultView]) -> Option<String> {
-    let told = device.report.iter().flat_map(|report| &report.vaults);
-    let told = told.chain(listed.iter().filter_map(|vault| vault.report.as_ref()));
-    let told = told.filter(|_| device.is_there());
-    let names: Vec<_> =
-        told.filter(|vault| vault.holds_escrow_up).map(|vault| vault.name.to_string()).collect();
-    let (first, more) = (names.first()?, names.len() - 1);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let device = &device.name;
-    Some(format!(
-        "device {device}: its escrow waits for vault {first}{more}: no key has opened its key files since the boot, and no other bundle is made before it opens; see `evc describe device {device}`"
-    ))
-}
-
-/// A device whose escrow stands still, by its own word; where it says of no vault what that waits for.
-fn of_behind(device: &DeviceView, behind: &[&VaultRow]) -> Option<String> {
-    let held_up = |row: &&VaultRow| row.report.get().is_some_and(|report| report.holds_escrow_up);
-    let first = behind.first().filter(|_| device.is_there() && !behind.iter().any(held_up))?;
-    let more = if behind.len() > 1 { format!(" and {} more", behind.len() - 1) } else { String::new() };
-    let (device, first) = (&device.name, &first.name);
-    Some(format!(
-        "device {device}: it says of vault {first}{more} that what is in escrow is not what it has: no bundle of it came since, and what is sealed to the boot of now may not open after an update; see `evc describe device {device}`"
-    ))
-}
-
-fn of_reference(row: &Reference) -> String {
-    let device = row.device_name.as_ref().map_or_else(|| row.device.to_string(), ToString::to_string);
-    format!("reference {} of {device} waits: `evc reference approve {}`", row.id, row.id)
-}
-
-fn of_knock(row: &Knock) -> String {
-    let serial = vault::text::quoted(&row.serial);
-    format!("serial {serial} at {} may not onboard: `evc get pending`", row.from)
 }

@@ -12,9 +12,10 @@ use crate::fleet::reported::is_held_to;
 use crate::fleet::section::subject;
 use crate::fleet::view::{ListedVault, View};
 use crate::store::{Appraised, Strange, UnixSeconds};
-use crate::words::evidence::of_fared;
+use crate::words::evidence::of_refused;
+use crate::words::key::{OfKey, of_key};
 use crate::words::notes::of_who_was_ahead;
-use crate::words::withheld::withheld;
+use crate::words::withheld::{Why, withheld};
 
 /// What of the evidence that stands keeps a key back; none where it keeps none.
 pub(super) fn withheld_for(view: &View, now: UnixSeconds) -> Option<Strange> {
@@ -31,8 +32,7 @@ pub(super) fn is_withheld(view: &View, held: &ListedVault, now: UnixSeconds) -> 
 }
 
 pub(super) fn decided(view: &View, held: &ListedVault, now: UnixSeconds) -> Decision {
-    let session = view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
-    decide(&subject(held), &view.evidence(), &view.asking(session), now).unless_unopened(&view.unopened)
+    decide(&subject(held), &view.evidence(), &view.asking(asking(view)), now).unless_unopened(&view.unopened)
 }
 
 /// The epoch at which the vault is open, by its node's word.
@@ -41,51 +41,50 @@ pub(super) fn opened_at(shown: &VaultView) -> Option<Epoch> {
     shown.reported_epoch.filter(|_| state == Some(StateNow::Said(State::Unlocked)))
 }
 
-pub(super) fn key_words(
+impl VaultView {
+    /// With what is done about its key.
+    pub(super) fn keyed(self, what: Option<OfKey>) -> Self {
+        let (key, key_now) = what.map(of_key).unzip();
+        Self { key, key_now, ..self }
+    }
+}
+
+/// What is done about a key that the controller has.
+pub(super) fn of_its_key(
     view: &View,
     held: &ListedVault,
     opened_at: Option<Epoch>,
     now: UnixSeconds,
-) -> String {
-    let session = view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session));
+) -> OfKey {
     if let Some(other) = is_held_to(&view.device) {
-        return format!(
-            "of no use: the node takes no list for this device, it holds to that of device {other}"
-        );
+        return OfKey::OfNoUse { other };
     }
     match decided(view, held, now).ruling {
-        Ruling::NotNeeded => "not needed: the TPM alone holds the key".into(),
+        Ruling::NotNeeded => OfKey::InTpmAlone,
         _ if let Some(Barred::Older(older)) = view.bars().barred() => {
-            of_who_was_ahead(if view.is_put_back() { Older::PutBack } else { older })
+            let older = if view.is_put_back() { Older::PutBack } else { older };
+            OfKey::Withheld(of_who_was_ahead(older))
         }
         Ruling::Release(_) => match refused_since(view) {
             // What is good is of an earlier session; the present one has shown nothing that is.
-            Some(why) => format!("withheld: evidence refused: {why}"),
-            None => released(&session, opened_at),
+            Some(why) => OfKey::Withheld(why),
+            None => OfKey::Ready { session: asking(view), opened_at },
         },
-        Ruling::Withhold(why) => match refused_since(view) {
-            Some(refused) => {
-                format!("withheld: evidence refused: {refused}; before that: {}", withheld(&why))
-            }
-            None => format!("withheld: {}", withheld(&why)),
-        },
+        Ruling::Withhold(why) => OfKey::Withheld(match refused_since(view) {
+            Some(refused) => refused.and_before(&withheld(&why)),
+            None => withheld(&why),
+        }),
     }
 }
 
-/// Of a key that nothing keeps back: whether it is there already.
-fn released(session: &SessionKey, opened_at: Option<Epoch>) -> String {
-    let session = hex::encode(&session.0[..4]);
-    match opened_at {
-        Some(epoch) => {
-            format!("released: the vault is open at epoch {epoch}; session {session} may have it again")
-        }
-        None => format!("would be released to session {session}"),
-    }
+/// The session that stands; where none does, none that there is.
+fn asking(view: &View) -> SessionKey {
+    view.stands().map_or(SessionKey([0; 32]), |stands| SessionKey(stands.row.session))
 }
 
 /// Why the last evidence was refused, when none was good since.
-fn refused_since(view: &View) -> Option<String> {
+fn refused_since(view: &View) -> Option<Why> {
     let fared = view.device.verdict.get()?;
     let since = view.stands().is_none_or(|stands| stands.row.at <= fared.at);
-    (since && fared.outcome == Appraised::Refused).then(|| of_fared(fared).join("; "))
+    (since && fared.outcome == Appraised::Refused).then(|| of_refused(fared))
 }

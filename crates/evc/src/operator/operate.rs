@@ -8,13 +8,16 @@ use vault::report::State;
 
 use super::Operator;
 use super::again::{confirmed, is_meant};
+use super::deletion::id_as_name;
 use crate::api::{Done, Known, Recreation};
 use crate::fleet::life::{life, listed, write_gone};
 use crate::fleet::reported::{default_states, disk_is_away};
 use crate::fleet::times::no_earlier_than_shown;
 use crate::fleet::view::policy_of;
 use crate::service::{Fault, InTheWay, Irrevocable, Refusal, Unknown, device_by_id, find_device, in_life};
-use crate::store::{DeviceRow, OrDamaged, Scope, Tx, UnixSeconds, VaultRow, VaultStanding, all_whole};
+use crate::store::{
+    DeviceRow, OfDeleted, OrDamaged, RowKind, Scope, StoreError, Tx, UnixSeconds, VaultRow, VaultStanding,
+};
 use crate::words::notes;
 
 /// How an operator asks for a vault's removal.
@@ -207,13 +210,37 @@ pub(super) async fn of_deleted(
     project: &Project,
     policy: &Name,
 ) -> Result<Option<(Name, Name)>, Refusal> {
-    for row in all_whole(tx.deleted(project).await?)? {
-        let mut vaults = tx.of_deleted(row.id).await?.whole()?.vaults.into_iter();
-        if let Some(vault) = vaults.find(|vault| vault.policy.as_ref() == Some(policy)) {
-            return Ok(Some((row.name, vault.name)));
+    for (device, vaults) in kept_vaults(tx, project).await? {
+        if let Some(vault) = vaults.into_iter().find(|vault| vault.policy.as_ref() == Some(policy)) {
+            return Ok(Some((device, vault.name)));
         }
     }
     Ok(None)
+}
+
+/// The vaults that are kept of each deleted device, with its name. What else of such a device does not read is no matter of theirs. One of them that
+/// does not read may be under any policy: it is an error.
+pub(super) async fn kept_vaults(
+    tx: &mut dyn Tx,
+    project: &Project,
+) -> Result<Vec<(Name, Vec<VaultRow>)>, Refusal> {
+    let mut kept = Vec::new();
+    for row in tx.deleted(project).await? {
+        let (id, name) = match row {
+            OrDamaged::Whole(row) => (row.id, row.name),
+            OrDamaged::Damaged(row) => {
+                let id = row.id.as_deref().and_then(|id| id.parse().ok());
+                let id: DeviceId = id.ok_or_else(|| StoreError::from(row.clone()))?;
+                (id, row.name.and_then(|name| name.parse().ok()).unwrap_or_else(|| id_as_name(id)))
+            }
+        };
+        let OfDeleted { vaults, damaged, .. } = tx.of_deleted(id).await?;
+        if let Some(vault) = damaged.into_iter().find(|row| row.kind == RowKind::Vault) {
+            return Err(StoreError::from(vault).into());
+        }
+        kept.push((name, vaults));
+    }
+    Ok(kept)
 }
 
 async fn known(tx: &mut dyn Tx, project: &Project, device: &str, name: &Name) -> Result<Known, Refusal> {

@@ -9,8 +9,9 @@ use vault::section::MAX_VAULTS;
 use wire::Certificate;
 
 use super::Operator;
+use super::elsewhere::Elsewhere;
 use super::escrow::{behind, in_escrow};
-use super::key_words::{is_withheld, key_words, opened_at, withheld_for};
+use super::key_words::{is_withheld, of_its_key, opened_at, withheld_for};
 use super::strays::{is_known, orphans};
 use super::views::is_behind;
 use crate::api::{
@@ -24,6 +25,8 @@ use crate::service::{Controller, Fault, Refusal, find_device};
 use crate::store::{
     DeviceRow, OrDamaged, Page, PolicyRow, StoreError, Strange, Tx, UnixSeconds, VaultRow, VaultStanding,
 };
+use crate::words::key::OfKey;
+use crate::words::withheld::Why;
 
 impl Controller {
     /// Itself, at a glance. Nothing of it is secret.
@@ -54,10 +57,10 @@ impl Operator {
         now: UnixSeconds,
     ) -> Result<Vec<Listed<DeviceView>>, Refusal> {
         let read = self.store.read(|tx| Box::pin(self.devices_and_keys(tx, selector, page, now)));
-        let shown = |(row, behind, why)| {
-            DeviceView::of((self.heard.newest(row), behind), self.drill_every_s, now)
+        let shown = |Seen { device, behind, elsewhere, strange }| {
+            DeviceView::of((self.heard.newest(device), behind), &elsewhere, self.drill_every_s, now)
                 .heard_by(&self.heard)
-                .withheld_for(why)
+                .withheld_for(strange)
                 .in_a_list()
         };
         Ok(read.await?.into_iter().map(|row| row.map(shown).into()).collect())
@@ -70,22 +73,25 @@ impl Operator {
         selector: Option<&Labels>,
         page: &Page,
         now: UnixSeconds,
-    ) -> Result<Vec<OrDamaged<(DeviceRow, Option<Generation>, Option<Strange>)>>, Refusal> {
+    ) -> Result<Vec<OrDamaged<Seen>>, Refusal> {
         let rows = match selector {
             None => tx.devices(&self.project, page).await?,
             Some(labels) => tx.devices_named_by(&self.project, labels, page).await?,
         };
         let mut judged = Vec::with_capacity(rows.len());
         for row in rows {
-            let (view, behind) = match &row {
-                OrDamaged::Whole(row) => {
-                    (readable(strange_view(self, tx, row).await)?.flatten(), behind(tx, row).await?)
-                }
-                OrDamaged::Damaged(_) => (None, None),
-            };
-            judged.push(row.map(|row| (row, behind, view.and_then(|view| withheld_for(&view, now)))));
+            judged.push(match row {
+                OrDamaged::Whole(device) => OrDamaged::Whole(self.seen(tx, device, now).await?),
+                OrDamaged::Damaged(row) => OrDamaged::Damaged(row),
+            });
         }
         Ok(judged)
+    }
+
+    async fn seen(&self, tx: &mut dyn Tx, device: DeviceRow, now: UnixSeconds) -> Result<Seen, Refusal> {
+        let view = readable(strange_view(self, tx, &device).await)?.flatten();
+        let (behind, elsewhere) = (behind(tx, &device).await?, Elsewhere::of(tx, &device).await?);
+        Ok(Seen { behind, elsewhere, strange: view.and_then(|view| withheld_for(&view, now)), device })
     }
 
     /// One device with its vaults, and what is done about each key.
@@ -99,9 +105,9 @@ impl Operator {
 
     /// With so many of the vaults that its node alone speaks of, where that is said.
     fn described(&self, stored: AsStored, most: Option<usize>, now: UnixSeconds) -> Described {
-        let AsStored { device, behind, rows, view } = stored;
+        let AsStored { device, behind, elsewhere, rows, view } = stored;
         let device = self.heard.newest(device);
-        let all = most.map(|most| orphans(&device, most, now));
+        let all = most.map(|most| orphans(&device, &elsewhere, most, now));
         let (mut rows, mut vaults) = split(rows);
         let damaged: Vec<Damaged> = vaults.iter().filter_map(damaged).cloned().collect();
         // Of one name, the one that is there comes before those that were.
@@ -110,7 +116,8 @@ impl Operator {
             Ok((view, _)) => rows.iter().map(|row| explained(view, (&device, behind), row, now)).collect(),
             Err(why) => rows.iter().map(|row| unexplained(why, &device, row, now)).collect(),
         };
-        let shown = DeviceView::of((device, behind), self.drill_every_s, now).heard_by(&self.heard);
+        let shown =
+            DeviceView::of((device, behind), &elsewhere, self.drill_every_s, now).heard_by(&self.heard);
         let shown = match view {
             Ok((view, older_alone)) => {
                 let escrow = in_escrow(&view, behind, self.drill_every_s, now);
@@ -154,7 +161,8 @@ impl Operator {
         let device = find_device(tx, &self.project, which).await?;
         let rows = tx.vaults_listed(device.id).await?;
         let view = unless_damaged(self.judged(tx, &device, which).await)?;
-        Ok(AsStored { behind: behind(tx, &device).await?, device, rows, view })
+        let (behind, elsewhere) = (behind(tx, &device).await?, Elsewhere::of(tx, &device).await?);
+        Ok(AsStored { device, behind, elsewhere, rows, view })
     }
 
     async fn judged(
@@ -206,6 +214,15 @@ impl Operator {
         };
         Ok(rows.into_iter().map(|row| row.map(shown).into()).collect())
     }
+}
+
+/// A device in a list, and for what its keys are withheld.
+struct Seen {
+    device: DeviceRow,
+    /// The generation in force, where no bundle of it is here.
+    behind: Option<Generation>,
+    elsewhere: Elsewhere,
+    strange: Option<Strange>,
 }
 
 /// A page of vaults, the devices that they are of, all around those whose evidence shows PCRs of no reference value, and the policies that
@@ -265,6 +282,7 @@ struct AsStored {
     device: DeviceRow,
     /// The generation in force, where no bundle of it is here.
     behind: Option<Generation>,
+    elsewhere: Elsewhere,
     rows: Vec<OrDamaged<VaultRow>>,
     /// It, judged, and the vaults that older bundles alone have something of; or what of it is damaged.
     view: Result<(View, Vec<String>), String>,
@@ -306,7 +324,8 @@ pub(super) fn readable<T>(asked: Result<T, Refusal>) -> Result<Option<T>, Refusa
 /// Where something that its key depends on is damaged.
 fn unexplained(damaged: &str, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) -> VaultView {
     let shown = VaultView::from(row).aged(device, said_at(row, device.report.get()), now);
-    VaultView { key: Some(format!("withheld: the database is damaged: {damaged}")), withheld: true, ..shown }
+    let why = Why::plain(format!("the database is damaged: {damaged}"));
+    VaultView { withheld: true, ..shown }.keyed(Some(OfKey::Withheld(why)))
 }
 
 fn explained(
@@ -327,8 +346,7 @@ fn explained(
     );
     let shown = shown.aged(device, said_at(row, device.report.get()), now);
     let opened_at = opened_at(&shown).filter(|_| !is_silent(device, now));
-    let key = held.map(|held| key_words(view, held, opened_at, now));
-    VaultView { key, ..shown }
+    shown.keyed(held.map(|held| of_its_key(view, held, opened_at, now)))
 }
 
 /// What a list says of it: why a key is withheld where the evidence shows PCRs of no reference value, and else nothing of its key.

@@ -4,13 +4,13 @@ use vault::ids::{Epoch, Name};
 use vault::life::is_last_time;
 use vault::report::{State, VaultReport};
 
+use super::elsewhere::Elsewhere;
 use crate::api::{Standing, StateNow, VaultView};
 use crate::fleet::reported::{self, was_removed};
 use crate::store::{DeviceReport, DeviceRow, Moment, UnixSeconds, VaultRow, VaultStanding};
+use crate::words::key::OfKey;
 use crate::words::notes::of_orphan;
-use crate::words::unlisted::{
-    NOT_HERE, of_default, of_elsewhere, of_kept_again, of_more, of_removed, of_unlisted,
-};
+use crate::words::unlisted::{of_default, of_elsewhere, of_kept_again, of_more, of_removed, of_unlisted};
 
 /// One under a controller's key that is not here says so: whoever has the rows leaves those that have one out.
 pub(super) fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView> {
@@ -18,7 +18,8 @@ pub(super) fn default_vaults(row: &DeviceRow, now: UnixSeconds) -> Vec<VaultView
     let shown = |vault: &VaultReport| {
         let known = as_reported(row, vault.clone(), at);
         let shown = if reported::lacks_key(row, vault) {
-            VaultView { notes: vec![of_default(vault)], key: Some(NOT_HERE.into()), ..known }
+            let noted = VaultView { notes: vec![of_default(vault)], ..known };
+            noted.keyed(Some(OfKey::NotHere))
         } else {
             known
         };
@@ -33,7 +34,12 @@ pub(super) const EXPLAINED: usize = 20;
 
 /// Those of which a row was made since are that row's: whoever has the rows leaves them out ([`is_known`]).
 /// `most`: of the unlisted.
-pub(super) fn orphans(row: &DeviceRow, most: usize, now: UnixSeconds) -> Vec<VaultView> {
+pub(super) fn orphans(
+    row: &DeviceRow,
+    elsewhere: &Elsewhere,
+    most: usize,
+    now: UnixSeconds,
+) -> Vec<VaultView> {
     let Some(Moment(at)) = row.report.get().map(DeviceReport::vaults_received) else { return Vec::new() };
     let orphans: Vec<_> = reported::orphans(row).collect();
     let is_alone = |name: &Name| orphans.iter().filter(|vault| vault.name == *name).count() == 1;
@@ -46,13 +52,16 @@ pub(super) fn orphans(row: &DeviceRow, most: usize, now: UnixSeconds) -> Vec<Vau
         let called = if is_alone(&vault.name) { vault.name.to_string() } else { vault.id.to_string() };
         let (standing, note) = match vault.state {
             State::Orphan if was_removed(row, vault) => (Standing::Orphan, of_removed(&called, &row.name)),
-            State::Orphan => (Standing::Orphan, of_orphan(vault, &called, &row.name)),
-            _ => (Standing::Unlisted, of_its_list(row, vault, &called)),
+            State::Orphan => {
+                (Standing::Orphan, of_orphan(vault, &called, &row.name, elsewhere.owner(vault.id)))
+            }
+            _ => (Standing::Unlisted, of_its_list(row, vault, &called, elsewhere.owner(vault.id))),
         };
         let known = as_reported(row, vault.clone(), at);
         // Of many the words stand in the device's report alone.
         let report = known.report.filter(|_| are_few);
-        VaultView { standing, notes: vec![note], key: None, report, ..known }.aged(row, Some(at), now)
+        let shown = VaultView { standing, notes: vec![note], report, ..known };
+        shown.keyed(None).aged(row, Some(at), now)
     });
     let mut shown: Vec<_> = shown.collect();
     // An unlisted one is the last, where there are more.
@@ -62,11 +71,11 @@ pub(super) fn orphans(row: &DeviceRow, most: usize, now: UnixSeconds) -> Vec<Vau
 }
 
 /// By whose list its node has it.
-fn of_its_list(row: &DeviceRow, vault: &VaultReport, called: &str) -> String {
+fn of_its_list(row: &DeviceRow, vault: &VaultReport, called: &str, owner: Option<&Name>) -> String {
     match reported::is_held_to(row) {
         Some(other) => of_elsewhere(vault, &row.name, other),
         None if was_removed(row, vault) => of_kept_again(vault, called, &row.name),
-        None => of_unlisted(vault, called, &row.name),
+        None => of_unlisted(vault, called, &row.name, owner),
     }
 }
 
@@ -94,7 +103,8 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultVie
         last_state: None,
         state_now: None,
         notes: Vec::new(),
-        key: Some("not needed: its default policy".into()),
+        key: None,
+        key_now: None,
         withheld: false,
         last_time: is_last_time(&vault),
         opened: vault.opened.clone(),
@@ -102,4 +112,5 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultVie
         report: Some(vault),
         reported: Some(crate::clock::text(at)),
     }
+    .keyed(Some(OfKey::UnderDefault))
 }

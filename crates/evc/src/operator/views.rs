@@ -8,18 +8,19 @@ use vault::policy::VaultPolicy;
 use vault::report::{State, VaultReport};
 use vault::section::{Operation, Seal};
 
+use super::elsewhere::Elsewhere;
 use super::epochs::{epoch_note, is_open_for_the_last_time, key_note};
 use super::escrow::held;
 use super::strays::{EXPLAINED, default_vaults, orphans};
 use crate::api::{
-    self, Attestation, Condition, DeviceView, DrillState, NodeReport, Standing, StateNow, VaultView,
+    self, Attestation, Condition, DeviceView, DrillState, InEscrow, NodeReport, Standing, StateNow, VaultView,
 };
 use crate::fleet::heard::{Heard, Word, ago, condition, word};
 use crate::fleet::reported;
 use crate::store::{Accepted, DeviceReport, DeviceRow, Fared, Strange, UnixSeconds, VaultRow};
 use crate::words::condition::{DISK_AWAY, of_condition};
 use crate::words::escrow::{ESCROW_BEHIND, NOT_ESCROWED, NOT_SEALED_YET};
-use crate::words::evidence::{of_alarm, of_fared};
+use crate::words::evidence::{of_alarm, of_fared, of_references};
 use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_locks_elsewhere};
 use crate::words::unlisted::of_elsewhere;
 
@@ -43,21 +44,23 @@ fn of_mark(mark: Mark) -> String {
 }
 
 impl DeviceView {
-    /// With the generation in force, where no bundle of it is here. `drill_every_s`: how often escrow drills are made.
+    /// With the generation in force, where no bundle of it is here, and whose it is what its node has of others. `drill_every_s`: how often escrow drills are made.
     pub(super) fn of(
         (row, behind): (DeviceRow, Option<Generation>),
+        elsewhere: &Elsewhere,
         drill_every_s: u64,
         now: UnixSeconds,
     ) -> Self {
         let of_older = row.older.map(of_mark);
-        let of_other = reported::is_held_to(&row).map(|other| of_held_to(&row.name, other));
+        let of_other =
+            reported::is_held_to(&row).map(|other| of_held_to(&row.name, other, elsewhere.held_to.as_ref()));
         let alarm = row.alarm.as_ref().map(|alarm| of_alarm(alarm, &row.name));
         let of_locks = orders_that_stand(&row);
         let (seen, escrow) = (row.proved_at.or(row.last_seen), held(&row, behind, drill_every_s, now));
         let (condition_kind, since) = condition(&row, now);
         Self {
             default_vaults: default_vaults(&row, now),
-            orphans: orphans(&row, EXPLAINED, now),
+            orphans: orphans(&row, elsewhere, EXPLAINED, now),
             condition: conditions(&row, (condition_kind, since)),
             condition_kind,
             attestation: row.verdict.take().map(Into::into),
@@ -111,47 +114,41 @@ impl DeviceView {
         self
     }
 
-    /// One that is there, and whose keys are withheld for what its evidence shows, says so first.
+    /// One that is there says first that its keys are withheld for what its evidence shows, or that its escrow may be of no use.
     pub(super) fn withheld_for(self, why: Option<Strange>) -> Self {
-        match why {
-            None => self.drilled(),
-            Some(Strange::Unmeasured) => self.but_for(Condition::Unmeasured),
-            Some(Strange::Differ) => self.but_for(Condition::PcrsDiffer),
-            Some(Strange::Unapproved) => self.but_for(Condition::Unapproved),
-        }
-    }
-
-    /// One that is there, and whose escrow may be of no use, says so first.
-    fn drilled(self) -> Self {
-        if self.escrow.as_ref().is_some_and(|escrow| escrow.no_room.is_some()) {
-            return self.but_for(Condition::EscrowFull);
-        }
-        if self.escrow.as_ref().is_some_and(|escrow| escrow.behind.is_some()) {
-            return self.but_for(Condition::EscrowBehind);
-        }
-        let state = self.escrow.as_ref().map(|escrow| escrow.drill.state);
-        match state {
-            Some(DrillState::Failed) => self.but_for(Condition::DrillFailed),
-            Some(DrillState::Overdue) => self.but_for(Condition::DrillOverdue),
-            Some(DrillState::None | DrillState::Passed) | None => self,
-        }
-    }
-
-    /// What is said of one of which nothing worse is.
-    fn but_for(self, condition_kind: Condition) -> Self {
-        if self.condition_kind != Condition::Online {
+        let strange = why.map(|why| match why {
+            Strange::Unmeasured => Condition::Unmeasured,
+            Strange::Differ => Condition::PcrsDiffer,
+            Strange::Unapproved => Condition::Unapproved,
+        });
+        let escrow = self.escrow.as_ref().map(of_escrow).unwrap_or_default();
+        let first = Condition::first([self.condition_kind].into_iter().chain(strange).chain(escrow));
+        if first == self.condition_kind {
             return self;
         }
         // Of none of these is it said since when.
-        Self { condition: of_condition(condition_kind, 0), condition_kind, ..self }
+        Self { condition: of_condition(first, 0), condition_kind: first, ..self }
     }
+}
+
+/// What is wrong with what is in escrow.
+fn of_escrow(escrow: &InEscrow) -> Vec<Condition> {
+    let drill = match escrow.drill.state {
+        DrillState::Failed => Some(Condition::DrillFailed),
+        DrillState::Overdue => Some(Condition::DrillOverdue),
+        DrillState::None | DrillState::Passed => None,
+    };
+    let full = escrow.no_room.is_some().then_some(Condition::EscrowFull);
+    let behind = escrow.behind.is_some().then_some(Condition::EscrowBehind);
+    full.into_iter().chain(behind).chain(drill).collect()
 }
 
 impl From<Fared> for Attestation {
     fn from(fared: Fared) -> Self {
         let words = of_fared(&fared);
+        let references = fared.references().map(of_references);
         let Fared { at, from, session, pcrs, outcome, .. } = fared;
-        Self { at: crate::clock::text(at), from, session, pcrs, outcome, words, of_now: false }
+        Self { at: crate::clock::text(at), from, session, pcrs, outcome, words, references, of_now: false }
     }
 }
 
@@ -197,6 +194,7 @@ impl From<&VaultRow> for VaultView {
             state_now: None,
             notes: epoch_note(row).into_iter().chain(key_note(row)).collect(),
             key: None,
+            key_now: None,
             withheld: false,
             last_time: is_open_for_the_last_time(row),
             opened: row.report.get().and_then(|report| report.opened.clone()),
@@ -305,8 +303,7 @@ impl VaultView {
 
     /// Of a list: what is withheld is told, and of the rest no key is judged.
     pub(super) fn if_withheld(self) -> Self {
-        let key = self.key.filter(|_| self.withheld);
-        Self { key, ..self }
+        if self.withheld { self } else { self.keyed(None) }
     }
 
     pub(super) fn in_a_list(self) -> Self {

@@ -11,6 +11,7 @@ mod deleted;
 mod engine;
 mod error;
 mod found;
+mod identities;
 mod kept;
 mod key_rows;
 mod notes;
@@ -37,6 +38,7 @@ pub use deleted::{DELETED_GRACE_S, Deleted, DeletedRow, KeptBundle, OfDeleted, W
 pub use engine::{Engine, Open, Scope};
 pub use error::{Cause, StoreError, Stored};
 pub use found::{Alarm, AlarmCause, BadEvidence, BadQuote, BadSignature, OfEvidence};
+pub use identities::{Identities, SealedAnew};
 pub(crate) use kept::understood;
 pub use kept::{Accepted, Appraised, DeviceReport, Fared, Moment, Pcrs, Record, Repeated, Strange};
 pub use key_rows::{EpochRow, KeyRow, ReleaseRow, TokenRow};
@@ -60,7 +62,9 @@ pub const PAST_VAULTS: u32 = 1024;
 
 /// What a body may do in its transaction.
 #[async_trait]
-pub trait Tx: Devices + Rules + EvidenceRows + Vaults + KeyRows + Bundles + Deleted + Send {
+pub trait Tx:
+    Devices + Identities + Rules + EvidenceRows + Vaults + KeyRows + Bundles + Deleted + Send
+{
     /// All that an answer to a device depends on, beside its own row.
     async fn around(&mut self, device: DeviceId) -> Stored<Around>;
 }
@@ -279,6 +283,13 @@ pub trait Vaults {
         &mut self,
         project: &Project,
         after: Option<(DeviceId, VaultId)>,
+        limit: u32,
+    ) -> Stored<Vec<OrDamaged<VaultRow>>>;
+    /// Those of this identity on all devices of a project, at most `limit`: for vaults that are not every device's.
+    async fn vaults_of_identity(
+        &mut self,
+        project: &Project,
+        id: VaultId,
         limit: u32,
     ) -> Stored<Vec<OrDamaged<VaultRow>>>;
     /// The default vaults of a project that are under a policy.

@@ -92,9 +92,9 @@ pub(crate) fn of_giving_back(granted: &Result<EscrowGranted, Withheld>, device: 
         }
         Err(why @ Withheld::Failed { .. }) => format!(
             "withheld: {}; if this boot is good, `evc reference learn {device}` and `evc reference approve`",
-            withheld(why)
+            withheld(why).whole
         ),
-        Err(why) => format!("withheld: {}", withheld(why)),
+        Err(why) => format!("withheld: {}", withheld(why).whole),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use ::attest::Verdict;
 use vault::policy::Check;
 
+use super::withheld::Why;
 use crate::fleet::evidence::{BadEvidence, BadQuote, BadSignature};
 use crate::service::chain;
 use crate::store::{Alarm, AlarmCause, Fared, OfEvidence};
@@ -23,6 +24,26 @@ pub(crate) fn in_full(refused: &BadEvidence) -> String {
         BadEvidence::Quote(why) => of_quote(why),
         BadEvidence::WentBack(finding) => format!("{finding}; {WENT_BACK}"),
     }
+}
+
+/// The same in a few words.
+pub(crate) fn in_few_words(refused: &BadEvidence) -> String {
+    match refused {
+        BadEvidence::WentBack(finding) => finding.to_string(),
+        other => in_full(other),
+    }
+}
+
+/// Why evidence was refused: in sentences of a build of before where that kept it.
+pub(crate) fn of_refused(fared: &Fared) -> Why {
+    let words = of_fared(fared);
+    let short = match &fared.found {
+        Some(OfEvidence::Bad(why)) => in_few_words(why),
+        Some(OfEvidence::Checked { .. } | OfEvidence::NoTpm) | None => {
+            words.first().cloned().unwrap_or_default()
+        }
+    };
+    Why { short, whole: words.join("; ") }.after("evidence refused")
 }
 
 fn of_signature(why: &BadSignature) -> String {

@@ -6,6 +6,7 @@ use vault::report::State;
 
 use super::Words;
 use super::evidence::coarse;
+use super::identity::not_let_in;
 use super::notes::at_stake;
 use crate::fleet::evidence::BadEvidence;
 use crate::service::{AtStake, InTheWay, Irrevocable};
@@ -37,6 +38,7 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
         InTheWay::CourierOver { device, is_lost } => courier_over(device, *is_lost),
         InTheWay::CourierRefused { device, is_lost, why } => courier_refused(device, *is_lost, why),
         InTheWay::VaultTwice { vault, device, line } => vault_twice(vault, device, *line),
+        InTheWay::NotLetIn { device, wished, cause } => not_let_in(device, *wished, cause),
         InTheWay::NotConfirmed { name, act } => not_confirmed(name, act),
     }
 }
@@ -56,6 +58,12 @@ fn not_confirmed(name: &Name, act: &Irrevocable) -> Words {
         Irrevocable::Repin => {
             (format!("whoever has the device key of `{name}` can show the next attestation key"), "device")
         }
+        Irrevocable::Identify => (
+            format!(
+                "what was sent to `{name}` under its identity of now is forgotten, and nothing is released to it until the database is begun anew"
+            ),
+            "device",
+        ),
         Irrevocable::Force { node } => (at_stake(*node), "vault"),
         Irrevocable::Settle => (
             format!("keys go out again to whoever speaks as `{name}`, and what was seen of it is forgotten"),

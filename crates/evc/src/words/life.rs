@@ -147,7 +147,7 @@ fn adopted(vault: &Name, device: &Name, cause: &NotAdopted) -> Words {
             format!(
                 "device `{device}` holds to the lists of device {other}, and takes none of this one's: vault `{name}` would get no key"
             ),
-            "if `evc device deleted` lists that device, bring it back (`evc onboard add --give-back`); else copy the data out of the vault while it is open: see `evc describe device`",
+            "let it in as that one first: bring it back if `evc device deleted` lists it (`evc onboard add --give-back`), else `evc adopt device`; see `evc describe device`. If it is to stay so, copy the data out of the vault while it is open",
         ),
         NotAdopted::Full => full(device),
         NotAdopted::NameTaken { name } => (

@@ -3,11 +3,16 @@
 
 pub(crate) mod condition;
 pub(crate) mod damaged;
+pub(crate) mod deletion;
 mod devices;
 pub(crate) mod escrow;
 pub(crate) mod evidence;
+pub(crate) mod glance;
+pub(crate) mod identity;
 mod in_the_way;
+pub(crate) mod key;
 mod life;
+pub(crate) mod marks;
 pub(crate) mod notes;
 mod operators;
 pub(crate) mod threats;

@@ -9,6 +9,9 @@ use vault::policy::{Caution, VaultRule};
 use vault::report::{By, VaultReport};
 
 use super::damaged::of_row_at;
+use super::identity::how_to_let_in;
+use super::unlisted::how_to_rehome;
+use super::withheld::Why;
 use super::{Words, older_advice};
 use crate::api::{Done, Outcome};
 use crate::service::Refusal;
@@ -23,12 +26,28 @@ pub(crate) fn of_fit(fit: Result<Fit, Unfit>) -> Option<String> {
     }
 }
 
-/// Of a device whose node holds to the lists of another one.
-pub(crate) fn of_held_to(device: &Name, other: DeviceId) -> String {
+/// Of a device whose node holds to the lists of another one; `called`: what that is called here, where it is registered.
+pub(crate) fn of_held_to(device: &Name, other: DeviceId, called: Option<&Name>) -> String {
+    let (whom, what_to_do) = match called {
+        Some(called) => (
+            format!("device {other}, which is `{called}` here"),
+            format!(
+                "What is under custody `controller` goes over by `evc rehome vault`: see `evc describe device {called}`"
+            ),
+        ),
+        None => (format!("device {other}, as which it was known before"), let_in_again(device, other)),
+    };
     format!(
-        "its node holds to the lists of device {other}, as which it was known here before, and takes none of this one's: nothing is made, opened or deleted there, \
-         and orders to lock are obeyed. If `evc device deleted` lists that device, bring it back: `evc delete device {device} --force --confirm {device}`, then `evc onboard add` with \
-         `--give-back`. If it is to stay so, copy out first what is open there under a controller's key (`evc get vaults` says of which vaults): it opens no more then. Then remove persist/config/vaultmgr/record on the node and restart it: vaults that are not listed are locked and kept"
+        "its node holds to the lists of {whom}, and takes none of this one's: nothing is made, opened or deleted there, and orders to lock are obeyed. {what_to_do}. If it is to stay so, \
+         copy out first what is open there under a controller's key (`evc get vaults` says of which vaults): it opens no more then. Then remove persist/config/vaultmgr/record on the node and restart it: vaults that are not listed are locked and kept"
+    )
+}
+
+fn let_in_again(device: &Name, other: DeviceId) -> String {
+    format!(
+        "If `evc device deleted` lists that device, bring it back: `evc delete device {device} --force --confirm {device}`, then `evc onboard add` with `--give-back`. Else, as after a \
+         database was put back, let this one in as that one, and take in what is open there: {}",
+        how_to_let_in(device, other)
     )
 }
 
@@ -289,10 +308,10 @@ pub(crate) fn of_mended() -> String {
 }
 
 /// What becomes of a key whose device is ahead of this database.
-pub(crate) fn of_who_was_ahead(older: Older) -> String {
+pub(crate) fn of_who_was_ahead(older: Older) -> Why {
     // A node that went back to what this database sent is followed, and the note stays.
     let unless = if older == Older::PutBack { "" } else { ", unless its node tells a list that it sent" };
-    format!("withheld: {older}{unless}; {}", older_advice(older))
+    Why::of(format!("{older}{unless}"), older_advice(older))
 }
 
 /// Of the Config Vault of a node that was ordered to lock it, and runs.
@@ -300,7 +319,7 @@ pub(crate) const HELD_BY_AGENTS: &str = "its node's own agents hold it for as lo
      do, and no app's data is in it";
 
 /// Of a vault that its node has, and no list of this controller ever named; as it is called, where another one has its name.
-pub(crate) fn of_orphan(vault: &VaultReport, called: &str, device: &Name) -> String {
+pub(crate) fn of_orphan(vault: &VaultReport, called: &str, device: &Name, owner: Option<&Name>) -> String {
     let adopt = format!("`evc adopt vault {called} --device {device} --policy POLICY");
     let recovered = vault.opened.as_ref().is_some_and(|opened| opened.by == By::RecoveryKey);
     let lacks = vault.last.as_ref().and_then(|last| last.error.as_ref());
@@ -315,9 +334,14 @@ pub(crate) fn of_orphan(vault: &VaultReport, called: &str, device: &Name) -> Str
             "its node has it, and no list that it knows of named it; it is locked and kept: {adopt}` takes it in, or has it erased (`--remove`)"
         ),
         Some(_) => format!(
-            "its node has it under a key of another controller, or of a database of before; it is locked and kept: if another device here had it, `evc rehome vault` gives it back with its keys; if it has a recovery key, `eve vault recover` on its node opens it, and then {adopt}` takes it in; {adopt} --remove` has it erased"
+            "its node has it under a key of another controller, or of a database of before; it is locked and kept: {}if it has a recovery key, `eve vault recover` on its node opens it, and then {adopt}` takes it in; {adopt} --remove` has it erased",
+            owner.map(|other| of_owner(called, other, device)).unwrap_or_default()
         ),
     }
+}
+
+fn of_owner(called: &str, other: &Name, device: &Name) -> String {
+    format!("it is device `{other}`'s here, and goes over by {}; ", how_to_rehome(called, other, device))
 }
 
 /// Of a rotation that was forced: what the node holds opens the vault no more once it restarts.

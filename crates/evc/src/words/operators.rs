@@ -73,6 +73,9 @@ fn of_form(form: Form) -> &'static str {
         Form::Labelling => "send {set?, take?}: labels with their values, and keys",
         Form::Rotation => "send {force?, expect_epoch?, confirm?}",
         Form::Rehoming => "send {to, confirm}: the name or UUID of the other device, and the vault again",
+        Form::NewIdentity => {
+            "send {id, confirm}: the identity that it is to have, a UUID, and the device again"
+        }
         Form::NewReference => {
             "send {pcrs, like?}: PCR numbers with hexadecimal values, and the number of another reference value"
         }

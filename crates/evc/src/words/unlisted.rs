@@ -16,9 +16,12 @@ pub(crate) const NOT_HERE: &str =
 const UNLISTED: &str = "its node has it by a list that this database does not have: made after this copy, or under another controller or device";
 
 /// The same, and what to do.
-pub(crate) fn of_unlisted(vault: &VaultReport, called: &str, device: &Name) -> String {
+pub(crate) fn of_unlisted(vault: &VaultReport, called: &str, device: &Name, owner: Option<&Name>) -> String {
     let adopt = format!("`evc adopt vault {called} --device {device} --policy POLICY`");
-    let whose = UNLISTED;
+    let whose = match owner {
+        None => UNLISTED.to_owned(),
+        Some(other) => format!("it is device `{other}`'s here, and {UNLISTED}"),
+    };
     match (vault.state, vault.epoch) {
         (State::Unlocked, Some(_)) if is_last_time(vault) => format!(
             "{whose}. Its key is not here, and {MAYBE_LAST}. Then take it in all the same ({adopt}): no list locks it then, and a boot still does"
@@ -27,7 +30,8 @@ pub(crate) fn of_unlisted(vault: &VaultReport, called: &str, device: &Name) -> S
             "{whose}. Its key is not here. Take it in while it is open, before anything else: {adopt}; its node wraps it under a key of this database with the next list that it takes of it. Locked before that (a boot, `evc begin-anew`), it opens only once the newest database is back"
         ),
         (_, Some(_)) => format!(
-            "{whose}. This device has no key of it here, and it is not open: it opens once the newest database is back, by its recovery key (`eve vault recover` on its node), or, if another device here had it, by `evc rehome vault`"
+            "{whose}. This device has no key of it here, and it is not open: it opens once the newest database is back, or by its recovery key (`eve vault recover` on its node){}",
+            owner.map(|other| of_owner(called, other, device)).unwrap_or_default()
         ),
         (_, None) => format!(
             "{whose}: {adopt} takes it in; else its node locks it, and keeps it, once it takes a list of this database"
@@ -35,11 +39,21 @@ pub(crate) fn of_unlisted(vault: &VaultReport, called: &str, device: &Name) -> S
     }
 }
 
+/// Of a vault that another device here has: how it goes over.
+fn of_owner(called: &str, other: &Name, device: &Name) -> String {
+    format!("; or, if that device's disk is in this one now, {}", how_to_rehome(called, other, device))
+}
+
+/// What gives a vault to the device whose disk it is on now.
+pub(crate) fn how_to_rehome(called: &str, from: &Name, to: &Name) -> String {
+    format!("`evc rehome vault {called} --device {from} --to {to} --confirm {called}`, with its keys")
+}
+
 /// Of one that a row is kept of as removed, and that is open.
 pub(crate) fn of_kept_again(vault: &VaultReport, called: &str, device: &Name) -> String {
     format!(
         "it was removed in this database, and its node has it open: it may have been kept again after this copy was made. {}",
-        of_unlisted(vault, called, device)
+        of_unlisted(vault, called, device, None)
     )
 }
 
@@ -54,7 +68,7 @@ pub(crate) fn of_removed(called: &str, device: &Name) -> String {
 /// Of one that its node has by the lists of another device, and takes none of this one's.
 pub(crate) fn of_elsewhere(vault: &VaultReport, device: &Name, other: DeviceId) -> String {
     let whose = format!(
-        "its node has it by a list of device {other}, as which it was known before, and takes none of this one's. If `evc device deleted` lists that device, let it in again as that one: see `evc describe device {device}`"
+        "its node has it by a list of device {other}, as which it was known before, and takes none of this one's. Let it in as that one: see `evc describe device {device}`"
     );
     match (vault.state, vault.epoch) {
         (State::Unlocked, Some(_)) => format!("{whose}. Else its key is not here: {COPY_OUT}"),

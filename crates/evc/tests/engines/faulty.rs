@@ -252,6 +252,7 @@ steps! { Vaults {
     vault_with_policy_and_tpm(project: &Project, policy: &str, tpm: TpmPin) -> Option<VaultRow>;
     vaults(device: DeviceId) -> Vec<VaultRow>;
     vaults_listed(device: DeviceId) -> Vec<OrDamaged<VaultRow>>;
+    vaults_of_identity(project: &Project, id: VaultId, limit: u32) -> Vec<OrDamaged<VaultRow>>;
     defaults_under(project: &Project, policy: &Name) -> Vec<VaultRow>;
     vaults_under(project: &Project, policy: &Name, limit: u32) -> Vec<VaultRow>;
     vault(device: DeviceId, id: VaultId) -> Option<VaultRow>;
@@ -293,6 +294,9 @@ steps! { Deleted {
     forget_deleted_vault(id: DeviceId, vault: VaultId) -> ();
     forget_deleted_bundle(id: DeviceId, digest: &[u8; 32]) -> ();
     forget_deleted(id: DeviceId) -> ();
+} }
+steps! { Identities {
+    identify(device: DeviceId, anew: DeviceId, sealed: &SealedAnew) -> ();
 } }
 steps! { KeyRows {
     releases_of(device: DeviceId, vault: VaultId) -> Vec<ReleaseRow>;

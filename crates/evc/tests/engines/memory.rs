@@ -744,6 +744,14 @@ impl Vaults for MemoryTx {
     async fn vaults_listed(&mut self, device: DeviceId) -> Stored<Vec<OrDamaged<VaultRow>>> {
         Ok(listed(self.world.vaults.values(), u32::MAX, |row| row.device == device))
     }
+    async fn vaults_of_identity(
+        &mut self,
+        project: &Project,
+        id: VaultId,
+        limit: u32,
+    ) -> Stored<Vec<OrDamaged<VaultRow>>> {
+        Ok(listed(self.world.vaults.values(), limit, |row| row.id == id && row.project == *project))
+    }
     async fn defaults_under(&mut self, project: &Project, policy: &Name) -> Stored<Vec<VaultRow>> {
         let under = |row: &VaultRow| names(row, project, policy.as_str()) && row.id.is_default();
         Ok(some(self.world.vaults.values(), u32::MAX, under))
@@ -935,6 +943,80 @@ fn begin_anew(row: &mut VaultRow) {
 
 fn deleted_rows(world: &World, wanted: impl Fn(&DeletedRow) -> bool) -> Vec<DeletedRow> {
     world.deleted.iter().map(|kept| &kept.row).filter(|row| wanted(row)).cloned().collect()
+}
+
+/// Under other keys.
+fn rekeyed<K: Ord, V>(rows: &mut BTreeMap<K, V>, anew: impl Fn(K, V) -> (K, V)) {
+    *rows = std::mem::take(rows).into_iter().map(|(key, row)| anew(key, row)).collect();
+}
+
+/// A vault of a device that has another identity.
+fn of_another(device: DeviceId, row: VaultRow) -> VaultRow {
+    let gone = row.standing == VaultStanding::Gone;
+    let left_version = if gone { Some(1) } else { row.left_version };
+    let mut row = VaultRow { device, recreate: false, left_version, ..row };
+    begin_anew(&mut row);
+    row
+}
+
+fn to_none_of_now(device: DeviceId, row: ReleaseRow) -> ReleaseRow {
+    ReleaseRow { device, session: [0; 32], enc: Vec::new(), ciphertext: Vec::new(), ..row }
+}
+
+#[async_trait]
+impl Identities for MemoryTx {
+    async fn identify(&mut self, device: DeviceId, anew: DeviceId, sealed: &SealedAnew) -> Stored<()> {
+        if self.world.devices.contains_key(&anew) {
+            return Err(StoreError::Taken);
+        }
+        let world = self.w();
+        let was = there(world.devices.get_mut(&device))?.clone();
+        let ledger = Ledger::default();
+        let is = DeviceRow { id: anew, section_version: 0, section_digest: None, ledger, ..was };
+        world.devices.remove(&device);
+        world.devices.insert(anew, is);
+        world.sent_before.remove(&device);
+        let as_now = |of: DeviceId| if of == device { anew } else { of };
+        rekeyed(&mut world.past_vaults, |of, rows| (as_now(of), rows));
+        rekeyed(&mut world.certs_before, |of, rows| (as_now(of), rows));
+        rekeyed(&mut world.standings, |of, row| {
+            let renew = row.renew || of == device;
+            (as_now(of), StandingRow { device: as_now(of), renew, ..row })
+        });
+        rekeyed(&mut world.certs, |(of, kind), row| {
+            ((as_now(of), kind), CertRow { device: as_now(of), ..row })
+        });
+        rekeyed(&mut world.sessions, |(of, session), row| {
+            ((as_now(of), session), PastSession { device: as_now(of), ..row })
+        });
+        rekeyed(&mut world.references, |id, row| (id, ReferenceRow { device: as_now(row.device), ..row }));
+        rekeyed(&mut world.onboarding, |key, row| {
+            (key, OnboardRow { device: row.device.map(as_now), ..row })
+        });
+        rekeyed(&mut world.vaults, |(of, id), row| {
+            let row = if of == device { of_another(anew, row) } else { row };
+            ((as_now(of), id), row)
+        });
+        rekeyed(&mut world.epochs, |(of, id, epoch), row| {
+            ((as_now(of), id, epoch), EpochRow { device: as_now(of), ..row })
+        });
+        rekeyed(&mut world.releases, |(of, id, epoch, custody), row| {
+            let row = if of == device { to_none_of_now(anew, row) } else { row };
+            ((as_now(of), id, epoch, custody), row)
+        });
+        world.bundles.iter_mut().for_each(|(row, _)| row.device = as_now(row.device));
+        for row in &sealed.epochs {
+            let kept = there(world.epochs.get_mut(&(anew, row.vault, row.epoch)))?;
+            (kept.project, kept.sealed) = (row.project.clone(), row.sealed.clone());
+        }
+        for row in &sealed.bundles {
+            let is_it = |(of, _): &&mut (BundleRow, bool)| {
+                (of.device, of.held.id.digest) == (anew, row.held.id.digest)
+            };
+            there(world.bundles.iter_mut().find(is_it))?.0.sealed = row.sealed.clone();
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]

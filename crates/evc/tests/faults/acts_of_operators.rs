@@ -11,7 +11,7 @@ use super::acts::{Act, Of};
 use super::common::couriered::{body, nonce, parts, read};
 use super::common::escrowed::id_of;
 use super::common::{Answer, Device, Evc};
-use super::fleet::{Fleet, ORPHAN, POLICIES, vault};
+use super::fleet::{Fleet, HELD_TO, ORPHAN, POLICIES, vault};
 
 const GRACE_S: u64 = 30 * 86_400;
 
@@ -86,6 +86,11 @@ fn on_devices() -> Vec<Act> {
         Act::call(Delete, "/devices/away/attestation-key?confirm=away", ""),
         Act::call(Delete, "/devices/away?force=true&confirm=away", ""),
         Act::call(Delete, "/deleted-devices/gone?confirm=gone", ""),
+        Act::call(
+            Post,
+            "/devices/elsewhere/identity",
+            json!({ "id": HELD_TO, "confirm": "elsewhere" }).to_string(),
+        ),
     ]
 }
 

@@ -4,7 +4,7 @@ use evc::clock::now;
 use evc::store::{Alarm, ReferenceRow, ReferenceState};
 use serde_json::json;
 use vault::escrow::drill::{DrillAnswer, Proof};
-use vault::ids::{Generation, Project, VaultId};
+use vault::ids::{DeviceId, Generation, Project, VaultId};
 use vault::report::State;
 use vault::section::Section;
 use wire::attest::{AttestRequest, AttestResponse, StoreKeysCode};
@@ -19,6 +19,9 @@ pub(crate) const POLICIES: &str = "kind: VaultPolicy\nname: p\ncustody: controll
 const RULE: &str = "---\nkind: Vault\nname: of-a-rule\ndevices: { site: berlin }\npolicy: p\n";
 /// One that no list of this controller's names.
 pub(crate) const ORPHAN: &str = "orphan";
+
+/// As which the node of `elsewhere` knows itself.
+pub(crate) const HELD_TO: DeviceId = DeviceId(uuid::Uuid::from_u128(0x90));
 
 pub(crate) fn vault(name: &str, device: &str) -> String {
     format!("---\nkind: Vault\nname: {name}\ndevice: {device}\npolicy: p\n")
@@ -48,6 +51,7 @@ impl Fleet {
         let (unattested, unasked) = (Device::onboarded(evc, "edge-2"), Device::onboarded(evc, "edge-4"));
         let (sealed, drilled) = with_escrow(evc);
         let (away, gone) = (away(evc), gone(evc));
+        elsewhere(evc);
         Self { worker, unattested, unasked, away, sealed, drilled, gone }
     }
 }
@@ -119,6 +123,17 @@ fn away(evc: &Evc) -> Device {
     let two = Alarm::Told("two of one key".into());
     evc.meddle(|tx| tx.set_alarm(away.id, Some(&two)));
     away
+}
+
+/// `elsewhere`, whose node holds to the lists of another device.
+fn elsewhere(evc: &Evc) {
+    let mut device = Device::onboarded(evc, "elsewhere");
+    evc.apply(&vault("there", "elsewhere"));
+    let section = device.attested(evc);
+    assert_eq!(upload(evc, &device, sealed(evc, &device, 1, BYTES)), StoreKeysCode::Success);
+    let mut info = device.info(&section, 1);
+    info.node.as_mut().expect("ours").accepted_for = Some(HELD_TO);
+    device.tell(evc, &info);
 }
 
 fn gone(evc: &Evc) -> Device {

@@ -270,6 +270,8 @@ pub(crate) async fn all(store: &Store) {
     holds!(store: one_token_stays_where_all_others_end, all_around_a_device,);
     holds!(store: a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone, what_is_marked_on_a_device_stays,);
     holds!(store: what_is_kept_of_a_deleted_device_goes_part_by_part, no_grace_of_a_deleted_device_outlives_a_life,);
+    holds!(store: a_device_has_another_identity_with_all_that_is_kept_of_it,);
+    taken!(store: anothers_identity,);
     all_around_a_device_is_its_own(store).await;
     holds!(store: names_of_one_project_are_free_in_another,);
     taken!(store: a_name_twice_in_another_project, a_certificate_and_serial_of_another_project,);
@@ -1117,6 +1119,90 @@ async fn no_grace_of_a_deleted_device_outlives_a_life(tx: &mut dyn Tx) -> Stored
         alarm: None,
     };
     tx.drop_device(gone.id, &removed).await
+}
+
+async fn anothers_identity(tx: &mut dyn Tx) -> Stored<()> {
+    tx.add_device(&device(95)).await?;
+    tx.identify(device(95).id, device(2).id, &SealedAnew::default()).await
+}
+
+/// Invariant 4: what is kept of a device is kept of it under its new identity, sealed for that; and nothing was sent under it, ends by it, or is made
+/// anew.
+async fn a_device_has_another_identity_with_all_that_is_kept_of_it(tx: &mut dyn Tx) -> Stored<()> {
+    let (was, is) = (device(93), device(94).id);
+    tx.add_device(&was).await?;
+    let (kept, ends, gone) = (vault(&was, 7, "kept"), vault(&was, 8, "ends"), vault(&was, 9, "gone"));
+    for row in [&kept, &ends, &gone] {
+        tx.add_vault(row).await?;
+    }
+    tx.begin_grace(was.id, ends.id, NOW).await?;
+    tx.set_recreate(was.id, kept.id, true).await?;
+    tx.end_grace(was.id, gone.id, 9).await?;
+    let key = |device: DeviceId, sealed: u8| EpochRow {
+        project: Some(here()),
+        device,
+        vault: kept.id,
+        epoch: Epoch(1),
+        period: "2026-11".into(),
+        sealed: vec![sealed],
+        made_at: NOW,
+    };
+    match tx.add_period("2026-11", b"sealed").await {
+        Ok(()) | Err(StoreError::Taken) => {}
+        failed => return failed,
+    }
+    tx.add_epoch(&key(was.id, 1)).await?;
+    let out = ReleaseRow {
+        project: here(),
+        device: was.id,
+        vault: kept.id,
+        epoch: Epoch(1),
+        custody: "tpm".into(),
+        session: [3; 32],
+        enc: vec![1],
+        ciphertext: vec![2],
+    };
+    tx.put_release(&out).await?;
+    tx.put_bundle(&bundle(&was, 1, 1, NOW)).await?;
+    tx.put_section(was.id, 7, &[3; 32]).await?;
+    tx.put_ledger(was.id, &Ledger { head: Some(SectionDigest([4; 32])), ..Ledger::default() }).await?;
+    tx.add_sent_before(was.id, &[SectionDigest([5; 32])]).await?;
+    tx.put_report_place(was.id, &[6; 32], 8).await?;
+    let over = PastSession { device: was.id, session: [7; 32], ended_at: NOW, settled: false, booted: false };
+    tx.end_session(&over, 2).await?;
+    let standing = StandingRow { device: was.id, session: [3; 32], at: NOW, renew: false, record: record() };
+    tx.put_standing(&standing).await?;
+    let cert = CertRow { device: was.id, kind: 11, pem: vec![1], public: None, added_at: NOW };
+    tx.put_cert(&cert).await?;
+    let anew = bundle(&DeviceRow { id: is, ..was.clone() }, 1, 1, NOW);
+    let anew = BundleRow { sealed: vec![9, 9], ..anew };
+    let sealed = SealedAnew { epochs: vec![key(is, 2)], bundles: vec![anew.clone()] };
+    tx.identify(was.id, is, &sealed).await?;
+    assert_eq!(tx.device(was.id).await?, None);
+    assert_eq!((tx.vaults(was.id).await?, tx.certs(was.id).await?), (vec![], vec![]));
+    let row = tx.device(is).await?.expect("there");
+    assert_eq!((row.name, row.key, row.reported), (was.name, was.key, Some(([6; 32], 8))));
+    assert_eq!((row.section_version, row.section_digest, row.ledger), (0, None, Ledger::default()));
+    assert!(!tx.was_sent_before(is, &SectionDigest([5; 32])).await?);
+    assert!(tx.past_session(is, &[7; 32]).await?.is_some());
+    assert!(tx.standing(is).await?.is_some_and(|standing| standing.renew && standing.device == is));
+    assert_eq!(tx.certs(is).await?, [CertRow { device: is, ..cert }]);
+    let vaults = tx.vaults(is).await?;
+    let told: Vec<_> = vaults
+        .iter()
+        .map(|row| (row.id, row.standing, row.recreate, row.delete_at, row.left_version))
+        .collect();
+    let expected = [
+        (kept.id, VaultStanding::Active, false, None, None),
+        (ends.id, VaultStanding::Retained, false, None, None),
+        (gone.id, VaultStanding::Gone, false, None, Some(1)),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(tx.epoch(is, kept.id, Epoch(1)).await?, Some(key(is, 2)));
+    let to_nobody = ReleaseRow { device: is, session: [0; 32], enc: vec![], ciphertext: vec![], ..out };
+    assert_eq!(tx.releases_of(is, kept.id).await?, [to_nobody]);
+    assert_eq!(tx.bundle(is, &[1; 32]).await?, Some(anew));
+    tx.drop_vault(is, kept.id).await
 }
 
 /// Which bundle was chosen and how its drills stood is kept with it; each part goes by itself where it was given back.

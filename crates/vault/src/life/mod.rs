@@ -8,6 +8,7 @@ mod back;
 mod fit;
 mod keys;
 mod let_go;
+mod let_in;
 mod moves;
 mod node;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use back::{NotBack, There, Was, has_room, not_erased, was};
 pub use fit::{Fit, Unfit, UnfitDefault, fits, fits_default};
 pub use keys::{NodeAt, NotRotated, Rotated, Rotation};
 pub use let_go::{InForce, WentOut};
+pub use let_in::{Bearer, LetIn, NotLetIn};
 pub use moves::{Move, NotAdopted, NotRehomed, Orphan, Rehomed, Target, adopted, orphan};
 pub use node::{Bundles, Contact, Disk, ListOf, NotForgotten, NotRecreated};
 pub use unlisted::{GoesBy, is_last_time, is_unlisted, lacks_key};

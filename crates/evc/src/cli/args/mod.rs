@@ -266,7 +266,7 @@ pub(in crate::cli) enum Asked {
     /// Say that a device is lost or found, or settle its alarm.
     #[command(subcommand, before_help = "Examples:\n  evc device lost edge-1\n  evc device found edge-1")]
     Device(DeviceAct),
-    /// Take over a vault that a node has and this controller never listed (an orphan).
+    /// Take over a vault that a node has and this controller never listed (an orphan); or take a device in as the one that its node holds to.
     #[command(
         subcommand,
         before_help = "Examples:\n  evc adopt vault payments --device edge-1 --policy berlin-lines"

@@ -80,7 +80,28 @@ pub(in crate::cli) enum AdoptWhat {
         #[arg(long)]
         confirm: Option<String>,
     },
+    /// Take a device in as the one whose lists its node holds to, after a database was put back that knows it as another one.
+    #[command(before_help = ADOPT_DEVICE)]
+    Device {
+        /// Name or UUID.
+        #[arg(add = ArgValueCandidates::new(devices))]
+        name: String,
+        /// The UUID of the device whose lists its node holds to, as `evc describe device` says it.
+        #[arg(long = "as", value_name = "UUID")]
+        identity: String,
+        /// The device's name or UUID again.
+        #[arg(long)]
+        confirm: String,
+    },
 }
+
+const ADOPT_DEVICE: &str = "\
+Examples:
+  evc describe device edge-1     # whose lists its node holds to
+  evc adopt device edge-1 --as 6f1c1f0e-6a7c-4f0e-9d2b-0c5f5f3f7a11 --confirm edge-1
+  evc adopt vault payments --device edge-1 --policy berlin-lines     # what is open there
+
+Its node takes no list of another device. It has to have told so in a session whose evidence is good. Nothing is released by this.";
 
 const ADOPT: &str = "\
 Examples:

@@ -1,9 +1,9 @@
 //! Why an operator was refused.
 
 use ::attest::Unmeasured;
-use vault::ids::{BadName, Generation, Name};
+use vault::ids::{BadName, DeviceId, Generation, Name};
 use vault::labels::BadLabels;
-use vault::life::{NodeAt, NotDone, Unfit};
+use vault::life::{NodeAt, NotDone, NotLetIn, Unfit};
 use vault::report::State;
 use wire::cert::CertificateError;
 use wire::courier::CourierError;
@@ -80,6 +80,8 @@ pub enum Form {
     Rehoming,
     /// [`crate::api::Adoption`].
     Adoption,
+    /// [`crate::api::NewIdentity`].
+    NewIdentity,
     /// [`crate::api::NewReference`].
     NewReference,
     /// [`crate::api::Exporting`].
@@ -310,6 +312,15 @@ pub enum InTheWay {
         /// The line of the first one, from 1.
         line: u64,
     },
+    /// A device is not let in as the one whose lists its node holds to.
+    NotLetIn {
+        /// The device.
+        device: Name,
+        /// As which it was to be.
+        wished: DeviceId,
+        /// Why.
+        cause: NotLetIn,
+    },
     /// It can't be undone, and what it is done to was not named again.
     NotConfirmed {
         /// What is to be named again.
@@ -335,6 +346,8 @@ pub enum Irrevocable {
     ForgetDevice,
     /// The attestation key that is pinned of a device is forgotten.
     Repin,
+    /// A device has another identity from then on.
+    Identify,
     /// A node may be shut out by a second new key.
     Force {
         /// Where it stands.

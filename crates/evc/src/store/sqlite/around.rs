@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use vault::defaults;
 use vault::ids::{DeviceId, VaultId};
 
 use super::read::{Columns, FromRow, blob, vault};
@@ -54,9 +55,23 @@ const WITHOUT_ROW: &str = "FROM (WITH RECURSIVE of_keys (vault) AS (SELECT min(v
        SELECT (SELECT min(vault) FROM epochs WHERE device = ?1 AND vault > of_keys.vault) FROM of_keys WHERE of_keys.vault IS NOT NULL)
      SELECT vault FROM of_keys WHERE vault IS NOT NULL
        AND NOT EXISTS (SELECT 1 FROM vaults WHERE vaults.device = ?1 AND vaults.id = of_keys.vault))";
-/// A vault's rows that are of no device. All are looked through for that: it is a damage.
+/// A vault's rows that are of no device, by their index.
 const STRAYED: &str =
     "FROM vaults WHERE id = ? AND NOT EXISTS (SELECT 1 FROM devices WHERE devices.id = vaults.device)";
+
+/// A default vault has the same identity everywhere: which row of no device is this one's nobody knows, and all of the fleet would be looked through
+/// for any. Not listed, its node takes it for one under its default policy, which may be the looser one: so its device gets no list.
+fn without_row(device: DeviceId, id: VaultId) -> VaultRemains {
+    let row = DamagedRow {
+        kind: RowKind::Vault,
+        device: Some(device.to_string()),
+        id: Some(id.to_string()),
+        name: defaults::name(id).map(|name| name.to_string()),
+        column: "device".to_owned(),
+        content: 0,
+    };
+    VaultRemains { row, id: Some(id), may_be_default: true, is_gone: false, listed: None }
+}
 
 impl SqliteTx {
     pub(super) async fn all_around(&mut self, device: DeviceId) -> Stored<Around> {
@@ -80,13 +95,17 @@ impl SqliteTx {
     }
 
     /// Its vaults whose rows don't say so any more: by a list without them its node would lock them. A vault and its first key are made in one
-    /// transaction. A default vault has the same identity everywhere: of none of them it is known whose it is.
+    /// transaction.
     pub(super) async fn strayed(&mut self, device: DeviceId) -> Stored<Vec<VaultRemains>> {
         let mut all = Vec::new();
         for OfKeys(id) in self.all(WITHOUT_ROW, (blob(device.0),)).await? {
             let Some(id) = id else { continue };
+            if id.is_default() {
+                all.push(without_row(device, id));
+                continue;
+            }
             let rows: Vec<Strayed> = self.all(STRAYED, (blob(id.0),)).await?;
-            let is_known = rows.len() == 1 && !id.is_default();
+            let is_known = rows.len() == 1;
             all.extend(rows.into_iter().map(|Strayed(remains)| {
                 let listed = remains.listed.filter(|_| is_known).map(|listed| VaultRow { device, ..listed });
                 let row = DamagedRow { device: Some(device.to_string()), ..remains.row };
@@ -111,5 +130,27 @@ impl SqliteTx {
             }
         }
         Ok(policies)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tables::bring_up_to_date;
+    use super::*;
+
+    /// Each poll of a device asks both: what that costs does not grow with the fleet, whatever is damaged.
+    #[test]
+    fn keys_whose_vault_has_no_row_have_no_table_looked_through() {
+        let mut file = rusqlite::Connection::open_in_memory().expect("opened");
+        bring_up_to_date(&mut file).expect("made");
+        for ask in [format!("SELECT {} {STRAYED}", Strayed::COLUMNS), format!("SELECT vault {WITHOUT_ROW}")] {
+            let mut plan = file.prepare(&format!("EXPLAIN QUERY PLAN {ask}")).expect("planned");
+            let steps = plan.query_map((&[1; 16],), |row| row.get::<_, String>(3)).expect("told");
+            let steps: Vec<String> = steps.collect::<Result<_, _>>().expect("text");
+            for table in ["vaults", "devices", "epochs"] {
+                let looked_through = format!("SCAN {table}");
+                assert!(steps.iter().all(|step| !step.starts_with(&looked_through)), "{ask}: {steps:?}");
+            }
+        }
     }
 }

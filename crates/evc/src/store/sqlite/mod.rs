@@ -11,6 +11,7 @@ mod deleted;
 mod device_rows;
 mod devices;
 mod evidence;
+mod identities;
 mod keys;
 mod labels;
 mod moorings;

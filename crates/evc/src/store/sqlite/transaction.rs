@@ -82,6 +82,13 @@ impl SqliteTx {
         self.lent.note(written.map_err(failed))
     }
 
+    /// Who refers to a row refers to one again at the end of this transaction: until then that is not looked at.
+    pub(super) fn defer_references(&mut self) -> Stored<()> {
+        // Not by a statement that is kept: SQLite carries this one out when it reads it.
+        let deferred = self.lent.connection().execute_batch("PRAGMA defer_foreign_keys = ON");
+        self.lent.note(deferred.map_err(failed))
+    }
+
     pub(super) async fn run(&mut self, statement: &str, values: impl Params + Send) -> Stored<usize> {
         give_way().await;
         self.lent.run(statement, values)

@@ -185,8 +185,18 @@ impl Vaults for SqliteTx {
         self.page(first, list, (project.as_str(), device, id, limit)).await
     }
 
+    async fn vaults_of_identity(
+        &mut self,
+        project: &Project,
+        id: VaultId,
+        limit: u32,
+    ) -> Stored<Vec<OrDamaged<VaultRow>>> {
+        let find = "FROM vaults WHERE id = ? AND +project = ? ORDER BY device LIMIT ?";
+        self.all(find, (blob(id.0), project.as_str(), limit)).await
+    }
+
     async fn defaults_under(&mut self, project: &Project, policy: &Name) -> Stored<Vec<VaultRow>> {
-        let under = "FROM vaults WHERE project = ? AND policy = ? AND id IN (?, ?)";
+        let under = "FROM vaults WHERE project = ? AND policy = ? AND +id IN (?, ?)";
         let [one, other] = DEFAULT_VAULTS.map(|(id, _)| blob(id.0));
         self.all(under, (project.as_str(), policy.as_str(), one, other)).await
     }
