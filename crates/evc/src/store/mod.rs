@@ -150,9 +150,11 @@ pub trait Devices {
     /// Begins a new incarnation for all devices: sections are numbered and chained anew, what nodes told of vaults is forgotten, and
     /// graces that ran and orders to make a vault anew are undone.
     async fn number_anew(&mut self) -> Stored<()>;
-    /// Nothing ends by what the database says: vaults that are being removed are retained, also those of deleted devices, and what is kept of
-    /// these has its whole grace before it from `now` on.
+    /// Nothing ends by what the database says: vaults that are being removed are retained, also those of deleted devices, orders to make one anew,
+    /// empty, are taken back, and what is kept of deleted devices has its whole grace before it from `now` on.
     async fn keep_ending(&mut self, now: UnixSeconds) -> Stored<()>;
+    /// What is kept of deleted devices has its whole grace before it from `now` on.
+    async fn keep_deleted_longer(&mut self, now: UnixSeconds) -> Stored<()>;
     /// Whatever its section says next, it is another version.
     async fn end_section(&mut self, id: DeviceId) -> Stored<()>;
     /// An operator's word that it is lost, since then; or that it is not.

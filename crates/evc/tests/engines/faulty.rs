@@ -205,6 +205,7 @@ steps! { Devices {
     hold_back(held: bool) -> ();
     number_anew() -> ();
     keep_ending(now: UnixSeconds) -> ();
+    keep_deleted_longer(now: UnixSeconds) -> ();
     end_section(id: DeviceId) -> ();
     set_lost(id: DeviceId, at: Option<UnixSeconds>) -> ();
     set_alarm(id: DeviceId, alarm: Option<&Alarm>) -> ();

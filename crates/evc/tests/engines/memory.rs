@@ -550,14 +550,21 @@ impl Devices for MemoryTx {
         Ok(())
     }
     async fn keep_ending(&mut self, now: UnixSeconds) -> Stored<()> {
+        let keep = |row: &mut VaultRow| {
+            row.recreate = false;
+            begin_anew(row);
+        };
         let world = self.w();
-        for kept in &mut world.deleted {
+        world.deleted.iter_mut().flat_map(|kept| &mut kept.of.vaults).for_each(keep);
+        world.vaults.values_mut().for_each(keep);
+        self.keep_deleted_longer(now).await
+    }
+    async fn keep_deleted_longer(&mut self, now: UnixSeconds) -> Stored<()> {
+        for kept in &mut self.w().deleted {
             let grace = kept.row.until.checked_sub(kept.row.deleted_at).unwrap_or(DELETED_GRACE_S);
             let whole = now.saturating_add(grace);
             kept.row.until = kept.row.until.max(whole.min(i64::MAX as u64));
-            kept.of.vaults.iter_mut().for_each(begin_anew);
         }
-        world.vaults.values_mut().for_each(begin_anew);
         Ok(())
     }
     async fn end_section(&mut self, id: DeviceId) -> Stored<()> {

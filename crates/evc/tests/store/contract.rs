@@ -410,6 +410,13 @@ async fn a_new_life_begins_with_nothing_of_the_one_before(tx: &mut dyn Tx) -> St
     tx.report_vault(of, row.id, &said(1, false, true)).await?;
     tx.begin_grace(of, row.id, NOW + 5).await?;
     assert!(!tx.vault(of, row.id).await?.expect("there").recreate, "its order to be made anew is taken back");
+    tx.set_recreate(of, row.id, true).await?;
+    tx.keep_ending(NOW).await?;
+    let kept = tx.vault(of, row.id).await?.expect("there");
+    assert!(
+        !kept.recreate && kept.standing == VaultStanding::Retained,
+        "nothing that was ordered before destroys: {kept:?}"
+    );
     tx.add_sent_before(of, &[SectionDigest([41; 32])]).await?;
     let life = Older::LaterLife(Incarnation([42; 16]));
     assert_eq!(tx.all_older().await?, []);

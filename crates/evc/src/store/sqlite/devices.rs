@@ -292,6 +292,16 @@ impl Devices for SqliteTx {
 
     async fn keep_ending(&mut self, now: UnixSeconds) -> Stored<()> {
         self.retain_removing().await?;
+        for orders in [
+            "UPDATE vaults SET recreate = 0 WHERE recreate <> 0",
+            "UPDATE deleted_vaults SET recreate = 0 WHERE recreate <> 0",
+        ] {
+            self.run(orders, ()).await?;
+        }
+        self.keep_deleted_longer(now).await
+    }
+
+    async fn keep_deleted_longer(&mut self, now: UnixSeconds) -> Stored<()> {
         // An end beyond the last number would be a fraction.
         let of_deleted = "UPDATE deleted_devices SET until = iif(until - deleted_at > 9223372036854775807 - ?1, 9223372036854775807,
                             max(until, ?1 + (until - deleted_at))) WHERE deleted_at BETWEEN 0 AND until";
