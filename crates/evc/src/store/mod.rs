@@ -145,6 +145,8 @@ pub trait Devices {
     async fn set_older(&mut self, id: DeviceId, older: Option<Mark>) -> Stored<()>;
     /// How devices, of all projects, showed that it is: each way once.
     async fn all_older(&mut self) -> Stored<Vec<Older>>;
+    /// How one of them, of any project, showed that it is; a mark that does not read counts as one. None: nobody did.
+    async fn one_older(&mut self) -> Stored<Option<Older>>;
     /// All devices, also deleted ones, are marked as [`Older::PutBack`], beside what they showed; or none is any more.
     async fn hold_back(&mut self, held: bool) -> Stored<()>;
     /// Begins a new incarnation for all devices: sections are numbered and chained anew, what nodes told of vaults is forgotten, and

@@ -202,6 +202,7 @@ steps! { Devices {
     was_sent_before(id: DeviceId, digest: &SectionDigest) -> bool;
     set_older(id: DeviceId, older: Option<Mark>) -> ();
     all_older() -> Vec<Older>;
+    one_older() -> Option<Older>;
     hold_back(held: bool) -> ();
     number_anew() -> ();
     keep_ending(now: UnixSeconds) -> ();

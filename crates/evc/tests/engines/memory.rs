@@ -518,6 +518,9 @@ impl Devices for MemoryTx {
             self.world.devices.values().filter_map(|row| row.older.map(Mark::older)).collect();
         Ok(marks.into_iter().collect())
     }
+    async fn one_older(&mut self) -> Stored<Option<Older>> {
+        Ok(self.world.devices.values().find_map(|row| row.older.map(Mark::older)))
+    }
     async fn hold_back(&mut self, held: bool) -> Stored<()> {
         let world = self.w();
         let kept = world.deleted.iter_mut().map(|kept| &mut kept.was);
@@ -863,8 +866,8 @@ impl Vaults for MemoryTx {
         let removing = self.world.vaults.values().filter(|row| row.standing == VaultStanding::Removing);
         let graces = removing
             .filter_map(|row| Some(Grace { until: row.delete_at?, device: row.device, vault: row.id }));
-        let older = |grace: &Grace| self.world.devices.get(&grace.device).is_some_and(|d| d.older.is_some());
-        let all: BTreeSet<Grace> = graces.filter(|grace| !older(grace)).collect();
+        let older = self.world.devices.values().any(|device| device.older.is_some());
+        let all: BTreeSet<Grace> = graces.filter(|_| !older).collect();
         let due = |grace: &Grace| grace.until <= now && after.is_none_or(|after| *grace > after);
         Ok(some(all.iter(), limit, due))
     }

@@ -676,8 +676,10 @@ async fn graces_are_over_one_after_the_other(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.graces_over(NOW + 9, None, 2).await?, [grace(2), grace(1)]);
     assert_eq!(tx.graces_over(NOW + 9, Some(grace(1)), 2).await?, [grace(0)]);
     tx.set_older(device(1).id, Some(Older::Forked.into())).await?;
-    assert_eq!(tx.graces_over(NOW + 9, None, 9).await?, [grace(1)], "none of one that is ahead");
+    assert_eq!(tx.graces_over(NOW + 9, None, 9).await?, [], "none of any, where one is ahead");
+    assert_eq!(tx.one_older().await?, Some(Older::Forked));
     tx.set_older(device(1).id, None).await?;
+    assert_eq!(tx.one_older().await?, None);
     tx.move_graces(100).await?;
     assert_eq!(tx.graces_over(NOW + 9, None, 9).await?, []);
     let later = Grace { until: NOW + 106, ..grace(0) };

@@ -13,7 +13,7 @@ use super::read::{Word as _, alarm_text, blob, int, json, packed_chain};
 use super::transaction::SqliteTx;
 use crate::store::{
     Alarm, CertRow, DELETED_GRACE_S, DeviceRemains, DeviceReport, DeviceRow, Devices, Fared, OnboardRow,
-    OrDamaged, Page, RemovedRow, SENT_BEFORE, Stored, UnixSeconds, VaultStanding,
+    OrDamaged, Page, RemovedRow, SENT_BEFORE, StoreError, Stored, UnixSeconds, VaultStanding,
 };
 
 impl SqliteTx {
@@ -255,6 +255,16 @@ impl Devices for SqliteTx {
     async fn all_older(&mut self) -> Stored<Vec<Older>> {
         let marks: Vec<Mark> = self.all("FROM devices WHERE older IS NOT NULL", ()).await?;
         Ok(marks.into_iter().map(Mark::older).collect::<HashSet<_>>().into_iter().collect())
+    }
+
+    async fn one_older(&mut self) -> Stored<Option<Older>> {
+        match self.one("FROM devices WHERE older IS NOT NULL LIMIT 1", ()).await {
+            Ok(one) => {
+                Ok(one.map(|MarkText { mark, .. }: MarkText| mark.map_or(Older::SomeLaterLife, Mark::older)))
+            }
+            Err(StoreError::Damaged(_)) => Ok(Some(Older::SomeLaterLife)),
+            Err(other) => Err(other),
+        }
     }
 
     async fn hold_back(&mut self, held: bool) -> Stored<()> {

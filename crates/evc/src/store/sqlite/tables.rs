@@ -49,6 +49,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     85 = "0085_when_devices_were_heard",
     86 = "0086_vaults_that_were",
     87 = "0087_sessions_counted_by_their_index",
+    89 = "0089_devices_that_went_further",
 ];
 
 /// Where builds of before kept their list.
