@@ -233,6 +233,28 @@ pub async fn give_back(
     Ok(Some(seal_down(&granted.session(), granted.device(), row.held.id, &plain)?))
 }
 
+/// What the bundle has, by its own word, that would be given back of a generation; none where it does not open.
+///
+/// # Errors
+/// The store's, and those of the key-encryption key.
+pub async fn would_give_back(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    device: DeviceId,
+    generation: Generation,
+) -> Result<Option<Contents>, CustodyError> {
+    let row = match tx.bundle_of(device, generation).await {
+        Ok(Some(row)) => row,
+        Ok(None) | Err(StoreError::Damaged(_)) => return Ok(None),
+        Err(other) => return Err(other.into()),
+    };
+    match opened(kek, &row) {
+        Ok(plain) => Ok(Some(contents(&plain))),
+        Err(CustodyError::Unsealed(_)) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
 /// A device's newest bundle as it is tried, and what the answer has to say; none where it is not there.
 ///
 /// # Errors

@@ -124,7 +124,13 @@ fn against(bolt: Bolt, device: &Name, reference: i64) -> Option<String> {
         Bolt::NotApproved => format!("`evc reference approve {reference}`, if you expect these values"),
         Bolt::Rejected => format!("`evc reference approve {reference}`, if they are good after all"),
         Bolt::NoBundle => format!(
-            "let `{device}` run with the firmware and system of now until `evc escrow list {device}` shows a bundle"
+            "let `{device}` run with the firmware and system of now until `evc escrow list {device:#}` shows a bundle"
+        ),
+        Bolt::BundleShut(_) => format!(
+            "let `{device}` run with the firmware and system of now, and have another bundle given back that opens: `evc escrow list {device:#}`, `evc escrow offer {device:#}`"
+        ),
+        Bolt::NotInBundle(_) => format!(
+            "plan no update before `{device}` sent a bundle that has it; where an older one has, have that given back: `evc escrow list {device:#} -o wide`, `evc escrow offer {device:#}`"
         ),
         Bolt::OtherBundle { .. } => format!(
             "let `{device}` run with the firmware and system of now until `evc escrow list {device}` shows a bundle of the node's generation"
@@ -146,6 +152,9 @@ fn about(doubt: Doubt, device: &Name) -> String {
         Doubt::Generation(_) => {
             format!("let `{device}` report, with an `eve` of this version: `evc describe device {device}`")
         }
+        Doubt::Contents(_) => format!(
+            "use an `evc` as new as the node's `eve`; `evc escrow list {device:#} -o wide` shows what each bundle has, and `evc escrow drill {device:#}` tries it"
+        ),
         Doubt::DrillFailed => format!(
             "`evc describe device {device}` says why it failed; plan no update before one passes (`evc escrow drill {device}`)"
         ),
