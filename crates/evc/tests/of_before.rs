@@ -4,7 +4,7 @@
 mod common;
 
 use common::copies::{checked, copy_of, held_back, put_back};
-use common::{Device, Evc, end_graces, section};
+use common::{Device, Evc, end_graces, new_session, section};
 
 const ONE: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: day\ndevice: edge-1\npolicy: p\n";
 
@@ -111,4 +111,22 @@ fn what_a_build_of_before_noticed_ends_nothing_of_before() {
         ],
     );
     assert_eq!(standing(&checked(Evc::over(folder)), "day"), "retained");
+}
+
+/// A database that was brought over by `sqlite3 .dump` or `.recover` (as one that was damaged is) has lost its number: in a folder of its own
+/// nothing shows that it is a copy.
+#[test]
+fn a_database_without_its_number_is_a_copy() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(ONE);
+    settled(&evc, &mut device);
+    let folder = evc.stop();
+    std::fs::remove_file(folder.path().join("evc.db-opened")).expect("removed");
+    common::sql(folder.path(), &["PRAGMA application_id = 0"]);
+    let evc = Evc::over(folder);
+    device.session = new_session();
+    device.hash.clear();
+    let answer = device.poll(&evc).expect("an answer");
+    assert!(answer.control.expect("control").challenge.is_none(), "it goes on as if it was not put back");
 }
