@@ -73,7 +73,7 @@ impl Operator {
     ) -> Result<(), Refusal> {
         let epochs = vault.epochs;
         add_epoch(tx, &self.kek, row, epochs.current(), now).await?;
-        tx.drop_releases_before(row.device, row.id, epochs.last()).await?;
+        tx.drop_old_releases(row.device, row.id, epochs.last()).await?;
         Ok(tx.put_epochs(row.device, row.id, epochs.current(), epochs.last()).await?)
     }
 }

@@ -354,7 +354,10 @@ pub trait KeyRows {
     async fn add_epoch(&mut self, row: &EpochRow) -> Stored<()>;
     /// Forgets all epochs and releases of a vault.
     async fn drop_epochs(&mut self, device: DeviceId, vault: VaultId) -> Stored<()>;
-    /// Forgets what went out of a vault's epochs before this one.
+    /// Forgets what went out of a vault's epochs before this one, but for the newest of all that went out: by it is known under which custody its node
+    /// has it.
+    async fn drop_old_releases(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()>;
+    /// Forgets what went out of a vault's epochs before this one, all of it.
     async fn drop_releases_before(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()>;
     /// What went out to a session of a device's, under a project.
     async fn releases(

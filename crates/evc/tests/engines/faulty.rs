@@ -312,6 +312,7 @@ steps! { KeyRows {
     bind_epoch(row: &EpochRow) -> ();
     add_epoch(row: &EpochRow) -> ();
     drop_epochs(device: DeviceId, vault: VaultId) -> ();
+    drop_old_releases(device: DeviceId, vault: VaultId, epoch: Epoch) -> ();
     drop_releases_before(device: DeviceId, vault: VaultId, epoch: Epoch) -> ();
     releases(project: &Project, device: DeviceId, session: &[u8; 32]) -> Vec<ReleaseRow>;
     put_release(row: &ReleaseRow) -> ();

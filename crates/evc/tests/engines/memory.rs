@@ -1102,6 +1102,12 @@ impl KeyRows for MemoryTx {
         self.w().releases.retain(|(of, id, ..), _| (*of, *id) != (device, vault));
         Ok(())
     }
+    async fn drop_old_releases(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()> {
+        let of = |(of, id, ..): &(DeviceId, VaultId, Epoch, String)| (*of, *id) == (device, vault);
+        let newest = self.world.releases.keys().filter(|key| of(key)).map(|key| key.2).max();
+        self.w().releases.retain(|key, _| !of(key) || key.2 >= epoch || Some(key.2) == newest);
+        Ok(())
+    }
     async fn drop_releases_before(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()> {
         self.w().releases.retain(|(of, id, at, _), _| (*of, *id) != (device, vault) || *at >= epoch);
         Ok(())

@@ -929,7 +929,11 @@ async fn one_release_stands_for_each_key(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.releases(&here(), one, &[1; 32]).await?, [], "the earlier session's is replaced");
     let next = ReleaseRow { epoch: Epoch(2), ..later.clone() };
     tx.put_release(&next).await?;
-    assert_eq!(tx.releases(&here(), one, &[2; 32]).await?, [later, next.clone()]);
+    assert_eq!(tx.releases(&here(), one, &[2; 32]).await?, [later.clone(), next.clone()]);
+    tx.drop_old_releases(row.device, row.vault, Epoch(99)).await?;
+    let left = tx.releases(&here(), one, &[2; 32]).await?;
+    assert_eq!(left, std::slice::from_ref(&next), "the newest that went out stays");
+    tx.put_release(&later).await?;
     tx.drop_releases_before(row.device, row.vault, Epoch(2)).await?;
     assert_eq!(
         tx.releases(&here(), one, &[2; 32]).await?,
