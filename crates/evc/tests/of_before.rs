@@ -113,6 +113,23 @@ fn what_a_build_of_before_noticed_ends_nothing_of_before() {
     assert_eq!(standing(&checked(Evc::over(folder)), "day"), "retained");
 }
 
+/// Decision 86: a database that was put back deletes nothing.
+#[test]
+fn a_database_that_was_put_back_drops_no_bundle() {
+    use common::escrowed::{sealed, upload};
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    device.attested(&evc);
+    for n in 0..6_u8 {
+        upload(&evc, &device, sealed(&evc, &device, 1, &[n; 9]));
+    }
+    common::sql(evc.dir.path(), &["UPDATE bundles SET received_at = received_at - 40 * 86400"]);
+    let evc = held_back(evc);
+    let before = common::count(evc.dir.path(), "bundles");
+    upload(&evc, &device, sealed(&evc, &device, 1, b"another"));
+    assert_eq!(common::count(evc.dir.path(), "bundles"), before + 1);
+}
+
 /// A database that was brought over by `sqlite3 .dump` or `.recover` (as one that was damaged is) has lost its number: in a folder of its own
 /// nothing shows that it is a copy.
 #[test]

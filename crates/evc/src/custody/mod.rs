@@ -17,7 +17,7 @@ mod restored;
 mod sealing;
 mod tls;
 
-pub use bundles::{BundleKept, give_back, give_to_try, history, keep_bundle, would_give_back};
+pub use bundles::{BundleKept, Sender, give_back, give_to_try, history, keep_bundle, would_give_back};
 pub(crate) use bundles::{IN_ALL, forget_vault};
 pub(crate) use carry_over::{CarriedOver, carry_over};
 pub use epochs::{Releases, add_epoch, period_of, rehome, unopened, went_out_under};
