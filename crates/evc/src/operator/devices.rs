@@ -170,7 +170,7 @@ impl Operator {
 }
 
 /// Whether keys go out to a device of which something was taken off, or what is left that keeps them.
-fn released_to(bars: Bars) -> String {
+pub(super) fn released_to(bars: Bars) -> String {
     match bars.barred() {
         Some(Barred::Lost) => {
             "it is marked as lost all the same, and gets no key until `evc device found`".into()

@@ -1,11 +1,13 @@
 //! A new key for one vault (VC-3, VC-4): whether one is made is [`Listed::rotate`]'s to say.
 
+use vault::decide::Bars;
 use vault::ids::{DeviceId, Name};
 use vault::ledger::held_back;
 use vault::life::{self, Listed, Rotated};
 
 use super::Operator;
 use super::again::confirmed;
+use super::devices::released_to;
 use super::operate::{Found, find_vault};
 use crate::api::{Done, Rotation};
 use crate::custody::add_epoch;
@@ -57,9 +59,11 @@ impl Operator {
                 }
                 self.keep(tx, &row, &vault, now).await?;
                 let current = vault.epochs.current();
-                let done =
-                    format!("vault `{name}` is at epoch {current}; the node takes it at its next contact");
-                Ok(Done { done, notes: shut_out.map(at_stake).into_iter().collect() })
+                let (lost, doubled) = (device.lost_at.is_some(), device.alarm.is_some());
+                let barred = (lost || doubled).then(|| released_to(Bars { lost, older: None, doubled }));
+                let when = if barred.is_some() { "" } else { "; the node takes it at its next contact" };
+                let done = format!("vault `{name}` is at epoch {current}{when}");
+                Ok(Done { done, notes: shut_out.map(at_stake).into_iter().chain(barred).collect() })
             }
         }
     }
