@@ -14,7 +14,7 @@ mod yaml;
 
 pub use age::{age, aged};
 pub use forms::{Forms, Output};
-pub use pages::{completions, man};
+pub use pages::{completions, man, offered};
 pub use say::{say, write};
 pub use table::{NOTHING, aligned, cell};
 pub use typed::{USED_WRONGLY, quoted, tell};

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
+use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::Shells;
+use vault::text::is_word;
 
 use crate::write;
 
@@ -51,4 +53,13 @@ pub fn completions(program: &str, shell: clap_complete::Shell) -> anyhow::Result
     let completer = completer.with_context(|| format!("no completions for {shell}"))?;
     completer.write_registration("COMPLETE", program, program, program, &mut script)?;
     write(&script).map(drop)
+}
+
+/// Names as a shell is offered them, each once. bash puts what it is offered into the line as it is, and carries that out: what a shell would take for
+/// more than one word that stands for itself (a stranger may call himself `$(..)`) is not offered.
+pub fn offered(names: impl Iterator<Item = String>) -> Vec<CompletionCandidate> {
+    let mut names: Vec<String> = names.filter(|name| is_word(name)).collect();
+    names.sort();
+    names.dedup();
+    names.into_iter().map(CompletionCandidate::new).collect()
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::settings;
+use common::{Device, Evc, settings};
 use evc::clock::now;
 use evc::service::{Settings, start};
 use tokio::runtime::Runtime;
@@ -137,4 +137,38 @@ fn a_restart_well_behind_the_time_that_was_seen_is_refused_unless_the_operator_s
     let said = Settings { clock_is_right: true, ..settings.clone() };
     assert_eq!(started(&said, now()), Ok(()));
     assert_eq!(started(&settings, now()), Ok(()), "it is said once");
+}
+
+/// Threats, Controller: what is remembered of the clock is damaged. The controller starts all the same, nothing ends by a clock that nobody knows, and
+/// what is remembered is written anew.
+#[test]
+fn a_damaged_time_keeps_no_controller_from_starting_and_ends_nothing() {
+    let runtime = Runtime::new().expect("a runtime");
+    for damaged in [&["time seen"][..], &["time shown"], &["time seen", "time shown"]] {
+        let evc = Evc::start();
+        let mut device = Device::onboarded(&evc, "edge-1");
+        evc.apply("kind: VaultPolicy\nname: p\ncustody: controller\non_removal: { delete_after: 10m }\n---\nkind: Vault\nname: day\ndevice: edge-1\npolicy: p\n");
+        device.attested(&evc);
+        common::end_graces(&evc, now());
+        for name in damaged {
+            common::sql(evc.dir.path(), &[&format!("UPDATE meta SET value = x'00' WHERE name = '{name}'")]);
+        }
+        let evc = evc.restart();
+        evc.act("DELETE", "/devices/edge-1/vaults/day", "");
+        let (at, second) = (now() + 601, std::time::Duration::from_secs(1));
+        let mut clock = runtime.block_on(evc.app.clock(at)).expect("watched");
+        assert_eq!(
+            runtime.block_on(evc.app.keep_house(&mut clock, at, second)).expect("kept"),
+            0,
+            "{damaged:?}"
+        );
+        let (later, hour) = (at + HOUR, std::time::Duration::from_secs(HOUR));
+        let ended = runtime.block_on(evc.app.keep_house(&mut clock, later, hour)).expect("kept");
+        assert!(ended <= 1, "{damaged:?}");
+        let mut clock = runtime.block_on(evc.app.clock(later)).expect("watched");
+        let much_later = later + HOUR;
+        runtime.block_on(evc.app.keep_house(&mut clock, much_later, hour)).expect("kept");
+        let left = common::count(evc.dir.path(), "meta WHERE name LIKE 'time %' AND length(value) <> 8");
+        assert_eq!(left, 0, "{damaged:?}: written anew");
+    }
 }

@@ -275,3 +275,15 @@ fn a_damaged_bundle_that_is_asked_back_keeps_no_key_back() {
         scene.is_heard(damage);
     }
 }
+
+/// Threats, Controller: one damaged policy does not keep out all new devices that a rule names; what it has is given once it is mended.
+#[test]
+fn a_damaged_policy_of_a_rule_keeps_nobody_from_registering() {
+    let evc = Evc::start();
+    evc.apply("kind: VaultPolicy\nname: q\ncustody: controller\n---\nkind: Vault\nname: ruled\ndevices: { site: berlin }\npolicy: q\n");
+    sql(evc.dir.path(), &["UPDATE policies SET canonical = 'x' WHERE name = 'q'"]);
+    let device = Device::new("edge-1");
+    let allow = serde_json::json!({ "cert_pem": device.onboard.pem, "serial": device.serial, "name": "edge-1", "labels": { "site": "berlin" } });
+    evc.act("POST", "/onboarding", &allow.to_string());
+    assert_eq!(device.register(&evc), 201);
+}

@@ -4,8 +4,8 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
+use common::copies::{copy_of, put_back, run};
 use common::{Device, Evc, end_graces, section};
 use disk::Disk;
 use disk::faulty::{Fault, Faults, Faulty};
@@ -14,25 +14,6 @@ use tempfile::TempDir;
 const VAULT: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: day\ndevice: edge-1\npolicy: p\n";
 
 const REMOVED_SLOWLY: &str = "kind: VaultPolicy\nname: p\ncustody: controller\non_removal: { delete_after: 10m }\n---\nkind: Vault\nname: day\ndevice: edge-1\npolicy: p\n";
-
-/// A copy of a running controller's database, as `.backup` makes it.
-fn copy_of(evc: &Evc, to: &TempDir) -> PathBuf {
-    let copy = to.path().join("copy");
-    common::sql(evc.dir.path(), &[&format!("VACUUM INTO '{}'", copy.display())]);
-    copy
-}
-
-/// As docs/operations.md says.
-fn put_back(folder: &Path, copy: &Path) {
-    for beside in ["evc.db-wal", "evc.db-shm"] {
-        let _ = fs::remove_file(folder.join(beside));
-    }
-    fs::copy(copy, folder.join("evc.db")).expect("put back");
-}
-
-fn run<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
-}
 
 /// The device boots again: a session of its own, and nothing is known of what it had.
 fn boots(device: &mut Device) {

@@ -357,3 +357,34 @@ fn numbers_of_reference_values_are_given_once() {
     evc.act("DELETE", "/devices/edge-1", "");
     assert!(learned("edge-2") > first);
 }
+
+/// A device that an allowance for any serial lets in has its serial as its name. What is advised of it is a command for another one.
+#[test]
+fn a_name_that_a_device_gave_itself_is_no_other_command() {
+    let evc = Evc::start();
+    Device::onboarded(&evc, "edge-1");
+    let hostile = Device { serial: "edge-1 -o name".to_owned(), ..Device::new("x") };
+    let allow = serde_json::json!({ "cert_pem": hostile.onboard.pem, "serial": "*", "name": null });
+    evc.act("POST", "/onboarding", &allow.to_string());
+    assert_eq!(hostile.register(&evc), 201);
+    let id = hostile.uuid(&evc).expect("known");
+    evc.act("POST", "/devices/edge-1/lost", "");
+    evc.act("POST", &format!("/devices/{id}/lost"), "");
+    let status = evc.act("GET", "/glance", "").to_string();
+    assert!(
+        !status.contains("evc device found edge-1 -o name"),
+        "advised of the stranger, and done to edge-1: {status}"
+    );
+    assert!(status.contains(&format!("device-{}", id.0.simple())), "it goes by its identity: {status}");
+    evc.act(
+        "POST",
+        "/onboarding",
+        &serde_json::json!({ "cert_pem": hostile.onboard.pem, "serial": "SN-7", "name": "edge 7" })
+            .to_string(),
+    );
+    let named = Device { serial: "SN-7".to_owned(), onboard: hostile.onboard, ..Device::new("y") };
+    assert_eq!(named.register(&evc), 201);
+    evc.act("POST", "/devices/edge%207/lost", "");
+    let status = evc.act("GET", "/glance", "").to_string();
+    assert!(status.contains("`evc device found 'edge 7'`"), "as it is typed: {status}");
+}

@@ -44,3 +44,35 @@ fn what_went_out_under_two_custodies_is_said_to_open_by_one_alone() {
         assert!(rows.contains("till"), "{rows}");
     }
 }
+
+/// Decision 80, as of a vault's row: where the TPM has a part of the key, `evc rehome` goes on refusing. Two rotations by force forget under which
+/// custody its keys went out.
+#[test]
+fn two_rotations_do_not_hide_that_the_tpm_has_a_part() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    Device::onboarded(&evc, "edge-2");
+    evc.apply("kind: VaultPolicy\nname: p\ncustody: tpm+controller\n---\nkind: VaultPolicy\nname: c\ncustody: controller\n---\nkind: Vault\nname: day\ndevice: edge-1\npolicy: p\n");
+    let nonce = device.challenged(&evc);
+    let first = quote(&device, &tpm, nonce, &pcrs(1));
+    device.attest(&evc, &AttestRequest::Quote(Box::new(first)));
+    let given = device.section(&evc);
+    assert!(device.keys(&given, "day").is_some());
+    device.report(&evc, &given, 1);
+    evc.apply("kind: Vault\nname: day\ndevice: edge-1\npolicy: c\n");
+    evc.act("POST", "/devices/edge-1/lost", "");
+    let rehome = || {
+        evc.operator(
+            "POST",
+            "/devices/edge-1/vaults/day/rehome",
+            r#"{"to":"edge-2","confirm":"day"}"#,
+            Some(&evc.token),
+        )
+    };
+    assert_eq!(rehome().problem().code, evc::api::Code::KeyInTpm, "twin");
+    for _ in 0..2 {
+        evc.act("POST", "/devices/edge-1/vaults/day/rotate", r#"{"force":true,"confirm":"day"}"#);
+    }
+    let told = rehome();
+    assert_ne!(told.status, 200, "{}", String::from_utf8_lossy(&told.body));
+}

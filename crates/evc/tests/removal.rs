@@ -257,3 +257,15 @@ fn a_uuid_names_the_vault_that_has_it_and_not_one_that_is_called_so() {
     let goes: Vec<_> = section.vaults.iter().filter(|entry| entry.standing == Presence::Removing).collect();
     assert_eq!(goes.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["payments"]);
 }
+
+/// Seen-by-users 2: of a vault that is in no document `-o yaml` says so, and not nothing at all.
+#[test]
+fn a_vault_that_is_removed_is_not_nothing_as_yaml() {
+    let (evc, ..) = made();
+    evc.act("DELETE", "/devices/edge-1/vaults/payments", "");
+    let args =
+        ["describe", "vault", "payments", "--device", "edge-1", "-o", "yaml", "--url", &evc.url, "--data"];
+    let told = Command::new(env!("CARGO_BIN_EXE_evc")).args(args).arg(evc.dir.path()).output().expect("ran");
+    let text = String::from_utf8_lossy(&told.stdout);
+    assert!(text.starts_with("# vault payments is in no document"), "{text}");
+}

@@ -141,3 +141,13 @@ fn the_command_line_warns_before_it_forces() {
     assert!(done && said.contains("forced: ") && said.contains("reported epoch 1"), "{said}");
     assert_eq!(epochs(&evc), (3, 2));
 }
+
+/// What is told of a rotation is so: no key goes out to a lost device, and none is promised to it.
+#[test]
+fn a_rotation_of_a_lost_device_promises_nothing() {
+    let (evc, ..) = made();
+    evc.act("POST", "/devices/edge-1/lost", "");
+    let (status, told) = rotate(&evc, "{}");
+    assert!(status == 200 && told.contains("marked as lost"), "{told}");
+    assert!(!told.contains("takes it at its next contact"), "{told}");
+}

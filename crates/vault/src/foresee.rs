@@ -33,6 +33,8 @@ pub struct Node {
     pub moved: bool,
     /// The generation of its bundle in escrow: that of the one in force, where there is one, else the newest.
     pub escrow: Option<Generation>,
+    /// That bundle opens at the controller.
+    pub escrow_opens: bool,
     /// The generation of its TPM's roots in force, as it said last; none: it did not say.
     pub in_force: Option<Generation>,
     /// Its last escrow drill failed: none has passed since.
@@ -50,6 +52,8 @@ pub struct Vault<'a> {
     pub removing: bool,
     /// Its node says that what is in escrow is not what it has: a number alone does not tell two generations of a TPM apart that was set back.
     pub behind: bool,
+    /// Whether the bundle that would go back has its share; none: that can't be told.
+    pub in_escrow: Option<bool>,
 }
 
 /// What is to be expected.
@@ -115,6 +119,16 @@ pub enum Bolt {
     /// There is no bundle.
     #[error("its share is sealed to the boot of now, and no bundle of its node is in escrow")]
     NoBundle,
+    /// Nothing is given back of it.
+    #[error(
+        "its share is sealed to the boot of now, and the bundle in escrow of generation {0} does not open at this controller"
+    )]
+    BundleShut(Generation),
+    /// The bundle is of no use to it.
+    #[error(
+        "its share is sealed to the boot of now, and the bundle of generation {0} in escrow has no share of it"
+    )]
+    NotInBundle(Generation),
     /// What it was sealed under is gone.
     #[error(
         "its share is sealed to the boot of now, and the bundle in escrow is of generation {bundle}: the node's TPM has the secrets of generation {in_force}"
@@ -141,6 +155,9 @@ pub enum Doubt {
         "its node has not told of which generation its TPM's secrets are, and the bundle in escrow is of generation {0}"
     )]
     Generation(Generation),
+    /// What goes back may have nothing of it.
+    #[error("what the bundle of generation {0} in escrow has can't be told by this controller")]
+    Contents(Generation),
     /// What goes back may not open.
     #[error(
         "its node's last escrow drill failed, and none has passed since: the bundle in escrow may not open there"
@@ -168,7 +185,7 @@ pub fn foresee(vault: &Vault<'_>, node: &Node) -> Forecast {
         (false, _) => Ok(Ground::Unbound),
         // What asks for approval asks for it of these values too.
         (true, false) if !key => Ok(Ground::Unmoved),
-        (true, moved) => approved(node.values).and_then(|()| past(share, moved, node)),
+        (true, moved) => approved(node.values).and_then(|()| past(share, moved, vault, node)),
     };
     match way {
         Err(bolt) => Forecast::Stays(bolt),
@@ -206,13 +223,15 @@ fn approved(values: Values) -> Result<(), Bolt> {
     }
 }
 
-fn past(share: bool, moved: bool, node: &Node) -> Result<Ground, Bolt> {
+fn past(share: bool, moved: bool, vault: &Vault<'_>, node: &Node) -> Result<Ground, Bolt> {
     match (share && moved, node.escrow, node.in_force) {
         (true, None, _) => Err(Bolt::NoBundle),
         // A generation that ended does not come again.
         (true, Some(bundle), Some(in_force)) if bundle != in_force => {
             Err(Bolt::OtherBundle { bundle, in_force })
         }
+        (true, Some(generation), _) if !node.escrow_opens => Err(Bolt::BundleShut(generation)),
+        (true, Some(generation), _) if vault.in_escrow == Some(false) => Err(Bolt::NotInBundle(generation)),
         (true, Some(generation), _) => Ok(Ground::Escrow(generation)),
         (false, ..) if !moved => Ok(Ground::Unmoved),
         (false, ..) => Ok(Ground::KeyGiven),
@@ -228,6 +247,9 @@ fn doubt(vault: &Vault<'_>, ground: Ground, node: &Node) -> Option<Doubt> {
         }
         (Some(State::Unlocked | State::Locked), Ground::Escrow(_), _) if node.drill_failed => {
             Some(Doubt::DrillFailed)
+        }
+        (Some(State::Unlocked | State::Locked), Ground::Escrow(bundle), _) if vault.in_escrow.is_none() => {
+            Some(Doubt::Contents(bundle))
         }
         (Some(State::Unlocked | State::Locked), Ground::Escrow(_), _) if vault.behind => Some(Doubt::Behind),
         (Some(State::Unlocked | State::Locked), ..) => None,
@@ -248,6 +270,7 @@ mod tests {
         values: Values::Approved,
         moved: true,
         escrow: Some(Generation(3)),
+        escrow_opens: true,
         in_force: Some(Generation(3)),
         drill_failed: false,
     };
@@ -262,7 +285,10 @@ mod tests {
 
     fn of(text: &str, node: Node) -> Forecast {
         let state = Some(State::Unlocked);
-        foresee(&Vault { policy: &policy(text), state, removing: false, behind: false }, &node)
+        foresee(
+            &Vault { policy: &policy(text), state, removing: false, behind: false, in_escrow: Some(true) },
+            &node,
+        )
     }
 
     /// AC-5: a planned update. Before the reboot an operator learns of each vault whether it opens after it.
@@ -282,6 +308,8 @@ mod tests {
             (sealed, NODE, opens(Ground::Escrow(Generation(3)))),
             (sealed, at(4), stays(Bolt::OtherBundle { bundle: Generation(3), in_force: Generation(4) })),
             (sealed, Node { in_force: None, ..NODE }, Forecast::Unknown(Doubt::Generation(Generation(3)))),
+            (sealed, Node { escrow_opens: false, ..NODE }, stays(Bolt::BundleShut(Generation(3)))),
+            (asked, Node { escrow_opens: false, ..NODE }, opens(Ground::KeyGiven)),
             (sealed, Node { moved: false, ..at(4) }, opens(Ground::Unmoved)),
             (sealed, Node { drill_failed: true, ..NODE }, Forecast::Unknown(Doubt::DrillFailed)),
             (both, Node { drill_failed: true, ..NODE }, Forecast::Unknown(Doubt::DrillFailed)),
@@ -316,10 +344,14 @@ mod tests {
     #[test]
     fn a_vault_that_is_not_whole_is_not_promised() {
         let policy = policy("custody: tpm\nseal: pcrs");
-        let vault = Vault { policy: &policy, state: None, removing: false, behind: false };
+        let vault =
+            Vault { policy: &policy, state: None, removing: false, behind: false, in_escrow: Some(true) };
         let of = |state, removing| foresee(&Vault { state, removing, ..vault }, &NODE);
         let behind = Vault { state: Some(State::Unlocked), behind: true, ..vault };
         assert_eq!(foresee(&behind, &NODE), Forecast::Unknown(Doubt::Behind), "of the same number");
+        let lacks = |in_escrow| foresee(&Vault { in_escrow, behind: false, ..behind }, &NODE);
+        assert_eq!(lacks(Some(false)), Forecast::Stays(Bolt::NotInBundle(Generation(3))));
+        assert_eq!(lacks(None), Forecast::Unknown(Doubt::Contents(Generation(3))));
         let unmoved = Node { moved: false, ..NODE };
         assert_eq!(foresee(&behind, &unmoved), Forecast::Opens(Ground::Unmoved), "it is not needed");
         assert_eq!(of(None, false), Forecast::Unknown(Doubt::Silent));

@@ -9,6 +9,8 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
+use crate::text::typed;
+
 /// Identity of a vault, made by the controller (VC-1); fixed for the two default vaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -206,9 +208,10 @@ impl From<Name> for String {
     }
 }
 
+/// As it is; by `{:#}` as it is typed into a shell, where a command is advised.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        if f.alternate() { f.write_str(&typed(&self.0)) } else { f.write_str(&self.0) }
     }
 }
 

@@ -4,7 +4,7 @@
 //! Every edge passes its text through here: what is printed, logged or answered as an error. No word is trusted for where it comes from.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::path::Path;
 
@@ -31,6 +31,30 @@ pub fn span(seconds: u64) -> String {
         _ => (seconds / 86_400, "d"),
     };
     format!("{count}{unit}")
+}
+
+/// Whether a shell takes a text as one word that stands for itself: nothing in it is a blank, is expanded, or ends a command, and it is no option.
+#[must_use]
+pub fn is_word(text: &str) -> bool {
+    let stands = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '/' | '+' | '@');
+    text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(stands)
+}
+
+/// A text as it is typed into a shell: as it is where it is a word, else in quotes, so that a name with a blank, which a device may have given itself,
+/// is no further option or argument.
+#[must_use]
+pub fn typed(text: &str) -> Cow<'_, str> {
+    if is_word(text) { Cow::Borrowed(text) } else { Cow::Owned(format!("'{}'", text.replace('\'', r"'\''"))) }
+}
+
+/// A text that is no [`Name`](crate::ids::Name): shown as that is, as it stands, and by `{:#}` as it is typed.
+#[derive(Debug, Clone, Copy)]
+pub struct Typed<'a>(pub &'a str);
+
+impl fmt::Display for Typed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&if f.alternate() { typed(self.0) } else { self.0.into() })
+    }
 }
 
 /// Longest text from outside in a sentence of ours, in bytes.
@@ -151,6 +175,27 @@ mod tests {
             assert!(without_middle("日本日本日本", most).len() <= most, "{most}");
         }
         assert_eq!(without_middle("日本", 6), "日本");
+    }
+
+    /// Threats, Added since: a text of a stranger in an operator's shell. What of any text a shell would take for more than itself is no word.
+    #[test]
+    fn a_word_of_a_shell_stands_for_itself() {
+        for word in ["edge-1", "SN:7/2", "a.b_c+d@e", "7"] {
+            assert!(is_word(word), "{word}");
+        }
+        for c in (0..=0x24f).filter_map(char::from_u32).filter(|c| !c.is_ascii_alphanumeric()) {
+            let stands = ".-_:/+@".contains(c);
+            assert_eq!((is_word(&format!("a{c}b")), is_word(&format!("{c}a"))), (stands, false), "{c:?}");
+        }
+        assert!(!is_word("") && !is_word("\u{202e}a"));
+        for (text, quoted) in [
+            ("edge-1", "edge-1"),
+            ("edge-1 -o name", "'edge-1 -o name'"),
+            ("a'b $(c)", r"'a'\''b $(c)'"),
+            ("-f", "'-f'"),
+        ] {
+            assert_eq!(typed(text), quoted);
+        }
     }
 
     /// Requirement IF-2: no line that a node tells is lost for another one's length.

@@ -1,9 +1,10 @@
 //! Names for a shell to complete: asked of the controller that the environment names, with little patience. Where none answers nothing is
-//! offered, and nothing is said: who presses Tab reads no error.
+//! offered, and nothing is said: who presses Tab reads no error. What is offered goes into a shell's line: texts of others go through [`offered`].
 
 use std::time::Duration;
 
 use clap_complete::engine::CompletionCandidate;
+use cli::offered;
 
 use super::args::Reach;
 use super::client::{Client, Rows};
@@ -75,11 +76,4 @@ fn whole<T>(all: Option<Vec<Listed<T>>>) -> impl Iterator<Item = T> {
 
 fn first() -> List {
     List { limit: Some(MOST), ..List::default() }
-}
-
-fn offered(names: impl Iterator<Item = String>) -> Vec<CompletionCandidate> {
-    let mut names: Vec<String> = names.collect();
-    names.sort();
-    names.dedup();
-    names.into_iter().map(CompletionCandidate::new).collect()
 }

@@ -39,10 +39,10 @@ pub(super) fn import(disk: &Disk, client: &Client, what: &Imported) -> Result<To
 const TAKEN_BEFORE: &str = "evidence taken before, and nothing changed";
 
 fn without_answer(made: &CourierFile, taken: &str) -> String {
-    let name = plain(made.device_name.as_str());
+    let name = &made.device_name;
     format!(
         "device `{name}`: {taken}, and the answer for its node is not written\n  what to do: make room, or name another file, and say the same again; or `evc export \
-         {name} FILE`: both give the answer again, and no other evidence is needed\n  cause"
+         {name:#} FILE`: both give the answer again, and no other evidence is needed\n  cause"
     )
 }
 
@@ -124,13 +124,15 @@ fn facts(made: &CourierFile, text: &str) -> Result<Told, Failed> {
 }
 
 fn told(made: &CourierFile, into: Option<&Path>, what: &str) -> String {
-    let name = plain(made.device_name.as_str());
+    let name = &made.device_name;
     let head = match into {
         Some(path) if !is_stream(path) => {
             format!("device `{name}`: {what}; the answer for its node is in {}\n", path.display())
         }
         Some(_) => format!("device `{name}`: {what}\n"),
-        None => format!("device `{name}`: {what}; `evc export {name} FILE` writes the answer for its node\n"),
+        None => {
+            format!("device `{name}`: {what}; `evc export {name:#} FILE` writes the answer for its node\n")
+        }
     };
     let notes = notes(made).into_iter().map(|note| format!("  note: {}\n", plain(&note)));
     [head].into_iter().chain(notes).collect()
@@ -157,7 +159,7 @@ fn notes(made: &CourierFile) -> Vec<String> {
         let name = &made.device_name;
         notes.push(format!(
             "the device is marked as lost: no key goes to it, and its vaults are ordered to be locked: carry the answer to the node, where `eve import` locks them; if it is \
-             in good hands again: `evc device found {name}`, and then a new file of `evc export {name} FILE`"
+             in good hands again: `evc device found {name:#}`, and then a new file of `evc export {name:#} FILE`"
         ));
     }
     if let Some(lacks) = &made.lacks {

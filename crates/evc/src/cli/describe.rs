@@ -6,7 +6,7 @@ use cli::{aged, cell};
 use serde_json::json;
 use vault::decide::TpmPin;
 use vault::report::{State, VaultReport};
-use vault::text::plain;
+use vault::text::{Typed, plain};
 
 use super::escrow::drilled;
 use super::rows::{self, in_escrow, named, removal, short};
@@ -116,9 +116,9 @@ fn of_session(session: &str, of_now: bool) -> String {
 /// Until its node has done so.
 fn ordered_anew(vault: &VaultView) -> String {
     let device = vault.device_name.as_ref().map_or_else(|| vault.device.to_string(), ToString::to_string);
+    let (vault, device) = (&vault.name, Typed(&device));
     format!(
-        "to be made anew, empty; `evc recreate vault {} --device {device} --withdraw` takes the order back",
-        vault.name
+        "to be made anew, empty; `evc recreate vault {vault:#} --device {device:#} --withdraw` takes the order back"
     )
 }
 
@@ -158,7 +158,7 @@ fn escrow(page: &mut Page, device: &DeviceView) {
 fn older_alone(device: &DeviceView, escrow: &InEscrow) -> String {
     let (vaults, name) = (escrow.older_alone.join(", "), &device.name);
     format!(
-        "something of {vaults} lies in an older bundle alone: `evc escrow list {name}`, and `evc escrow offer {name}` to give it back"
+        "something of {vaults} lies in an older bundle alone: `evc escrow list {name:#}`, and `evc escrow offer {name:#}` to give it back"
     )
 }
 

@@ -265,7 +265,9 @@ pub(super) fn describe(client: &Client, what: &DescribeWhat) -> OrFailed<Told> {
         }
         DescribeWhat::Vault { name, device } => {
             let vault = vault(client, device, name)?;
-            let document = VaultView::documents(std::slice::from_ref(&vault)).unwrap_or_default();
+            let document = VaultView::documents(std::slice::from_ref(&vault)).filter(|text| !text.is_empty());
+            let in_none = || format!("# vault {} is in no document: it is not wanted\n", vault.name);
+            let document = document.unwrap_or_else(in_none);
             Ok(Told::whole(&vault, describe::vault(&vault), vault.name())?.with_document(document))
         }
         DescribeWhat::Policy { name } => {

@@ -9,7 +9,7 @@ use crate::api::Done;
 use crate::service::checked;
 
 /// What closes with a boot, then what operators may have said after the copy was made, the most urgent first, and how each is said anew.
-const LIST: [&str; 11] = [
+const LIST: [&str; 13] = [
     "vaults that were made since are not in it: `evc get vaults` shows each as its node has it, with what to do. Take in those that are open before anything else, and before their nodes boot: `evc adopt vault`",
     "default vaults (config, image) that got a policy since are under the default one in it: apply their documents anew while they are open",
     "vaults that were rotated since (`the node is at epoch .., above ..`) are closed by a boot before `evc begin-anew`, until the newest database is back: let no node boot",
@@ -19,7 +19,9 @@ const LIST: [&str; 11] = [
     "reference values that were rejected may be approved: `evc reference list`, then `evc reference reject`",
     "policies are as they were (`operation: lock`, `require`, `on_removal`, recovery recipients): `evc get policies`, or `evc apply` of your newest files",
     "vaults that were deleted are wanted again: `evc get vaults`, then `evc delete vault`",
-    "vaults that were kept again, and devices that were let in again, are being removed in it. `--checked` ends none of them: such vaults are retained then, until `evc apply` or `evc delete vault`, and what is kept of deleted devices stays for its whole grace from then on (`evc device deleted`, `evc onboard add --give-back`)",
+    "vaults that were kept again, and devices that were let in again, were being removed in it. None of that ends: such vaults are retained since it was noticed, until `evc apply` or `evc delete vault`, and what is kept of deleted devices stays for its whole grace from `--checked` on (`evc device deleted`, `evc onboard add --give-back`)",
+    "orders to make a vault anew, empty, that were taken back since (the disk was found) stood in it: all of them were taken back when it was noticed. Give one again where it is still meant: `evc recreate vault`",
+    "alarms that a device may be two, given since, are not in it, and their sign may not come again: where you know of one, `evc device lost NAME` until it is found",
     "allowances that were withdrawn are there: `evc get onboarding`, then `evc onboard remove`",
 ];
 
@@ -36,9 +38,17 @@ pub(super) fn put_back(disk: &Disk, reach: &Reach, is_checked: bool) -> anyhow::
     let data = reach.data();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("evc can't start")?;
-    runtime
+    let was_held = runtime
         .block_on(checked(disk, &data))
         .context("this let no key go; mend that, and give the command again")?;
+    if !was_held {
+        let done = format!(
+            "{} was not put back from a copy, as far as evc can tell: nothing held its keys back, and nothing was changed",
+            data.display()
+        );
+        let whole = "where the whole folder was put back, or a snapshot of the machine, its nodes show it, if they went on since: see `evc begin-anew --help`";
+        return Ok(Done { done, notes: vec![whole.into()] });
+    }
     let done =
         format!("{} releases keys again, as its database says: start it with `evc serve`", data.display());
     let notes = vec!["if nodes are ahead of it (`evc get devices`), see `evc begin-anew --help`".into()];

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use vault::ids::Epoch;
 use vault::report::{State, VaultReport};
-use vault::text::plain;
+use vault::text::{Typed, plain};
 
 use super::args::{Reach, Until, VaultUntil, WaitFor};
 use super::client::{Client, Rows};
@@ -174,8 +174,9 @@ fn vault(
 }
 
 fn unread(device: &str, name: &str) -> Look {
+    let device = Typed(device);
     Look::NotYet(format!(
-        "what the controller keeps of vault `{name}` is damaged: see `evc describe device {device}`"
+        "what the controller keeps of vault `{name}` is damaged: see `evc describe device {device:#}`"
     ))
 }
 

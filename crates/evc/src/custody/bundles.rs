@@ -42,7 +42,18 @@ pub enum BundleKept {
     Full,
 }
 
-/// Keeps a bundle that a device sent. `standing`: the session whose evidence stands.
+/// What is known of the device that sends a bundle.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender {
+    /// The session whose evidence stands.
+    pub standing: Option<[u8; 32]>,
+    /// Another session followed the one that sends it.
+    pub is_past: bool,
+    /// The database is older than the device, or was put back from a copy: what was said of its bundles and vaults since is not in it.
+    pub held_back: bool,
+}
+
+/// Keeps a bundle that a device sent.
 ///
 /// # Errors
 /// [`CustodyError`]: nothing is kept.
@@ -51,7 +62,7 @@ pub async fn keep_bundle(
     kek: &Kek,
     device: &DeviceRow,
     sent: &SealedBundle,
-    standing: Option<[u8; 32]>,
+    sender: Sender,
     now: UnixSeconds,
 ) -> Result<BundleKept, CustodyError> {
     let own = Identity::Key(ECDH);
@@ -59,14 +70,14 @@ pub async fn keep_bundle(
     let Ok(plain) = open_up(&kek.open(own, &key.sealed)?, device.id, sent) else {
         return Ok(BundleKept::NotOpened);
     };
-    let Some(place) = sent.place.filter(|place| is_news(device, *place, sent.id, standing)) else {
+    let Some(place) = sent.place.filter(|place| is_news(device, *place, sent.id, sender)) else {
         return Ok(BundleKept::Old);
     };
     let held = HeldBundle { id: sent.id, received_at: now };
     let sealed = kek.seal(Identity::Bundle(&device.project, device.id, held.id), &plain)?;
     let has = Some(contents(&plain));
     let row = BundleRow { project: device.project.clone(), device: device.id, held, has, sealed };
-    if !put(tx, kek, (device, &row), now).await? {
+    if !put(tx, kek, (device, &row), sender.held_back, now).await? {
         // Once: it is sent again and again.
         if device.no_room_at.is_none() {
             tx.set_no_room(device.id, Some(now)).await?;
@@ -89,11 +100,13 @@ fn contents(plain: &[u8]) -> Contents {
     Bundle::decode(plain).map(|bundle| bundle.contents()).unwrap_or_default()
 }
 
-/// Adds one as the newest, and forgets those whose time is over. No: there is no room, and all is as it was.
+/// Adds one as the newest, and forgets those whose time is over; none by what a database says that is held back. No: there is no room, and all is
+/// as it was.
 async fn put(
     tx: &mut dyn Tx,
     kek: &Kek,
     (of, row): (&DeviceRow, &BundleRow),
+    held_back: bool,
     now: UnixSeconds,
 ) -> Result<bool, CustodyError> {
     let (device, new) = (row.device, row.held.id);
@@ -101,7 +114,8 @@ async fn put(
     let mut all = vec![in_history(row.held, row.has.clone())];
     all.extend(in_order(tx, kek, of).await?.into_iter().filter(|one| one.id != new));
     let erased = erased(tx, device).await?;
-    let keep = Keep { newest: NEWEST, since: now.saturating_sub(GRACE_S), most: MOST, in_all: IN_ALL };
+    let newest = if held_back { all.len() } else { NEWEST };
+    let keep = Keep { newest, since: now.saturating_sub(GRACE_S), most: MOST, in_all: IN_ALL };
     let Ok(over) = over(&all, &erased, keep) else { return Ok(false) };
     tx.put_bundle(row).await?;
     for id in over {
@@ -109,7 +123,7 @@ async fn put(
     }
     // What was chosen for what newer ones lack is not given back for ever.
     let last = last_of(&all, &erased);
-    if all.iter().zip(last).any(|(one, last)| one.offered && last.is_empty()) {
+    if !held_back && all.iter().zip(last).any(|(one, last)| one.offered && last.is_empty()) {
         tx.offer_bundle(device, None).await?;
     }
     Ok(true)
@@ -205,9 +219,17 @@ pub async fn history(
     Ok(all.into_iter().zip(last).collect())
 }
 
-/// One whose acknowledgement was lost comes again as it was, and is the newest still.
-fn is_news(device: &DeviceRow, place: UploadPlace, id: BundleId, standing: Option<[u8; 32]>) -> bool {
-    let is_present = standing.is_none_or(|session| session == place.session.0);
+/// One whose acknowledgement was lost comes again as it was, and is the newest still. Where no evidence stands (it was taken off, or does not read) none
+/// is taken of a session that another one followed. Of a device that was deleted and given back it is not known which sent the last: it gives evidence
+/// first, and sends its own again.
+fn is_news(device: &DeviceRow, place: UploadPlace, id: BundleId, sender: Sender) -> bool {
+    let session = place.session.0;
+    let is_present = match (sender.standing, device.uploaded) {
+        _ if sender.is_past => false,
+        (Some(standing), _) => standing == session,
+        (None, Some(_)) => true,
+        (None, None) => device.held.is_none(),
+    };
     let is_held = device.held.is_some_and(|held| held.id == id);
     let is_later = match device.uploaded {
         Some((session, taken)) if session == place.session.0 => {
@@ -231,6 +253,28 @@ pub async fn give_back(
     let Some(row) = tx.bundle_of(granted.device(), generation).await? else { return Ok(None) };
     let plain = opened(kek, &row)?;
     Ok(Some(seal_down(&granted.session(), granted.device(), row.held.id, &plain)?))
+}
+
+/// What the bundle has, by its own word, that would be given back of a generation; none where it does not open.
+///
+/// # Errors
+/// The store's, and those of the key-encryption key.
+pub async fn would_give_back(
+    tx: &mut dyn Tx,
+    kek: &Kek,
+    device: DeviceId,
+    generation: Generation,
+) -> Result<Option<Contents>, CustodyError> {
+    let row = match tx.bundle_of(device, generation).await {
+        Ok(Some(row)) => row,
+        Ok(None) | Err(StoreError::Damaged(_)) => return Ok(None),
+        Err(other) => return Err(other.into()),
+    };
+    match opened(kek, &row) {
+        Ok(plain) => Ok(Some(contents(&plain))),
+        Err(CustodyError::Unsealed(_)) => Ok(None),
+        Err(other) => Err(other),
+    }
 }
 
 /// A device's newest bundle as it is tried, and what the answer has to say; none where it is not there.

@@ -18,7 +18,7 @@ mod restored;
 mod sealing;
 mod tls;
 
-pub use bundles::{BundleKept, give_back, give_to_try, history, keep_bundle};
+pub use bundles::{BundleKept, Sender, give_back, give_to_try, history, keep_bundle, would_give_back};
 pub(crate) use bundles::{IN_ALL, forget_vault};
 pub(crate) use carry_over::{CarriedOver, carry_over};
 pub use encapsulation::Sealing;

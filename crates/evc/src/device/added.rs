@@ -3,6 +3,7 @@
 use uuid::Uuid;
 use vault::decide::TpmPin;
 use vault::ids::{DeviceId, Name, Project};
+use vault::text::is_word;
 use wire::register::Register;
 
 use super::register::{ANY_SERIAL, key};
@@ -98,9 +99,10 @@ async fn name(
     }
 }
 
-/// The serial, where it is a name. One that reads as a UUID would be taken for another device's identity.
+/// The serial, where it is a name of one word: what a device calls itself is typed into commands. One that reads as a UUID would be taken for another
+/// device's identity.
 fn own_name(serial: &str) -> Option<Name> {
-    serial.parse().ok().filter(|_| serial.parse::<Uuid>().is_err())
+    serial.parse().ok().filter(|_| is_word(serial) && serial.parse::<Uuid>().is_err())
 }
 
 /// Whether a device of the project has this name, or is to get it when it registers.

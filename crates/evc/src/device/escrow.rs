@@ -5,11 +5,12 @@ use vault::cause::Cause;
 use vault::decide::escrow;
 use vault::escrow::BundleId;
 use vault::ids::DeviceId;
+use vault::ledger::held_back;
 use wire::attest::{AttestResponse, StoreKeys, StoreKeysCode};
 use wire::config::VaultAsk;
 use wire::escrow::SealedBundle;
 
-use crate::custody::{BundleKept, CustodyError, give_back, keep_bundle};
+use crate::custody::{BundleKept, CustodyError, Sender, give_back, keep_bundle};
 use crate::fleet::view::View;
 use crate::service::{Barred, Controller, Fault, Refusal};
 use crate::store::{Scope, StoreError, Tx, UnixSeconds};
@@ -67,7 +68,7 @@ impl Controller {
                 tracing::warn!(%device, name, %bundle, "as many bundles are in escrow as may be, each the last that has something of a vault, and this one is not kept: see `evc escrow list`, and `evc escrow delete --bundle`");
             }
             BundleKept::Old => {
-                tracing::warn!(%device, name, %bundle, "a bundle is not of the device's present session, or not newer than one that was taken: somebody sends it again, and it is not kept");
+                tracing::warn!(%device, name, %bundle, "a bundle is not of the device's present session, as far as its evidence shows, or not newer than one that was taken: it is not kept. Somebody sends it again, or the device gave no evidence yet, and sends its own again after it");
             }
         }
         Ok(invalid)
@@ -85,7 +86,14 @@ impl Controller {
             return Err(Barred::Escrow { device: device.name }.into());
         }
         let standing = tx.standing(id).await?.map(|row| row.session);
-        Ok(keep_bundle(tx, &self.kek, &device, bundle, standing, now).await?)
+        let session = bundle.place.map(|place| place.session.0).filter(|session| standing != Some(*session));
+        let is_past = match session {
+            Some(session) => tx.past_session(id, &session).await?.is_some(),
+            None => false,
+        };
+        let held_back = held_back(device.older, self.put_back).is_some();
+        let sender = Sender { standing, is_past, held_back };
+        Ok(keep_bundle(tx, &self.kek, &device, bundle, sender, now).await?)
     }
 
     /// What is to be said to this question.

@@ -14,7 +14,7 @@ use crate::custody::Kek;
 use crate::fleet::deleted::{GivenBack, Kept, give_back, itself, kept};
 use crate::fleet::placed::{follow, newly_named};
 use crate::service::{Controller, Message, NotAdmitted, Refusal, Unproved, Which};
-use crate::store::{DeviceRow, OnboardRow, RemovedRow, Scope, Tx, UnixSeconds};
+use crate::store::{DeviceRow, OnboardRow, RemovedRow, Scope, StoreError, Tx, UnixSeconds};
 
 /// Any serial, in an allowance.
 pub const ANY_SERIAL: &str = "*";
@@ -187,7 +187,10 @@ async fn follow_rules(
     for rule in newly_named(tx, &device, &Labels::default()).await? {
         match follow(tx, kek, &device, &rule, now).await {
             Ok(_) => {}
-            Err(why @ (Refusal::InTheWay(_) | Refusal::Life(_))) => not_given.push((rule.name, why)),
+            // Of what is damaged lists say so; the rule is followed once it is mended, and applied again.
+            Err(why @ (Refusal::InTheWay(_) | Refusal::Life(_) | Refusal::Store(StoreError::Damaged(_)))) => {
+                not_given.push((rule.name, why))
+            }
             Err(failed) => return Err(failed),
         }
     }

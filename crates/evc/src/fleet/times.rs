@@ -1,22 +1,29 @@
 //! The times that are remembered over restarts. The clock that shows them is judged in [`crate::jobs`].
 
-use crate::store::{Notes, StoreError, Stored, Time, Tx, UnixSeconds};
+use crate::store::{Notes, Stored, Time, Tx, UnixSeconds};
 
 /// A clock that is further behind the time seen, in seconds, was not set yet; within it are clocks of machines that just booted.
 const BEHIND_S: u64 = 60 * 60;
 
 /// What is remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Times {
     /// The newest time that was believed.
     pub(crate) seen: Option<UnixSeconds>,
     /// What the clock showed last, believed or not: the graces that run were moved with it.
     pub(crate) shown: Option<UnixSeconds>,
+    /// One of them is damaged, and counts as none: the clock is not to be believed until it ran steadily for a while.
+    pub(crate) unread: bool,
 }
 
 impl Times {
     pub(crate) async fn load(tx: &mut dyn Tx) -> Stored<Self> {
-        Ok(Self { seen: time(tx, Time::Seen).await?, shown: time(tx, Time::Shown).await? })
+        let (seen, shown) = (read(tx, Time::Seen).await?, read(tx, Time::Shown).await?);
+        Ok(Self {
+            seen: seen.ok().flatten(),
+            shown: shown.ok().flatten(),
+            unread: seen.is_err() || shown.is_err(),
+        })
     }
 
     pub(crate) async fn remember(self, tx: &mut dyn Tx) -> Stored<()> {
@@ -33,12 +40,20 @@ impl Times {
     }
 }
 
+/// One that is damaged is none: a controller that did not start for it would be put back to an older database for the reading of a clock. Nothing ends
+/// by it: [`Times::unread`].
 async fn time(tx: &mut dyn Tx, which: Time) -> Stored<Option<UnixSeconds>> {
-    let name = which.name();
-    let Some(bytes) = tx.meta(name).await? else { return Ok(None) };
-    let bytes = bytes.try_into().map_err(|_| StoreError::Damaged(format!("the {name} has not 8 bytes")))?;
-    Ok(Some(UnixSeconds::from_be_bytes(bytes)))
+    Ok(read(tx, which).await?.ok().flatten())
 }
+
+async fn read(tx: &mut dyn Tx, which: Time) -> Stored<Result<Option<UnixSeconds>, Unread>> {
+    let Some(bytes) = tx.meta(which.name()).await? else { return Ok(Ok(None)) };
+    Ok(bytes.try_into().map(|bytes| Some(UnixSeconds::from_be_bytes(bytes))).map_err(|_| Unread))
+}
+
+/// It has not 8 bytes.
+#[derive(Debug, Clone, Copy)]
+struct Unread;
 
 /// The time seen, when the clock is well behind it.
 pub(crate) async fn far_behind(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<Option<UnixSeconds>> {

@@ -41,7 +41,7 @@ impl Controller {
     /// The first one that was met: of a row whose end does not read, what is kept stays. What could go has gone, unless the store is busy.
     pub(crate) async fn forget_deleted(&self, now: UnixSeconds) -> Result<(), Refusal> {
         // What was given back since the copy was made is in use.
-        if self.put_back {
+        if self.put_back || self.store.read(|tx| tx.one_older()).await?.is_some() {
             return Ok(());
         }
         let mut failed = None;
@@ -97,7 +97,7 @@ impl Controller {
 
 /// It may have come back, or its grace have been moved, since the list was read.
 async fn forget_if_over(tx: &mut dyn Tx, id: DeviceId, now: UnixSeconds) -> Result<(), Refusal> {
-    if tx.deleted_over(now).await?.contains(&OrDamaged::Whole(id)) {
+    if tx.one_older().await?.is_none() && tx.deleted_over(now).await?.contains(&OrDamaged::Whole(id)) {
         tx.forget_deleted(id).await?;
     }
     Ok(())
@@ -121,7 +121,8 @@ async fn end_if_over(
     let Some(row) = tx.vault(device, vault).await? else { return Ok(false) };
     let Life::Listed(listed) = life(&row)? else { return Ok(false) };
     let of = tx.device(device).await?.ok_or(Fault::VaultWithoutDevice)?;
-    let older = held_back(of.older, put_back).is_some();
+    // What one device shows is so of the database: what operators said of another one since is not in it.
+    let older = held_back(of.older, put_back).is_some() || tx.one_older().await?.is_some();
     let end = GraceEnd { now, next_version: of.section_version + 1, older };
     let Ok(gone) = listed.end_grace(end) else { return Ok(false) };
     write_gone(tx, device, vault, gone).await?;

@@ -47,10 +47,15 @@ impl Steady {
     }
 
     /// Watched from what it showed last. Where that is a jump ahead of what was believed, it is not to be believed yet.
-    fn since_remembered(Times { seen, shown }: Times, now: UnixSeconds) -> Self {
+    fn since_remembered(Times { seen, shown, unread }: Times, now: UnixSeconds) -> Self {
+        if unread {
+            tracing::warn!(
+                "the time that the clock showed last is damaged in the database: nothing ends in the next hour, and it is written anew"
+            );
+        }
         let jumped =
             shown.is_some_and(|shown| seen.is_none_or(|seen| shown.saturating_sub(seen) > JUMP.as_secs()));
-        let settles_in = if jumped { SETTLES_IN } else { Duration::ZERO };
+        let settles_in = if jumped || unread { SETTLES_IN } else { Duration::ZERO };
         Self { settles_in, ..Self::since(shown.or(seen).unwrap_or(now)) }
     }
 
@@ -140,14 +145,15 @@ impl Controller {
 
     /// Remembers the time when what is remembered is older than it may be.
     async fn remember(&self, now: UnixSeconds, believed: bool) -> Result<(), Refusal> {
-        let Times { seen, shown } = self.store.read(|tx| Box::pin(Times::load(tx))).await?;
+        let Times { seen, shown, .. } = self.store.read(|tx| Box::pin(Times::load(tx))).await?;
         let news = Times {
             seen: believed
                 .then_some(now)
                 .filter(|_| seen.is_none_or(|seen| seen.saturating_add(REMEMBER_EVERY_S) <= now)),
             shown: Some(now).filter(|_| shown.is_none_or(|shown| shown.abs_diff(now) >= REMEMBER_EVERY_S)),
+            unread: false,
         };
-        if news != (Times { seen: None, shown: None }) {
+        if news != Times::default() {
             self.store.note(Noted::Clock, |tx| Box::pin(news.note(tx))).await?;
         }
         Ok(())
@@ -182,7 +188,7 @@ async fn move_graces(tx: &mut dyn Tx, Jump { by_s, to }: Jump) -> Stored<()> {
         return Ok(());
     }
     tx.move_graces(by_s).await?;
-    Times { seen: None, shown: Some(to) }.remember(tx).await
+    Times { shown: Some(to), ..Times::default() }.remember(tx).await
 }
 
 #[cfg(test)]
@@ -266,7 +272,7 @@ mod tests {
     /// Over a restart a clock is believed by what was believed before, and a jump is told by what it showed last.
     #[test]
     fn what_is_remembered_tells_a_clock_that_has_not_settled() {
-        let since = |seen, shown| Steady::since_remembered(Times { seen, shown }, NOW);
+        let since = |seen, shown| Steady::since_remembered(Times { seen, shown, unread: false }, NOW);
         assert!(since(None, None).runs(NOW, ROUND), "the first start");
         assert!(since(Some(NOW), None).runs(NOW + 15, ROUND), "of a version that remembered less");
         assert!(since(Some(NOW), Some(NOW + 30)).runs(NOW + 45, ROUND));

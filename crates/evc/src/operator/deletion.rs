@@ -196,7 +196,8 @@ async fn delete(
         alarm: of.alarm.clone(),
     };
     let begins = no_earlier_than_shown(tx, now).await?;
-    let kept_until = (grace_s > 0 || put_back).then(|| begins.saturating_add(grace_s));
+    let is_held = put_back || tx.one_older().await?.is_some();
+    let kept_until = (grace_s > 0 || is_held).then(|| begins.saturating_add(grace_s));
     if let Some(until) = kept_until.filter(|_| !rows.is_empty() || of.has_bundle) {
         tx.keep_deleted(&to_keep(&of, project, key, (begins, until))).await?;
     }

@@ -161,6 +161,8 @@ struct Unmarked {
 async fn unmark(tx: &mut dyn Tx, project: &Project, id: DeviceId) -> Result<Unmarked, Refusal> {
     let row = device_by_id(tx, project, id).await?;
     tx.set_lost(row.id, None).await?;
+    // What it was ordered while nothing is numbered to it stands after its last section: that one, said again under its number, does not lift it.
+    tx.end_section(row.id).await?;
     let (elsewhere, doubled) = (is_held_to(&row), row.alarm.is_some());
     Ok(Unmarked { name: row.name, elsewhere, doubled, mark: row.older })
 }

@@ -53,7 +53,7 @@ fn newest_is_before(device: &DeviceRow) -> Option<Generation> {
 }
 
 /// The generation of the TPM's secrets that the node said last is in force. What is of one before it opens nothing there.
-fn in_force(device: &DeviceRow) -> Option<Generation> {
+pub(super) fn in_force(device: &DeviceRow) -> Option<Generation> {
     device.report.get()?.generation
 }
 

@@ -26,7 +26,7 @@ use crate::store::{
 use crate::words::damaged::of_row_at;
 use crate::words::glance::{of_behind, of_device, of_escrow, of_knock, of_reference, of_vault};
 use crate::words::notes::of_left;
-use crate::words::{of_files, of_kek, of_put_back};
+use crate::words::{of_files, of_kek, of_older, of_put_back};
 
 /// Devices of one view, or other rows.
 const PAGE: u32 = 200;
@@ -108,6 +108,7 @@ impl Operator {
         self.knocks(now).await?.iter().for_each(|knock| knocks.add(|| of_knock(knock)));
         let Tally { counts, devices, vaults, mut damaged, .. } = tally;
         let put_back = self.put_back.then(of_put_back);
+        let older = if self.put_back { None } else { self.store.read(|tx| tx.one_older()).await? };
         let kek = self.kek.is_kept().err().map(|error| of_kek(&error));
         let files = self.store.is_there().err().map(|error| of_files(&error));
         let kept = self.store.read(|tx| Box::pin(left(tx, &self.project))).await?;
@@ -116,6 +117,7 @@ impl Operator {
             .into_iter()
             .chain(kek)
             .chain(put_back)
+            .chain(older.map(|_| of_older()))
             .chain(self.unkept.told())
             .chain(damaged.told())
             .chain(kept.told())

@@ -1,7 +1,7 @@
 //! The operator's acts on one vault: delete (with its grace), recreate; and the end of a grace.
 
 use vault::ids::{DeviceId, Name, Project, VaultId};
-use vault::ledger::{Older, held_back};
+use vault::ledger::held_back;
 use vault::life::{AskedRemoval, Bundles, Deleted, Deletion, Disk, Life, Listed};
 use vault::policy::Removal;
 use vault::report::State;
@@ -111,7 +111,7 @@ async fn delete(
     let device = device_by_id(tx, project, id).await?;
     let Found { device, row, vault } = find_vault(tx, device, name).await?;
     let of_policy = policy_of(tx, &device, &row).await?.on_removal;
-    let older: Option<Older> = held_back(device.older, put_back);
+    let older = held_back(device.older, put_back).or(tx.one_older().await?);
     let how = Deletion {
         now: no_earlier_than_shown(tx, now).await?,
         asked: wish.with((&row.name, row.id), of_policy),

@@ -1,5 +1,6 @@
 //! A new key for one vault (VC-3, VC-4): whether one is made is [`Listed::rotate`]'s to say.
 
+use vault::decide::Bars;
 use vault::ids::{DeviceId, Name};
 use vault::ledger::held_back;
 use vault::life::{self, Listed, Rotated};
@@ -12,6 +13,7 @@ use crate::custody::add_epoch;
 use crate::fleet::view::policy_of;
 use crate::service::{Irrevocable, Refusal, device_by_id, in_life};
 use crate::store::{Scope, Tx, UnixSeconds, VaultRow};
+use crate::words::marks::released_to;
 use crate::words::notes::at_stake;
 
 impl Operator {
@@ -57,9 +59,11 @@ impl Operator {
                 }
                 self.keep(tx, &row, &vault, now).await?;
                 let current = vault.epochs.current();
-                let done =
-                    format!("vault `{name}` is at epoch {current}; the node takes it at its next contact");
-                Ok(Done { done, notes: shut_out.map(at_stake).into_iter().collect() })
+                let (lost, doubled) = (device.lost_at.is_some(), device.alarm.is_some());
+                let barred = (lost || doubled).then(|| released_to(Bars { lost, older: None, doubled }));
+                let when = if barred.is_some() { "" } else { "; the node takes it at its next contact" };
+                let done = format!("vault `{name}` is at epoch {current}{when}");
+                Ok(Done { done, notes: shut_out.map(at_stake).into_iter().chain(barred).collect() })
             }
         }
     }
@@ -73,7 +77,7 @@ impl Operator {
     ) -> Result<(), Refusal> {
         let epochs = vault.epochs;
         add_epoch(tx, &self.kek, row, epochs.current(), now).await?;
-        tx.drop_releases_before(row.device, row.id, epochs.last()).await?;
+        tx.drop_old_releases(row.device, row.id, epochs.last()).await?;
         Ok(tx.put_epochs(row.device, row.id, epochs.current(), epochs.last()).await?)
     }
 }

@@ -16,21 +16,25 @@ use crate::words::damaged::of_unkept;
 
 /// In the store: nobody said yet that it was gone through; empty: it is so.
 const PUT_BACK: &str = "put back";
+/// What stands there since nothing that was ending in the copy ends by it: what was begun since is an operator's word on this copy.
+const KEPT: &[u8] = b"to be gone through; what was ending is kept";
 
 /// Whether it is so, in the transaction that brings the controller up; and each device says so then.
-pub(super) async fn held(tx: &mut dyn Tx, noticed: bool) -> Stored<bool> {
-    let noted = tx.meta(PUT_BACK).await?.is_some_and(|noted| !noted.is_empty());
-    if noticed && !noted {
-        hold(tx).await?;
-    } else if noted {
+///
+/// What is being removed in it may have been kept since, and a deleted device let in again: erased, their keys would be gone for good. An order to make
+/// a vault anew may have been taken back. Where it is noticed, also once more, and where a build of before noticed it, all of that is undone at once.
+pub(super) async fn held(tx: &mut dyn Tx, noticed: bool, now: UnixSeconds) -> Stored<bool> {
+    let noted = tx.meta(PUT_BACK).await?.filter(|noted| !noted.is_empty());
+    let is_held = noticed || noted.is_some();
+    if noticed || noted.is_some_and(|noted| noted != KEPT) {
+        let at = no_earlier_than_shown(tx, now).await?;
+        tx.keep_ending(at).await?;
+        tx.put_meta(PUT_BACK, KEPT).await?;
+    }
+    if is_held {
         tx.hold_back(true).await?;
     }
-    Ok(noticed || noted)
-}
-
-async fn hold(tx: &mut dyn Tx) -> Stored<()> {
-    tx.put_meta(PUT_BACK, b"to be gone through").await?;
-    tx.hold_back(true).await
+    Ok(is_held)
 }
 
 impl Controller {
@@ -57,11 +61,12 @@ impl Controller {
     }
 }
 
-/// The database of a data folder, on which no controller works, was gone through: keys go out again, as it says.
+/// The database of a data folder, on which no controller works, was gone through: keys go out again, as it says. False: it is the one that the last
+/// controller left there, nothing held it back, and nothing was changed.
 ///
 /// # Errors
 /// [`StartError`]: it lets nothing go.
-pub async fn checked(disk: &Disk, data: &Path) -> Result<(), StartError> {
+pub async fn checked(disk: &Disk, data: &Path) -> Result<bool, StartError> {
     let store = claimed(data).await?;
     let done = let_go(disk, &store).await;
     store.close().await;
@@ -70,19 +75,21 @@ pub async fn checked(disk: &Disk, data: &Path) -> Result<(), StartError> {
 
 /// The note comes first, as no controller may have run over this folder, and goes last: with its number the database is known as the one that
 /// was left here, and nothing but the note holds it back.
-async fn let_go(disk: &Disk, store: &Store) -> Result<(), StartError> {
-    let held: Stored<()> = store.write(Scope::Fleet, |tx| Box::pin(hold(tx))).await;
-    held?;
+async fn let_go(disk: &Disk, store: &Store) -> Result<bool, StartError> {
+    let (at, noticed) = (now(), store.was_put_back());
+    let held: Stored<bool> = store.write(Scope::Fleet, |tx| Box::pin(held(tx, noticed, at))).await;
+    if !held? {
+        return Ok(false);
+    }
     store.count_opening(disk).await?;
-    let at = now();
     let written: Stored<()> = store.write(Scope::Fleet, |tx| Box::pin(gone_through(tx, at))).await;
-    Ok(written?)
+    written?;
+    Ok(true)
 }
 
-/// What is being removed in it may have been kept since, and a deleted device let in again: erased, their keys would be gone for good.
 async fn gone_through(tx: &mut dyn Tx, now: UnixSeconds) -> Stored<()> {
     let at = no_earlier_than_shown(tx, now).await?;
-    tx.keep_ending(at).await?;
+    tx.keep_deleted_longer(at).await?;
     tx.put_meta(PUT_BACK, b"").await?;
     tx.hold_back(false).await
 }

@@ -296,7 +296,7 @@ async fn make(
 ) -> Result<Made, StartError> {
     if times::far_behind(tx, now).await?.is_some() {
         // What it showed last stays: graces are taken back from there.
-        times::Times { seen: Some(now), shown: None }.remember(tx).await?;
+        times::Times { seen: Some(now), ..times::Times::default() }.remember(tx).await?;
     }
     if let Some(token) = token {
         let (hash, project) = (token_hash(token), Project::default());
@@ -307,7 +307,7 @@ async fn make(
     let carried = carry_over(tx, kek).await?;
     let keyless = keep_keys(tx).await?;
     let (incarnation, past) = (this_life(tx).await?, chain::past(tx).await?);
-    let put_back = put_back::held(tx, noticed).await?;
+    let put_back = put_back::held(tx, noticed, now).await?;
     Ok(Made { incarnation, past, put_back, authority, carried, keyless })
 }
 

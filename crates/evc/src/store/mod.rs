@@ -149,14 +149,18 @@ pub trait Devices {
     async fn set_older(&mut self, id: DeviceId, older: Option<Mark>) -> Stored<()>;
     /// How devices, of all projects, showed that it is: each way once.
     async fn all_older(&mut self) -> Stored<Vec<Older>>;
+    /// How one of them, of any project, showed that it is; a mark that does not read counts as one. None: nobody did.
+    async fn one_older(&mut self) -> Stored<Option<Older>>;
     /// All devices, also deleted ones, are marked as [`Older::PutBack`], beside what they showed; or none is any more.
     async fn hold_back(&mut self, held: bool) -> Stored<()>;
     /// Begins a new incarnation for all devices: sections are numbered and chained anew, what nodes told of vaults is forgotten, and
     /// graces that ran and orders to make a vault anew are undone.
     async fn number_anew(&mut self) -> Stored<()>;
-    /// Nothing ends by what the database says: vaults that are being removed are retained, also those of deleted devices, and what is kept of
-    /// these has its whole grace before it from `now` on.
+    /// Nothing ends by what the database says: vaults that are being removed are retained, also those of deleted devices, orders to make one anew,
+    /// empty, are taken back, and what is kept of deleted devices has its whole grace before it from `now` on.
     async fn keep_ending(&mut self, now: UnixSeconds) -> Stored<()>;
+    /// What is kept of deleted devices has its whole grace before it from `now` on.
+    async fn keep_deleted_longer(&mut self, now: UnixSeconds) -> Stored<()>;
     /// Whatever its section says next, it is another version.
     async fn end_section(&mut self, id: DeviceId) -> Stored<()>;
     /// An operator's word that it is lost, since then; or that it is not.
@@ -363,7 +367,10 @@ pub trait KeyRows {
     async fn add_epoch(&mut self, row: &EpochRow) -> Stored<()>;
     /// Forgets all epochs and releases of a vault.
     async fn drop_epochs(&mut self, device: DeviceId, vault: VaultId) -> Stored<()>;
-    /// Forgets what went out of a vault's epochs before this one.
+    /// Forgets what went out of a vault's epochs before this one, but for the newest of all that went out: by it is known under which custody its node
+    /// has it.
+    async fn drop_old_releases(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()>;
+    /// Forgets what went out of a vault's epochs before this one, all of it.
     async fn drop_releases_before(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()>;
     /// What went out to a session of a device's, under a project.
     async fn releases(

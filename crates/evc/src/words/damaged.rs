@@ -1,6 +1,7 @@
 //! What is said of rows that do not read back: what follows from it, and what to do.
 
 use vault::ids::Name;
+use vault::text::Typed;
 
 use super::Words;
 use crate::api::{Damaged, Listed};
@@ -44,10 +45,10 @@ fn which(row: &DamagedRow) -> &str {
 }
 
 fn what_to_do(row: &DamagedRow) -> String {
-    let which = which(row);
+    let which = Typed(which(row));
     match row.kind {
         RowKind::Device => format!(
-            "nothing is released to it, and its node keeps what it has; {PUT_BACK}; or give the device up: `evc device lost {which}`, `evc delete device {which} --force --confirm {which}`"
+            "nothing is released to it, and its node keeps what it has; {PUT_BACK}; or give the device up: `evc device lost {which:#}`, `evc delete device {which:#} --force --confirm {which:#}`"
         ),
         RowKind::Vault => format!(
             "no key of it goes out until then, what is in it is kept, and its device's other vaults are as before; where its identity, name, policy or state does not read its device gets no list and no key of any vault, and what is open there stays open; {PUT_BACK}"
@@ -60,7 +61,7 @@ fn what_to_do(row: &DamagedRow) -> String {
         ),
         RowKind::Rule => {
             format!(
-                "it gives no vault to anybody until then; {PUT_BACK}, or delete the rule (`evc delete rule {which}`) and apply it again"
+                "it gives no vault to anybody until then; {PUT_BACK}, or delete the rule (`evc delete rule {which:#}`) and apply it again"
             )
         }
         RowKind::Allowance => format!(
@@ -68,7 +69,7 @@ fn what_to_do(row: &DamagedRow) -> String {
         ),
         RowKind::DeletedDevice => {
             format!(
-                "what is kept of it stays until then; {PUT_BACK}, or forget it: `evc device forget {which} --confirm {which}`"
+                "what is kept of it stays until then; {PUT_BACK}, or forget it: `evc device forget {which:#} --confirm {which:#}`"
             )
         }
         RowKind::Bundle => {

@@ -43,10 +43,10 @@ pub(crate) fn of_forgotten(name: &str) -> Done {
 /// What still holds for who has its key.
 fn of_marks(Gone { name, is_lost, has_alarm, .. }: &Gone) -> Vec<String> {
     let lost = is_lost.then(|| {
-        format!("it is lost, also when it registers again: `evc device found {name}` says otherwise then")
+        format!("it is lost, also when it registers again: `evc device found {name:#}` says otherwise then")
     });
     let alarm = has_alarm.then(|| {
-        format!("its alarm stands, also when it registers again: `evc device settle {name} --confirm {name}` ends it then")
+        format!("its alarm stands, also when it registers again: `evc device settle {name:#} --confirm {name:#}` ends it then")
     });
     lost.into_iter().chain(alarm).collect()
 }
@@ -83,6 +83,6 @@ fn of_kept(Gone { name, vaults, bundles, kept_until, .. }: &Gone) -> Vec<String>
             crate::clock::text(*until),
             what.join(", ")
         ),
-        format!("to delete them for good: `evc device forget {name} --confirm {name}`"),
+        format!("to delete them for good: `evc device forget {name:#} --confirm {name:#}`"),
     ]
 }

@@ -1,5 +1,7 @@
 //! What devices are told.
 
+use vault::text::Typed;
+
 use super::Words;
 use crate::service::{Barred, Message, NotAdmitted, Stale, Unproved, Which, chain};
 
@@ -57,13 +59,13 @@ pub(super) fn barred(barred: &Barred) -> Words {
         Barred::Pinned { kind, device } => Words::new(
             format!("another {} is pinned for this device, `{device}`", pinned(*kind)),
             format!(
-                "if its TPM's keys were changed on purpose, and it still has its device key: `evc device repin {device} --confirm {device}`, by which the next that it shows is pinned; if its board was changed: `evc device lost {device}`, allow its new serial, and `evc rehome vault` for each vault with custody `controller`, before anything is deleted; what its former TPM had a part in opens nowhere; if nobody changed anything, somebody else has its key: `evc device lost {device}`"
+                "if its TPM's keys were changed on purpose, and it still has its device key: `evc device repin {device:#} --confirm {device:#}`, by which the next that it shows is pinned; if its board was changed: `evc device lost {device:#}`, allow its new serial, and `evc rehome vault` for each vault with custody `controller`, before anything is deleted; what its former TPM had a part in opens nowhere; if nobody changed anything, somebody else has its key: `evc device lost {device:#}`"
             ),
         ),
         Barred::TakenOff { kind, device } => Words::new(
             format!("this {} of device `{device}` was taken off by an operator", pinned(*kind)),
             format!(
-                "if it is the one that the device has after all: `evc device repin {device} --confirm {device}` once more; if it has another, that one is pinned when its node shows it"
+                "if it is the one that the device has after all: `evc device repin {device:#} --confirm {device:#}` once more; if it has another, that one is pinned when its node shows it"
             ),
         ),
         Barred::Escrow { device } => Words::new(
@@ -71,7 +73,7 @@ pub(super) fn barred(barred: &Barred) -> Words {
                 "device `{device}` is lost or may be two: what is in escrow of it stays, and nothing is added"
             ),
             format!(
-                "once it is in good hands, and one: `evc device found {device}` and `evc device settle {device} --confirm {device}`; the node sends its bundle again by itself"
+                "once it is in good hands, and one: `evc device found {device:#}` and `evc device settle {device:#} --confirm {device:#}`; the node sends its bundle again by itself"
             ),
         ),
         Barred::LateTpm { device } => Words::new(
@@ -103,7 +105,8 @@ pub(super) fn not_admitted(cause: &NotAdmitted) -> Words {
         NotAdmitted::Removed { name, serial } => Words::new(
             format!("this device, `{name}` then, was removed at this controller"),
             format!(
-                "if it is to come back, allow it by its own serial: `evc onboard add --cert FILE --serial {serial}`"
+                "if it is to come back, allow it by its own serial: `evc onboard add --cert FILE --serial {:#}`",
+                Typed(serial)
             ),
         ),
         NotAdmitted::Full { most } => Words::new(
@@ -125,7 +128,7 @@ pub(super) fn not_admitted(cause: &NotAdmitted) -> Words {
         NotAdmitted::OthersName { name } => Words::new(
             format!("the name `{name}` that this device is to have is another device's"),
             format!(
-                "if that one is gone, delete it (`evc delete device {name}`); else withdraw this allowance, and give it anew with another name"
+                "if that one is gone, delete it (`evc delete device {name:#}`); else withdraw this allowance, and give it anew with another name"
             ),
         ),
     }

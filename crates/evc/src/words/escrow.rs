@@ -33,7 +33,7 @@ pub(crate) fn of_dropped(device: &Name, generation: Generation, gone: u64, kept:
         vec!["the newest one is kept; copies of this database made before still have those".into()];
     notes.extend((kept > 0).then(|| {
         format!(
-            "{} of it kept: they alone have something of a vault, or were chosen to be given back; `evc escrow list {device}` names them, and `evc escrow delete {device} --bundle SHA256 --confirm {device}` forgets one",
+            "{} of it kept: they alone have something of a vault, or were chosen to be given back; `evc escrow list {device:#}` names them, and `evc escrow delete {device:#} --bundle SHA256 --confirm {device:#}` forgets one",
             what(kept)
         )
     }));
@@ -52,7 +52,7 @@ pub(crate) fn of_dropped_one(device: &Name, bundle: BundleId) -> Done {
 /// Of a device whose next bundle has no room.
 pub(crate) fn of_no_room(device: &Name, since: UnixSeconds) -> String {
     format!(
-        "no room for its newer bundle since {}: each that is there is the last that has something of a vault; `evc escrow list {device}` names them, and `evc escrow delete {device} --bundle SHA256 --confirm {device}` forgets one; the device sends its own again within a quarter of an hour",
+        "no room for its newer bundle since {}: each that is there is the last that has something of a vault; `evc escrow list {device:#}` names them, and `evc escrow delete {device:#} --bundle SHA256 --confirm {device:#}` forgets one; the device sends its own again within a quarter of an hour",
         crate::clock::text(since)
     )
 }
@@ -68,7 +68,7 @@ pub(crate) fn of_offered(device: &Name, bundle: Option<BundleId>) -> Done {
         done: format!("device `{device}` is given bundle {bundle} back, where it asks for one of that generation"),
         notes: vec![
             "a node asks where its share table or key files are gone or damaged, or its PCRs moved; what reads on its disk, and opens, stays".into(),
-            format!("this holds until a bundle comes that has all that it has, or until `evc escrow offer {device} --newest`"),
+            format!("this holds until a bundle comes that has all that it has, or until `evc escrow offer {device:#} --newest`"),
         ],
     }
 }
@@ -78,7 +78,7 @@ pub(crate) fn of_ordered(device: &Name) -> Done {
     Done {
         done: format!("device `{device}` is asked to open its bundle when it polls next"),
         notes: vec![format!(
-            "`evc escrow list {device}` shows how it went; only a boot that is approved is asked"
+            "`evc escrow list {device:#}` shows how it went; only a boot that is approved is asked"
         )],
     }
 }
@@ -91,7 +91,7 @@ pub(crate) fn of_giving_back(granted: &Result<EscrowGranted, Withheld>, device: 
             format!("if session {session} asks for it: its boot is approved")
         }
         Err(why @ Withheld::Failed { .. }) => format!(
-            "withheld: {}; if this boot is good, `evc reference learn {device}` and `evc reference approve`",
+            "withheld: {}; if this boot is good, `evc reference learn {device:#}` and `evc reference approve`",
             withheld(why).whole
         ),
         Err(why) => format!("withheld: {}", withheld(why).whole),
@@ -124,14 +124,20 @@ fn against(bolt: Bolt, device: &Name, reference: i64) -> Option<String> {
         Bolt::NotApproved => format!("`evc reference approve {reference}`, if you expect these values"),
         Bolt::Rejected => format!("`evc reference approve {reference}`, if they are good after all"),
         Bolt::NoBundle => format!(
-            "let `{device}` run with the firmware and system of now until `evc escrow list {device}` shows a bundle"
+            "let `{device}` run with the firmware and system of now until `evc escrow list {device:#}` shows a bundle"
+        ),
+        Bolt::BundleShut(_) => format!(
+            "let `{device}` run with the firmware and system of now, and have another bundle given back that opens: `evc escrow list {device:#}`, `evc escrow offer {device:#}`"
+        ),
+        Bolt::NotInBundle(_) => format!(
+            "plan no update before `{device}` sent a bundle that has it; where an older one has, have that given back: `evc escrow list {device:#} -o wide`, `evc escrow offer {device:#}`"
         ),
         Bolt::OtherBundle { .. } => format!(
-            "let `{device}` run with the firmware and system of now until `evc escrow list {device}` shows a bundle of the node's generation"
+            "let `{device}` run with the firmware and system of now until `evc escrow list {device:#}` shows a bundle of the node's generation"
         ),
-        Bolt::Lost => format!("`evc device found {device}`, if it is in good hands again"),
+        Bolt::Lost => format!("`evc device found {device:#}`, if it is in good hands again"),
         Bolt::Doubled => {
-            format!("`evc device settle {device} --confirm {device}`, once you know that it is one")
+            format!("`evc device settle {device:#} --confirm {device:#}`, once you know that it is one")
         }
         Bolt::NoTpm => "give the vault another policy".into(),
         Bolt::Older | Bolt::OtherDevice => "let the node as it is until `evc status` names it no more".into(),
@@ -141,17 +147,20 @@ fn against(bolt: Bolt, device: &Name, reference: i64) -> Option<String> {
 
 fn about(doubt: Doubt, device: &Name) -> String {
     match doubt {
-        Doubt::Tpm => format!("let `{device}` attest first: `evc wait device {device} --for attested`"),
-        Doubt::Silent => format!("see that `{device}` reports: `evc describe device {device}`"),
+        Doubt::Tpm => format!("let `{device}` attest first: `evc wait device {device:#} --for attested`"),
+        Doubt::Silent => format!("see that `{device}` reports: `evc describe device {device:#}`"),
         Doubt::Generation(_) => {
-            format!("let `{device}` report, with an `eve` of this version: `evc describe device {device}`")
+            format!("let `{device}` report, with an `eve` of this version: `evc describe device {device:#}`")
         }
+        Doubt::Contents(_) => format!(
+            "use an `evc` as new as the node's `eve`; `evc escrow list {device:#} -o wide` shows what each bundle has, and `evc escrow drill {device:#}` tries it"
+        ),
         Doubt::DrillFailed => format!(
-            "`evc describe device {device}` says why it failed; plan no update before one passes (`evc escrow drill {device}`)"
+            "`evc describe device {device:#}` says why it failed; plan no update before one passes (`evc escrow drill {device:#}`)"
         ),
         Doubt::Behind => format!(
-            "plan no update before its node says so no more: `evc describe device {device}` says what its escrow waits for; if nothing moves, give its vaults a recovery key first (`recovery` in their policy): `eve vault recover` opens them by it"
+            "plan no update before its node says so no more: `evc describe device {device:#}` says what its escrow waits for; if nothing moves, give its vaults a recovery key first (`recovery` in their policy): `eve vault recover` opens them by it"
         ),
-        Doubt::NotWhole(_) => format!("mend it before the update: `evc describe device {device}`"),
+        Doubt::NotWhole(_) => format!("mend it before the update: `evc describe device {device:#}`"),
     }
 }

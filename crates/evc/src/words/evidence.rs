@@ -75,7 +75,7 @@ pub(crate) fn of_fared(fared: &Fared) -> Vec<String> {
 pub(crate) fn of_alarm(alarm: &Alarm, name: &impl fmt::Display) -> String {
     match alarm {
         Alarm::Gave { at, cause } => format!(
-            "{}: {}; a copy of it may be running: take that away, then `evc device settle {name} --confirm {name}`",
+            "{}: {}; a copy of it may be running: take that away, then `evc device settle {name:#} --confirm {name:#}`",
             crate::clock::text(*at),
             of_cause(cause)
         ),

@@ -16,7 +16,7 @@ pub(crate) fn of_device<'a>(device: &DeviceView, vaults: impl Iterator<Item = &'
     let open: Vec<_> = vaults.filter(is_open).map(|vault| vault.name.to_string()).collect();
     let open = if open.is_empty() { "no vault".to_owned() } else { open.join(", ") };
     format!(
-        "device {name}: {condition}; open on it by its last report: {open}; if it is in good hands again: `evc device found {name}`"
+        "device {name}: {condition}; open on it by its last report: {open}; if it is in good hands again: `evc device found {name:#}`"
     )
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn of_escrow(device: &DeviceView, listed: &[VaultView]) -> Option<Str
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let device = &device.name;
     Some(format!(
-        "device {device}: its escrow waits for vault {first}{more}: no key has opened its key files since the boot, and no other bundle is made before it opens; see `evc describe device {device}`"
+        "device {device}: its escrow waits for vault {first}{more}: no key has opened its key files since the boot, and no other bundle is made before it opens; see `evc describe device {device:#}`"
     ))
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn of_behind(device: &DeviceView, behind: &[&VaultRow]) -> Option<Str
     let more = if behind.len() > 1 { format!(" and {} more", behind.len() - 1) } else { String::new() };
     let (device, first) = (&device.name, &first.name);
     Some(format!(
-        "device {device}: it says of vault {first}{more} that what is in escrow is not what it has: no bundle of it came since, and what is sealed to the boot of now may not open after an update; see `evc describe device {device}`"
+        "device {device}: it says of vault {first}{more} that what is in escrow is not what it has: no bundle of it came since, and what is sealed to the boot of now may not open after an update; see `evc describe device {device:#}`"
     ))
 }
 

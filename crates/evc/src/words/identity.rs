@@ -25,7 +25,7 @@ pub(crate) fn of_let_in(LetInAs { name, was, is, older, retained }: &LetInAs) ->
     );
     let older = older.map(|older| {
         format!(
-            "nothing is released to it yet: {older}. `evc get vaults --device {name}` shows what its node has: take in what is open there before anything else (`evc adopt vault`). Then {}",
+            "nothing is released to it yet: {older}. `evc get vaults --device {name:#}` shows what its node has: take in what is open there before anything else (`evc adopt vault`). Then {}",
             older_advice(older)
         )
     });
@@ -42,26 +42,26 @@ pub(crate) fn of_let_in(LetInAs { name, was, is, older, retained }: &LetInAs) ->
 
 /// Of a device whose node holds to the lists of another one: how to let it in as that one.
 pub(crate) fn how_to_let_in(device: &Name, other: DeviceId) -> String {
-    format!("`evc adopt device {device} --as {other} --confirm {device}`")
+    format!("`evc adopt device {device:#} --as {other} --confirm {device:#}`")
 }
 
 pub(super) fn not_let_in(device: &Name, wished: DeviceId, cause: &NotLetIn) -> Words {
     let (problem, advice) = match cause {
         NotLetIn::Lost => (
             format!("device `{device}` is marked as lost"),
-            format!("if it is in good hands: `evc device found {device}`"),
+            format!("if it is in good hands: `evc device found {device:#}`"),
         ),
         NotLetIn::Doubled => (
             format!("there may be two of device `{device}`: whose word it was is not known"),
             format!(
-                "see `evc describe device {device}`; then `evc device settle {device} --confirm {device}`"
+                "see `evc describe device {device:#}`; then `evc device settle {device:#} --confirm {device:#}`"
             ),
         ),
         NotLetIn::Unproved => (
             format!(
                 "device `{device}` has not told whose lists its node holds to in a session whose evidence is good"
             ),
-            format!("wait for its next report, at most ten minutes; see `evc describe device {device}`"),
+            format!("wait for its next report, at most ten minutes; see `evc describe device {device:#}`"),
         ),
         NotLetIn::Itself => (
             format!("the node of device `{device}` holds to the lists of this very device"),
@@ -76,13 +76,13 @@ pub(super) fn not_let_in(device: &Name, wished: DeviceId, cause: &NotLetIn) -> W
         NotLetIn::Registered { name } => (
             format!("device `{name}` has the identity {wished} here, with another key"),
             format!(
-                "what is under custody `controller` goes over by `evc rehome vault`; see `evc describe device {name}`"
+                "what is under custody `controller` goes over by `evc rehome vault`; see `evc describe device {name:#}`"
             ),
         ),
         NotLetIn::Deleted { name } => (
             format!("the deleted device `{name}` has the identity {wished}, and something is kept of it"),
             format!(
-                "bring that back: `evc delete device {device} --force --confirm {device}`, then `evc onboard add` with `--give-back`; or give it up: `evc device forget {name} --confirm {name}`"
+                "bring that back: `evc delete device {device:#} --force --confirm {device:#}`, then `evc onboard add` with `--give-back`; or give it up: `evc device forget {name:#} --confirm {name:#}`"
             ),
         ),
     };

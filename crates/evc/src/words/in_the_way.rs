@@ -160,7 +160,7 @@ fn policy_of_deleted(policy: &Name, vault: &Name, device: &Name) -> Words {
             "vault `{vault}` of the deleted device `{device}` names policy `{policy}`, and is kept for its grace"
         ),
         format!(
-            "wait until it is over (`evc device deleted`), or delete what is kept for good: `evc device forget {device} --confirm {device}`"
+            "wait until it is over (`evc device deleted`), or delete what is kept for good: `evc device forget {device:#} --confirm {device:#}`"
         ),
     )
 }
@@ -179,7 +179,7 @@ fn has_bundle(device: &Name, received_at: UnixSeconds) -> Words {
             crate::clock::text(received_at)
         ),
         format!(
-            "keep the device; or, where it is never to come back, take `evc delete device {device} --force --confirm {device}`"
+            "keep the device; or, where it is never to come back, take `evc delete device {device:#} --force --confirm {device:#}`"
         ),
     )
 }
@@ -199,7 +199,7 @@ fn bundle_over(device: &Name, generation: Generation, in_force: Generation) -> W
             "the bundle is of generation {generation}, which is over: the TPM of device `{device}` has the secrets of generation {in_force}, and nothing of the bundle opens there any more"
         ),
         format!(
-            "choose one of generation {in_force}, where `evc escrow list {device}` shows any; else open the vault by its recovery key (`eve vault recover` on the node), or put back a disk or key files of now"
+            "choose one of generation {in_force}, where `evc escrow list {device:#}` shows any; else open the vault by its recovery key (`eve vault recover` on the node), or put back a disk or key files of now"
         ),
     )
 }
@@ -228,7 +228,7 @@ fn courier_over(device: &Name, is_lost: bool) -> Words {
             and_lost(is_lost)
         ),
         of_lost(device, is_lost).unwrap_or_else(|| format!(
-            "if it was taken before, `evc export {device} FILE` gives the answer again; else carry a new file of that command to the node, and bring its evidence over that"
+            "if it was taken before, `evc export {device:#} FILE` gives the answer again; else carry a new file of that command to the node, and bring its evidence over that"
         )),
     )
 }
@@ -241,7 +241,7 @@ fn courier_refused(device: &Name, is_lost: bool, why: &BadEvidence) -> Words {
             and_lost(is_lost)
         ),
         of_lost(device, is_lost).unwrap_or_else(|| format!(
-            "see `evc describe device {device}`; then carry a new file of `evc export {device} FILE` to the node"
+            "see `evc describe device {device:#}`; then carry a new file of `evc export {device:#} FILE` to the node"
         )),
     )
 }
@@ -253,7 +253,7 @@ fn and_lost(is_lost: bool) -> &'static str {
 /// No evidence brings a key to one that is lost: what its node can still be brought is the order to lock.
 fn of_lost(device: &Name, is_lost: bool) -> Option<String> {
     is_lost.then(|| format!(
-        "no key goes to it, whatever it shows: `evc export {device} FILE` writes the order to lock its vaults, for `eve import` on the node; if it is in good hands again: `evc device found {device}`, and then carry a new file of that export"
+        "no key goes to it, whatever it shows: `evc export {device:#} FILE` writes the order to lock its vaults, for `eve import` on the node; if it is in good hands again: `evc device found {device:#}`, and then carry a new file of that export"
     ))
 }
 
@@ -286,7 +286,7 @@ fn unmeasured(reference: i64, device: &Name, why: &::attest::Unmeasured) -> Word
     Words::new(
         format!("reference {reference} is of a boot that nothing measured: {why}, as under any software"),
         format!(
-            "see that the node's firmware measures its boot into the TPM's SHA-256 or SHA-384 bank, then `evc reference learn {device}`; or do without `require: [pcrs]`"
+            "see that the node's firmware measures its boot into the TPM's SHA-256 or SHA-384 bank, then `evc reference learn {device:#}`; or do without `require: [pcrs]`"
         ),
     )
 }

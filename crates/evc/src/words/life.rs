@@ -76,7 +76,7 @@ fn not_taken(vault: &Name, node: NodeAt, newest: Epoch) -> Words {
     Words::new(
         format!("{}: after its next restart it could not open vault `{vault}`", stands_at(node)),
         format!(
-            "wait until it has taken epoch {newest} (`evc describe vault` says why it has not), or rotate all the same with `--force --confirm {vault}`: then the key that the node has opens the vault no more"
+            "wait until it has taken epoch {newest} (`evc describe vault` says why it has not), or rotate all the same with `--force --confirm {vault:#}`: then the key that the node has opens the vault no more"
         ),
     )
 }
@@ -114,7 +114,7 @@ fn in_escrow(vault: &Name, device: &Name) -> Words {
             "a bundle of device `{device}` is in escrow, and may bring vault `{vault}` back: made anew, what is in it is lost, and with a new share table what is in others too"
         ),
         format!(
-            "see `evc describe device {device}`; if this boot is good, `evc reference approve` it: what the bundle has comes back by itself. Only if the data is lost anyway, its directory perhaps, or given up: add `--despite-escrow`"
+            "see `evc describe device {device:#}`; if this boot is good, `evc reference approve` it: what the bundle has comes back by itself. Only if the data is lost anyway, its directory perhaps, or given up: add `--despite-escrow`"
         ),
     )
 }

@@ -83,7 +83,7 @@ pub(crate) fn of_repinned(name: &Name) -> Done {
 }
 
 /// Whether keys go out to a device of which something was taken off, or what is left that keeps them.
-fn released_to(bars: Bars) -> String {
+pub(crate) fn released_to(bars: Bars) -> String {
     match bars.barred() {
         Some(Barred::Lost) => {
             "it is marked as lost all the same, and gets no key until `evc device found`".into()

@@ -40,6 +40,13 @@ pub(crate) fn older_advice(older: Older) -> &'static str {
     if older == Older::PutBack { PUT_BACK } else { OLDER }
 }
 
+/// Of one that a device showed to be older than it, for who looks at the fleet.
+pub(crate) fn of_older() -> String {
+    format!(
+        "no vault is erased, on any device: one of them showed that this database is an older copy (`evc get devices`, of each project), and what operators said of others since is not in it; {OLDER}"
+    )
+}
+
 /// Of a database that was put back, for who looks at the fleet.
 pub(crate) fn of_put_back() -> String {
     format!("{}; no key is released and nothing is deleted until then: {PUT_BACK}", Older::PutBack)

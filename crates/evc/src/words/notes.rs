@@ -7,6 +7,7 @@ use vault::life::{Deleted, Fit, NodeAt, Unfit};
 use vault::opened::Opened;
 use vault::policy::{Caution, VaultRule};
 use vault::report::{By, VaultReport};
+use vault::text::Typed;
 
 use super::damaged::of_row_at;
 use super::identity::how_to_let_in;
@@ -32,7 +33,7 @@ pub(crate) fn of_held_to(device: &Name, other: DeviceId, called: Option<&Name>) 
         Some(called) => (
             format!("device {other}, which is `{called}` here"),
             format!(
-                "What is under custody `controller` goes over by `evc rehome vault`: see `evc describe device {called}`"
+                "What is under custody `controller` goes over by `evc rehome vault`: see `evc describe device {called:#}`"
             ),
         ),
         None => (format!("device {other}, as which it was known before"), let_in_again(device, other)),
@@ -45,7 +46,7 @@ pub(crate) fn of_held_to(device: &Name, other: DeviceId, called: Option<&Name>) 
 
 fn let_in_again(device: &Name, other: DeviceId) -> String {
     format!(
-        "If `evc device deleted` lists that device, bring it back: `evc delete device {device} --force --confirm {device}`, then `evc onboard add` with `--give-back`. Else, as after a \
+        "If `evc device deleted` lists that device, bring it back: `evc delete device {device:#} --force --confirm {device:#}`, then `evc onboard add` with `--give-back`. Else, as after a \
          database was put back, let this one in as that one, and take in what is open there: {}",
         how_to_let_in(device, other)
     )
@@ -81,7 +82,7 @@ pub(crate) fn of_moved(Moved { vault, from, to, by_tpm_too, opened }: &Moved) ->
 pub(crate) fn of_found_elsewhere(device: &Name, other: DeviceId) -> String {
     format!(
         "what its node was ordered to lock while it was lost stays locked there: the node holds to the lists of device {other}, and only one of those lifts the \
-         orders. See `evc describe device {device}` for how to bring that device back"
+         orders. See `evc describe device {device:#}` for how to bring that device back"
     )
 }
 
@@ -96,8 +97,9 @@ pub(crate) fn of_locks_elsewhere(vaults: &[&Name], other: DeviceId) -> String {
 
 /// Of an order to make a vault anew, until it is carried out.
 pub(crate) fn of_order(vault: &Name, device: &str) -> String {
+    let device = Typed(device);
     format!(
-        "until its node has done so, `evc recreate vault {vault} --device {device} --withdraw` takes the order back"
+        "until its node has done so, `evc recreate vault {vault:#} --device {device:#} --withdraw` takes the order back"
     )
 }
 
@@ -121,7 +123,7 @@ pub(crate) fn of_kept_device(kept: &DeletedRow, give_back: bool, registered: Opt
     let (name, until) = (&kept.name, crate::clock::text(kept.until));
     match (registered, give_back) {
         (Some(now), true) => Some(format!(
-            "what is kept of the deleted device `{name}` goes back when it registers, and it is registered, as `{now}`: `evc delete device {now} --force --confirm {now}` first; \
+            "what is kept of the deleted device `{name}` goes back when it registers, and it is registered, as `{now}`: `evc delete device {now:#} --force --confirm {now:#}` first; \
              what that one has is kept too, and this allowance has to be said again then"
         )),
         (None, true) => None,
@@ -299,7 +301,7 @@ pub(crate) const OF_UNMEASURED: &str = "its boot is not measured, and of such a 
 
 /// Of a policy that was changed and may have vaults.
 pub(crate) fn of_changed(policy: &Name) -> String {
-    format!("its vaults follow at their nodes' next contact: `evc describe policy {policy}` lists them")
+    format!("its vaults follow at their nodes' next contact: `evc describe policy {policy:#}` lists them")
 }
 
 /// Of a policy whose row did not read, and that was applied whole.
@@ -320,7 +322,7 @@ pub(crate) const HELD_BY_AGENTS: &str = "its node's own agents hold it for as lo
 
 /// Of a vault that its node has, and no list of this controller ever named; as it is called, where another one has its name.
 pub(crate) fn of_orphan(vault: &VaultReport, called: &str, device: &Name, owner: Option<&Name>) -> String {
-    let adopt = format!("`evc adopt vault {called} --device {device} --policy POLICY");
+    let adopt = format!("`evc adopt vault {:#} --device {device:#} --policy POLICY", Typed(called));
     let recovered = vault.opened.as_ref().is_some_and(|opened| opened.by == By::RecoveryKey);
     let lacks = vault.last.as_ref().and_then(|last| last.error.as_ref());
     match vault.epoch {

@@ -144,7 +144,7 @@ fn of_default(vault: &Name, device: &Name) -> Words {
             "vault `{vault}` of device `{device}` is under its default policy: its node alone has its key and makes it, and takes no order for it from here"
         ),
         format!(
-            "if it is missing there, `eve vault recreate {vault}` on the node makes it anew, empty; or give it a policy with a `kind: Vault` document, and say this again"
+            "if it is missing there, `eve vault recreate {vault:#}` on the node makes it anew, empty; or give it a policy with a `kind: Vault` document, and say this again"
         ),
     )
 }

@@ -4,6 +4,7 @@
 use vault::ids::{DeviceId, Epoch, Name, VaultId};
 use vault::life::is_last_time;
 use vault::report::{State, VaultReport};
+use vault::text::Typed;
 
 use crate::api::{Adoption, Done};
 use crate::service::{LeftBehind, Whose};
@@ -17,7 +18,7 @@ const UNLISTED: &str = "its node has it by a list that this database does not ha
 
 /// The same, and what to do.
 pub(crate) fn of_unlisted(vault: &VaultReport, called: &str, device: &Name, owner: Option<&Name>) -> String {
-    let adopt = format!("`evc adopt vault {called} --device {device} --policy POLICY`");
+    let adopt = format!("`evc adopt vault {:#} --device {device:#} --policy POLICY`", Typed(called));
     let whose = match owner {
         None => UNLISTED.to_owned(),
         Some(other) => format!("it is device `{other}`'s here, and {UNLISTED}"),
@@ -46,7 +47,8 @@ fn of_owner(called: &str, other: &Name, device: &Name) -> String {
 
 /// What gives a vault to the device whose disk it is on now.
 pub(crate) fn how_to_rehome(called: &str, from: &Name, to: &Name) -> String {
-    format!("`evc rehome vault {called} --device {from} --to {to} --confirm {called}`, with its keys")
+    let called = Typed(called);
+    format!("`evc rehome vault {called:#} --device {from:#} --to {to:#} --confirm {called:#}`, with its keys")
 }
 
 /// Of one that a row is kept of as removed, and that is open.
@@ -59,7 +61,7 @@ pub(crate) fn of_kept_again(vault: &VaultReport, called: &str, device: &Name) ->
 
 /// Of an orphan that a row is kept of as removed: its node never erases it, for it knows of no list that named it.
 pub(crate) fn of_removed(called: &str, device: &Name) -> String {
-    let adopt = format!("`evc adopt vault {called} --device {device} --policy POLICY");
+    let adopt = format!("`evc adopt vault {:#} --device {device:#} --policy POLICY", Typed(called));
     format!(
         "it was removed in this database, and its node knows of no list that named it: it is locked and kept, and no list erases it. {adopt} --remove` has it erased; {adopt}` takes it in, where it is under no key of a controller's"
     )
@@ -68,7 +70,7 @@ pub(crate) fn of_removed(called: &str, device: &Name) -> String {
 /// Of one that its node has by the lists of another device, and takes none of this one's.
 pub(crate) fn of_elsewhere(vault: &VaultReport, device: &Name, other: DeviceId) -> String {
     let whose = format!(
-        "its node has it by a list of device {other}, as which it was known before, and takes none of this one's. Let it in as that one: see `evc describe device {device}`"
+        "its node has it by a list of device {other}, as which it was known before, and takes none of this one's. Let it in as that one: see `evc describe device {device:#}`"
     );
     match (vault.state, vault.epoch) {
         (State::Unlocked, Some(_)) => format!("{whose}. Else its key is not here: {COPY_OUT}"),
@@ -101,7 +103,7 @@ pub(crate) const UNDER_ANOTHERS: &str = "locked, under a controller's key that i
 /// Of those beside the ones that are shown.
 pub(crate) fn of_more(more: usize, device: &Name) -> String {
     format!(
-        "and {more} more such vaults of device {device}: `evc get vaults --device {device}` shows each, with what to do"
+        "and {more} more such vaults of device {device}: `evc get vaults --device {device:#}` shows each, with what to do"
     )
 }
 
@@ -115,7 +117,7 @@ pub(crate) fn of_default(vault: &VaultReport) -> String {
             "{under}. Apply its documents anew while it is open (`evc apply`: its policy, and vault `{name}` under it): its node wraps it under a key of this database then. Locked before that (a boot), it opens only once the newest database is back"
         ),
         _ => format!(
-            "{under}. It opens once the newest database is back; if it is given up: `eve vault recreate {name} --confirm {name} --despite-other-key` on its node makes it anew, empty"
+            "{under}. It opens once the newest database is back; if it is given up: `eve vault recreate {name:#} --confirm {name:#} --despite-other-key` on its node makes it anew, empty"
         ),
     }
 }
@@ -204,6 +206,6 @@ pub(crate) fn of_adopted(vault: &Name, how: &Adoption, taken: &TakenIn) -> Done 
 pub(crate) fn of_namesake(vault: &VaultReport, device: &Name) -> String {
     let VaultReport { id, name, .. } = vault;
     format!(
-        "this one is not the vault `{name}` that the node has by a list which this database does not have: that has an identity of its own, and is locked by the next list. Take it in before: `evc adopt vault {id} --device {device} --policy POLICY`; it gets the name, and this one is called by its identity then"
+        "this one is not the vault `{name}` that the node has by a list which this database does not have: that has an identity of its own, and is locked by the next list. Take it in before: `evc adopt vault {id} --device {device:#} --policy POLICY`; it gets the name, and this one is called by its identity then"
     )
 }

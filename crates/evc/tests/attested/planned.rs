@@ -3,9 +3,8 @@
 use evc::api::Code;
 use serde_json::{Value, json};
 use vault::ids::Generation;
-use wire::attest::StoreKeys;
-use wire::escrow::seal_up;
 
+use super::common::escrowed::{id_of, sealed, upload, with_shares};
 use super::*;
 
 /// A device whose boot is approved.
@@ -96,14 +95,24 @@ fn what_an_update_will_do_is_told_before_it() {
     is("s", "no", "evc escrow list edge-1");
     device.report(&evc, &section, 1);
     is("a", "yes", "null");
-    let id = vault::escrow::Bundle::id_of(Generation(1), b"x");
-    let trusted = evc.trusted();
-    let controller = trusted.ecdh()[0].certificate.public_key();
-    let bundle = Some(
-        seal_up(controller, device.id, common::escrowed::next_place(&device), id, b"x").expect("sealed"),
-    );
-    device
-        .attest(&evc, &AttestRequest::StoreKeys(StoreKeys { integrity_token: vec![], keys: vec![], bundle }));
+    let bytes = with_shares(1, &[common::id_in(&section, "s")], 1);
+    let id = id_of(1, &bytes);
+    for (other, then, opens, advice) in [
+        (b"x".to_vec(), "", "unknown", "evc escrow drill edge-1"),
+        (with_shares(1, &[vault::ids::IMAGE_VAULT], 1), "", "no", "sent a bundle that has it"),
+        (bytes.clone(), "", "yes", "reach this controller"),
+        (
+            with_shares(1, &[], 9),
+            "UPDATE bundles SET sealed = zeroblob(length(sealed))",
+            "no",
+            "evc escrow offer edge-1",
+        ),
+        (bytes.clone(), "", "yes", "reach this controller"),
+    ] {
+        assert_eq!(upload(&evc, &device, sealed(&evc, &device, 1, &other)), StoreKeysCode::Success);
+        common::sql(evc.dir.path(), &[then]);
+        is("s", opens, advice);
+    }
     is("s", "yes", "reach this controller");
     for (generation, opens, advice) in
         [(2, "no", "bundle of the node's generation"), (0, "unknown", "report")]
@@ -142,8 +151,9 @@ fn a_node_whose_escrow_stands_still_is_named_and_no_update_is_promised() {
     let section = device.section(&evc);
     evc.act("POST", "/devices/edge-1/references", &four(2).to_string());
     evc.act("POST", "/references/2/approve", "");
-    let bundle = common::escrowed::sealed(&evc, &device, 2, b"x");
-    assert_eq!(common::escrowed::upload(&evc, &device, bundle), StoreKeysCode::Success);
+    let shares = [common::id_in(&section, "s")];
+    let bundle = sealed(&evc, &device, 2, &with_shares(2, &shares, 1));
+    assert_eq!(upload(&evc, &device, bundle), StoreKeysCode::Success);
     let told = |device: &Device, detail: &[&str], holds: bool, generation: u32| {
         let mut info = device.info(&section, 1);
         info.node.as_mut().expect("ours").generation = Some(Generation(generation));
@@ -183,9 +193,8 @@ fn a_node_whose_escrow_stands_still_is_named_and_no_update_is_promised() {
     assert!(given_back.contains("of generation 2") && given_back.contains("generation 3"), "{described}");
     // The TPM was set back, and brought forward again: the bundle that came last is of the past, and an older one is given back.
     for generation in [3, 2] {
-        let bundle =
-            common::escrowed::sealed(&evc, &device, generation, &[u8::try_from(generation).expect("small")]);
-        assert_eq!(common::escrowed::upload(&evc, &device, bundle), StoreKeysCode::Success);
+        let bundle = sealed(&evc, &device, generation, &with_shares(generation, &shares, 2));
+        assert_eq!(upload(&evc, &device, bundle), StoreKeysCode::Success);
     }
     let (glance, opens, notes, condition) = told(&device, &[], false, 3);
     assert!(!glance.contains("escrow") && !notes.contains("escrow"), "{glance} {notes}");

@@ -1,5 +1,6 @@
 //! Which key a public area is of: what stands beside the point in it says nothing of which key signs.
 
+use super::common::escrowed::{sealed, upload};
 use super::*;
 
 /// Of a TPM2B_PUBLIC: size, type, name algorithm, then its attributes.
@@ -32,4 +33,55 @@ fn a_key_that_was_taken_off_is_known_in_any_area() {
     broken.pop();
     assert_ne!(pin(&evc, &device, &Key::new("AK"), Some(broken)).0, 201, "what does not read is no key");
     assert_eq!(pin(&evc, &device, &Key::new("AK"), Some(in_another_area(&other))).0, 201, "another point");
+}
+
+const RECORDED: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: day\ndevice: edge-1\npolicy: p\n";
+
+/// Threats, Controller: where no evidence stands (after `evc device repin`), a bundle of a session that is over is taken again, and is the newest.
+#[test]
+fn a_recorded_bundle_is_not_taken_where_no_evidence_stands() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    device.attested(&evc);
+    let recorded = sealed(&evc, &device, 1, b"of the first session");
+    assert_eq!(upload(&evc, &device, recorded.clone()), StoreKeysCode::Success);
+    device.session = new_session();
+    device.hash.clear();
+    device.attested(&evc);
+    let newest = sealed(&evc, &device, 1, b"of the second");
+    assert_eq!(upload(&evc, &device, newest.clone()), StoreKeysCode::Success);
+    assert_eq!(upload(&evc, &device, recorded.clone()), StoreKeysCode::Invalid, "while evidence stands");
+    evc.act("DELETE", "/devices/edge-1/attestation-key?confirm=edge-1", "");
+    let told = upload(&evc, &device, recorded);
+    let held = evc.act("GET", "/devices/edge-1/escrow", "").to_string();
+    assert_eq!(told, StoreKeysCode::Invalid, "{held}");
+}
+
+/// Threats, Controller: a device that is deleted, let in again and gives evidence: nothing of a session before decides.
+#[test]
+fn a_device_that_is_given_back_takes_no_recorded_report_or_bundle() {
+    let evc = Evc::start();
+    let mut device = Device::onboarded(&evc, "edge-1");
+    evc.apply(RECORDED);
+    let given = device.attested(&evc);
+    let recorded = sealed(&evc, &device, 1, b"of the first session");
+    upload(&evc, &device, recorded.clone());
+    let report = device.reported(&given, 1, |_| vault::report::State::Missing);
+    device.session = new_session();
+    device.hash.clear();
+    let given = device.attested(&evc);
+    device.report(&evc, &given, 1);
+    upload(&evc, &device, sealed(&evc, &device, 1, b"of the second"));
+    evc.act("DELETE", "/devices/edge-1?force=true&confirm=edge-1", "");
+    let allow = serde_json::json!({ "cert_pem": device.onboard.pem, "serial": device.serial, "name": "edge-1", "give_back": true });
+    evc.act("POST", "/onboarding", &allow.to_string());
+    assert_eq!(device.register(&evc), 201);
+    assert_ne!(evc.post(&device.own("info"), &report).status, 201, "the report");
+    let told = upload(&evc, &device, recorded);
+    assert_eq!(told, StoreKeysCode::Invalid, "the bundle");
+    device.session = new_session();
+    device.hash.clear();
+    device.attested(&evc);
+    let own = sealed(&evc, &device, 1, b"of the second");
+    assert_eq!(upload(&evc, &device, own), StoreKeysCode::Success, "its own, after its evidence");
 }

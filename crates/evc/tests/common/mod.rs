@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports)] // Each test file uses a part.
 
+pub(crate) mod copies;
 pub(crate) mod couriered;
 mod device;
 pub(crate) mod escrowed;

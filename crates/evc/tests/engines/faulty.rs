@@ -202,9 +202,11 @@ steps! { Devices {
     was_sent_before(id: DeviceId, digest: &SectionDigest) -> bool;
     set_older(id: DeviceId, older: Option<Mark>) -> ();
     all_older() -> Vec<Older>;
+    one_older() -> Option<Older>;
     hold_back(held: bool) -> ();
     number_anew() -> ();
     keep_ending(now: UnixSeconds) -> ();
+    keep_deleted_longer(now: UnixSeconds) -> ();
     end_section(id: DeviceId) -> ();
     set_lost(id: DeviceId, at: Option<UnixSeconds>) -> ();
     set_alarm(id: DeviceId, alarm: Option<&Alarm>) -> ();
@@ -315,6 +317,7 @@ steps! { KeyRows {
     bind_epoch(row: &EpochRow) -> ();
     add_epoch(row: &EpochRow) -> ();
     drop_epochs(device: DeviceId, vault: VaultId) -> ();
+    drop_old_releases(device: DeviceId, vault: VaultId, epoch: Epoch) -> ();
     drop_releases_before(device: DeviceId, vault: VaultId, epoch: Epoch) -> ();
     releases(project: &Project, device: DeviceId, session: &[u8; 32]) -> Vec<ReleaseRow>;
     put_release(row: &ReleaseRow) -> ();

@@ -518,6 +518,9 @@ impl Devices for MemoryTx {
             self.world.devices.values().filter_map(|row| row.older.map(Mark::older)).collect();
         Ok(marks.into_iter().collect())
     }
+    async fn one_older(&mut self) -> Stored<Option<Older>> {
+        Ok(self.world.devices.values().find_map(|row| row.older.map(Mark::older)))
+    }
     async fn hold_back(&mut self, held: bool) -> Stored<()> {
         let world = self.w();
         let kept = world.deleted.iter_mut().map(|kept| &mut kept.was);
@@ -550,14 +553,21 @@ impl Devices for MemoryTx {
         Ok(())
     }
     async fn keep_ending(&mut self, now: UnixSeconds) -> Stored<()> {
+        let keep = |row: &mut VaultRow| {
+            row.recreate = false;
+            begin_anew(row);
+        };
         let world = self.w();
-        for kept in &mut world.deleted {
+        world.deleted.iter_mut().flat_map(|kept| &mut kept.of.vaults).for_each(keep);
+        world.vaults.values_mut().for_each(keep);
+        self.keep_deleted_longer(now).await
+    }
+    async fn keep_deleted_longer(&mut self, now: UnixSeconds) -> Stored<()> {
+        for kept in &mut self.w().deleted {
             let grace = kept.row.until.checked_sub(kept.row.deleted_at).unwrap_or(DELETED_GRACE_S);
             let whole = now.saturating_add(grace);
             kept.row.until = kept.row.until.max(whole.min(i64::MAX as u64));
-            kept.of.vaults.iter_mut().for_each(begin_anew);
         }
-        world.vaults.values_mut().for_each(begin_anew);
         Ok(())
     }
     async fn end_section(&mut self, id: DeviceId) -> Stored<()> {
@@ -869,8 +879,8 @@ impl Vaults for MemoryTx {
         let removing = self.world.vaults.values().filter(|row| row.standing == VaultStanding::Removing);
         let graces = removing
             .filter_map(|row| Some(Grace { until: row.delete_at?, device: row.device, vault: row.id }));
-        let older = |grace: &Grace| self.world.devices.get(&grace.device).is_some_and(|d| d.older.is_some());
-        let all: BTreeSet<Grace> = graces.filter(|grace| !older(grace)).collect();
+        let older = self.world.devices.values().any(|device| device.older.is_some());
+        let all: BTreeSet<Grace> = graces.filter(|_| !older).collect();
         let due = |grace: &Grace| grace.until <= now && after.is_none_or(|after| *grace > after);
         Ok(some(all.iter(), limit, due))
     }
@@ -1177,6 +1187,12 @@ impl KeyRows for MemoryTx {
     async fn drop_epochs(&mut self, device: DeviceId, vault: VaultId) -> Stored<()> {
         self.w().epochs.retain(|(of, id, _), _| (*of, *id) != (device, vault));
         self.w().releases.retain(|(of, id, ..), _| (*of, *id) != (device, vault));
+        Ok(())
+    }
+    async fn drop_old_releases(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()> {
+        let of = |(of, id, ..): &(DeviceId, VaultId, Epoch, String)| (*of, *id) == (device, vault);
+        let newest = self.world.releases.keys().filter(|key| of(key)).map(|key| key.2).max();
+        self.w().releases.retain(|key, _| !of(key) || key.2 >= epoch || Some(key.2) == newest);
         Ok(())
     }
     async fn drop_releases_before(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()> {

@@ -414,6 +414,13 @@ async fn a_new_life_begins_with_nothing_of_the_one_before(tx: &mut dyn Tx) -> St
     tx.report_vault(of, row.id, &said(1, false, true)).await?;
     tx.begin_grace(of, row.id, NOW + 5).await?;
     assert!(!tx.vault(of, row.id).await?.expect("there").recreate, "its order to be made anew is taken back");
+    tx.set_recreate(of, row.id, true).await?;
+    tx.keep_ending(NOW).await?;
+    let kept = tx.vault(of, row.id).await?.expect("there");
+    assert!(
+        !kept.recreate && kept.standing == VaultStanding::Retained,
+        "nothing that was ordered before destroys: {kept:?}"
+    );
     tx.add_sent_before(of, &[SectionDigest([41; 32])]).await?;
     let life = Older::LaterLife(Incarnation([42; 16]));
     assert_eq!(tx.all_older().await?, []);
@@ -673,8 +680,10 @@ async fn graces_are_over_one_after_the_other(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.graces_over(NOW + 9, None, 2).await?, [grace(2), grace(1)]);
     assert_eq!(tx.graces_over(NOW + 9, Some(grace(1)), 2).await?, [grace(0)]);
     tx.set_older(device(1).id, Some(Older::Forked.into())).await?;
-    assert_eq!(tx.graces_over(NOW + 9, None, 9).await?, [grace(1)], "none of one that is ahead");
+    assert_eq!(tx.graces_over(NOW + 9, None, 9).await?, [], "none of any, where one is ahead");
+    assert_eq!(tx.one_older().await?, Some(Older::Forked));
     tx.set_older(device(1).id, None).await?;
+    assert_eq!(tx.one_older().await?, None);
     tx.move_graces(100).await?;
     assert_eq!(tx.graces_over(NOW + 9, None, 9).await?, []);
     let later = Grace { until: NOW + 106, ..grace(0) };
@@ -930,7 +939,11 @@ async fn one_release_stands_for_each_key(tx: &mut dyn Tx) -> Stored<()> {
     assert_eq!(tx.releases(&here(), one, &[1; 32]).await?, [], "the earlier session's is replaced");
     let next = ReleaseRow { epoch: Epoch(2), ..later.clone() };
     tx.put_release(&next).await?;
-    assert_eq!(tx.releases(&here(), one, &[2; 32]).await?, [later, next.clone()]);
+    assert_eq!(tx.releases(&here(), one, &[2; 32]).await?, [later.clone(), next.clone()]);
+    tx.drop_old_releases(row.device, row.vault, Epoch(99)).await?;
+    let left = tx.releases(&here(), one, &[2; 32]).await?;
+    assert_eq!(left, std::slice::from_ref(&next), "the newest that went out stays");
+    tx.put_release(&later).await?;
     tx.drop_releases_before(row.device, row.vault, Epoch(2)).await?;
     assert_eq!(
         tx.releases(&here(), one, &[2; 32]).await?,
@@ -1160,6 +1173,7 @@ async fn a_device_has_another_identity_with_all_that_is_kept_of_it(tx: &mut dyn 
         custody: "tpm".into(),
         session: [3; 32],
         enc: vec![1],
+        number: 0,
         ciphertext: vec![2],
     };
     tx.put_release(&out).await?;

@@ -16,5 +16,5 @@ const PATIENCE: Duration = Duration::from_millis(800);
 pub(super) fn vaults() -> Vec<CompletionCandidate> {
     let told = Reach::default().root().bus().call(&Vaults, PATIENCE);
     let there = table::present(told.map(|status| status.vaults).unwrap_or_default());
-    there.iter().map(|vault| CompletionCandidate::new(vault.name.as_str())).collect()
+    cli::offered(there.iter().map(|vault| vault.name.to_string()))
 }

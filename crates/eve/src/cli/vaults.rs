@@ -88,7 +88,7 @@ fn stays_locked(after: &VaultReport) -> Option<String> {
     is_done.then(|| {
         let name = &after.name;
         format!(
-            "vault {name} was made anew, empty, and stays locked, as was ordered before: `eve vault unlock {name}` lifts a lock of this node's root, and says so where it is the controller's"
+            "vault {name} was made anew, empty, and stays locked, as was ordered before: `eve vault unlock {name:#}` lifts a lock of this node's root, and says so where it is the controller's"
         )
     })
 }
@@ -197,7 +197,7 @@ fn named(vaults: &[VaultReport], wanted: &str) -> anyhow::Result<VaultReport> {
 /// What was typed is not the vault's name.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{}` is not the name of vault {vault}: nothing was done; to have it anew, EMPTY, run `eve vault recreate {vault} --confirm {vault}`", quoted(.typed)
+    "`{}` is not the name of vault {vault}: nothing was done; to have it anew, EMPTY, run `eve vault recreate {vault:#} --confirm {vault:#}`", quoted(.typed)
 )]
 pub(super) struct NotConfirmed {
     pub(super) vault: Name,

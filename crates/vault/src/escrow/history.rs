@@ -43,6 +43,12 @@ impl Contents {
         self.0.keys().copied()
     }
 
+    /// Whether it has a share of a vault, by its own word. None: it has nothing of anything, as one that does not read; that can't be told.
+    #[must_use]
+    pub fn has_share(&self, vault: VaultId) -> Option<bool> {
+        (!self.0.is_empty()).then(|| self.0.get(&vault).is_some_and(|parts| parts.share))
+    }
+
     /// Without a vault that was erased; none: it had nothing of it.
     #[must_use]
     pub fn without(mut self, vault: VaultId) -> Option<Self> {

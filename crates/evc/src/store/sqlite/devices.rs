@@ -13,7 +13,7 @@ use super::read::{Word as _, alarm_text, blob, int, json, packed_chain};
 use super::transaction::SqliteTx;
 use crate::store::{
     Alarm, CertRow, DELETED_GRACE_S, DeviceRemains, DeviceReport, DeviceRow, Devices, Fared, OnboardRow,
-    OrDamaged, Page, RemovedRow, SENT_BEFORE, Stored, UnixSeconds, VaultStanding,
+    OrDamaged, Page, RemovedRow, SENT_BEFORE, StoreError, Stored, UnixSeconds, VaultStanding,
 };
 
 impl SqliteTx {
@@ -257,6 +257,16 @@ impl Devices for SqliteTx {
         Ok(marks.into_iter().map(Mark::older).collect::<HashSet<_>>().into_iter().collect())
     }
 
+    async fn one_older(&mut self) -> Stored<Option<Older>> {
+        match self.one("FROM devices WHERE older IS NOT NULL LIMIT 1", ()).await {
+            Ok(one) => {
+                Ok(one.map(|MarkText { mark, .. }: MarkText| mark.map_or(Older::SomeLaterLife, Mark::older)))
+            }
+            Err(StoreError::Damaged(_)) => Ok(Some(Older::SomeLaterLife)),
+            Err(other) => Err(other),
+        }
+    }
+
     async fn hold_back(&mut self, held: bool) -> Stored<()> {
         for table in ["devices", "deleted_devices"] {
             let kept = format!("FROM {table} WHERE typeof(older) = 'text'");
@@ -292,6 +302,16 @@ impl Devices for SqliteTx {
 
     async fn keep_ending(&mut self, now: UnixSeconds) -> Stored<()> {
         self.retain_removing().await?;
+        for orders in [
+            "UPDATE vaults SET recreate = 0 WHERE recreate <> 0",
+            "UPDATE deleted_vaults SET recreate = 0 WHERE recreate <> 0",
+        ] {
+            self.run(orders, ()).await?;
+        }
+        self.keep_deleted_longer(now).await
+    }
+
+    async fn keep_deleted_longer(&mut self, now: UnixSeconds) -> Stored<()> {
         // An end beyond the last number would be a fraction.
         let of_deleted = "UPDATE deleted_devices SET until = iif(until - deleted_at > 9223372036854775807 - ?1, 9223372036854775807,
                             max(until, ?1 + (until - deleted_at))) WHERE deleted_at BETWEEN 0 AND until";

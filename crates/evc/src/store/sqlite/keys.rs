@@ -170,6 +170,12 @@ impl KeyRows for SqliteTx {
         self.erase("DELETE FROM epochs WHERE device = ? AND vault = ?", of).await.map(drop)
     }
 
+    async fn drop_old_releases(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()> {
+        let forget = "DELETE FROM releases WHERE device = ?1 AND vault = ?2 AND epoch < ?3
+                        AND epoch < (SELECT max(epoch) FROM releases WHERE device = ?1 AND vault = ?2)";
+        self.run(forget, (blob(device.0), blob(vault.0), int(epoch.0))).await.map(drop)
+    }
+
     async fn drop_releases_before(&mut self, device: DeviceId, vault: VaultId, epoch: Epoch) -> Stored<()> {
         let forget = "DELETE FROM releases WHERE device = ? AND vault = ? AND epoch < ?";
         self.run(forget, (blob(device.0), blob(vault.0), int(epoch.0))).await.map(drop)

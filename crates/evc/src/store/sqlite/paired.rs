@@ -28,6 +28,8 @@ const MOST: usize = 64 * 1024;
 /// Where the header has it.
 const NUMBER_AT: u64 = 68;
 
+/// In the store: it has a number, or lost it.
+const NUMBERED: &str = "numbered";
 /// Before the number that the database has with its log. A build of before passes over that line.
 const NEWEST: &str = "newest ";
 /// With so many numbers the log is folded in, if nobody reads just then, and they become one.
@@ -137,6 +139,8 @@ impl<'a> Pair<'a> {
         // As it is stored, a number with a sign.
         let signed = i32::from_ne_bytes(next.to_ne_bytes());
         connection.pragma_update(None, "application_id", signed).map_err(failed)?;
+        let note = "INSERT OR IGNORE INTO meta (name, value) VALUES (?, x'01')";
+        connection.execute(note, (NUMBERED,)).map_err(failed)?;
         // A reader beside may keep the log from being folded in whole.
         if fold(connection)? {
             numbers.folded(connection)?;
@@ -146,7 +150,8 @@ impl<'a> Pair<'a> {
     }
 
     /// Whether the database, with its log, is another one than the last controller left here: a copy, of this life or of another. One that was
-    /// moved here without its number is. A database that never had a number is not known to be.
+    /// moved here without its number is, also where the database lost it too, as by a dump that is read in anew. One that never had a number is not
+    /// known to be.
     pub(super) fn is_put_back(&self, connection: &Connection) -> Stored<bool> {
         let (is, known) =
             (number_in(connection)?, self.known().map_err(|error| StoreError::Failed(error.into()))?);
@@ -154,7 +159,7 @@ impl<'a> Pair<'a> {
             Known { newest: Some(newest), .. } => is != newest,
             // A number was being written, or a build of before wrote them.
             Known { numbers, .. } if !numbers.is_empty() => !numbers.contains(&is),
-            Known { .. } => is != 0,
+            Known { .. } => is != 0 || was_numbered(connection)?,
         })
     }
 
@@ -201,6 +206,14 @@ impl<'a> Pair<'a> {
     fn beside(&self, end: &str) -> PathBuf {
         self.folder.join(format!("{DATABASE}{end}"))
     }
+}
+
+/// Whether a controller ever gave the database a number.
+fn was_numbered(connection: &Connection) -> Stored<bool> {
+    let count = |of: &str, which: &str| connection.query_row(of, (which,), |row| row.get::<_, u32>(0));
+    let is_table = count("SELECT count(*) FROM sqlite_schema WHERE name = ?", "meta").map_err(failed)?;
+    let noted = || count("SELECT count(*) FROM meta WHERE name = ?", NUMBERED).map_err(failed);
+    Ok(is_table > 0 && noted()? > 0)
 }
 
 /// What the database says of itself, with its log.

@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     86 = "0086_vaults_that_were",
     87 = "0087_sessions_counted_by_their_index",
     88 = "0088_vaults_by_identity",
+    89 = "0089_devices_that_went_further",
     90 = "0090_keys_that_share_an_encapsulation",
 ];
 

@@ -323,7 +323,7 @@ impl Vaults for SqliteTx {
     ) -> Stored<Vec<Grace>> {
         let list = "FROM vaults
                     WHERE standing = 'removing' AND delete_at <= ? AND (delete_at, device, id) > (?, ?, ?)
-                      AND NOT EXISTS (SELECT 1 FROM devices WHERE devices.id = vaults.device AND older IS NOT NULL)
+                      AND NOT EXISTS (SELECT 1 FROM devices WHERE older IS NOT NULL)
                     ORDER BY delete_at, device, id LIMIT ?";
         let (until, device, id) = after.map_or((-1, vec![], vec![]), |after| {
             (int(after.until), blob(after.device.0).to_vec(), blob(after.vault.0).to_vec())
