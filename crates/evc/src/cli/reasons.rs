@@ -117,6 +117,8 @@ every! {
         foresee::Bolt::NotApproved => foresee::Bolt::NotApproved,
         foresee::Bolt::Rejected => foresee::Bolt::Rejected,
         foresee::Bolt::NoBundle => foresee::Bolt::NoBundle,
+        foresee::Bolt::BundleShut(_) => foresee::Bolt::BundleShut(Generation(2)),
+        foresee::Bolt::NotInBundle(_) => foresee::Bolt::NotInBundle(Generation(2)),
         foresee::Bolt::OtherBundle { .. } => {
             foresee::Bolt::OtherBundle { bundle: Generation(1), in_force: Generation(2) }
         },
@@ -125,6 +127,7 @@ every! {
         foresee::Doubt::Tpm => foresee::Doubt::Tpm,
         foresee::Doubt::Silent => foresee::Doubt::Silent,
         foresee::Doubt::Generation(_) => foresee::Doubt::Generation(Generation(2)),
+        foresee::Doubt::Contents(_) => foresee::Doubt::Contents(Generation(2)),
         foresee::Doubt::DrillFailed => foresee::Doubt::DrillFailed,
         foresee::Doubt::Behind => foresee::Doubt::Behind,
         foresee::Doubt::NotWhole(_) => foresee::Doubt::NotWhole(State::Missing),
