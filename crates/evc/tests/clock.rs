@@ -172,3 +172,23 @@ fn a_damaged_time_keeps_no_controller_from_starting_and_ends_nothing() {
         assert_eq!(left, 0, "{damaged:?}: written anew");
     }
 }
+
+/// Threats, Controller: one damaged row of a leaf shuts out neither operator nor fleet: it is made anew under the root that nodes were installed with.
+#[test]
+fn a_damaged_leaf_is_made_anew_under_the_same_root() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = settings(dir.path());
+    let runtime = Runtime::new().expect("a runtime");
+    let (root, ..) = certificates(&runtime, &settings, now()).expect("started");
+    for leaf in ["signing", "ecdh", "tls"] {
+        for damage in
+            ["sealed = zeroblob(length(sealed))", "cert_pem = 'x'", "cert_pem = CAST(x'ff21' AS TEXT)"]
+        {
+            common::sql(dir.path(), &[&format!("UPDATE keys SET {damage} WHERE name = '{leaf}'")]);
+            let anew = certificates(&runtime, &settings, now());
+            assert_eq!(anew.map(|(root, ..)| root).as_ref(), Ok(&root), "{leaf}: {damage}");
+        }
+    }
+    common::sql(dir.path(), &["UPDATE keys SET sealed = zeroblob(length(sealed)) WHERE name = 'ca'"]);
+    certificates(&runtime, &settings, now()).expect_err("the root is made once");
+}

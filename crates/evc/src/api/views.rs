@@ -47,6 +47,9 @@ pub struct DeviceView {
     pub alarm: Option<String>,
     /// The version of its vault section.
     pub section_version: u64,
+    /// The next good quote of it is learned as a reference value: none was since it registered, or since that was ordered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub learns: bool,
     /// How its last evidence fared.
     pub attestation: Option<Attestation>,
     /// Its newest bundle in escrow.

@@ -90,6 +90,14 @@ fn device(client: &Client, name: &str, what: Until) -> Result<Look, Failed> {
         Until::Online => (!device.needs_somebody(), format!("device `{name}`: {}", device.condition)),
         Until::Attested if !device.is_there() => (false, format!("device `{name}`: {}", device.condition)),
         Until::Attested => (accepted, attestation(name, device.attestation.as_ref())),
+        // What was learned before is not what is waited for.
+        Until::Learned if device.learns => (
+            false,
+            format!(
+                "device `{name}`: no reference value was learned{}",
+                why_not(device.attestation.as_ref())
+            ),
+        ),
         Until::Learned => learned(client, name, device.attestation.as_ref())?,
     };
     Ok(if is { Look::True(how) } else { Look::NotYet(how) })

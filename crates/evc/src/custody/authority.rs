@@ -12,7 +12,7 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::{CustodyError, Identity, Kek};
-use crate::store::{KeyRow, Tx, UnixSeconds};
+use crate::store::{KeyRow, StoreError, Tx, UnixSeconds};
 
 /// The year that begins every certificate here, a fixed time in the past: a clock that was ahead when one was made makes none that does
 /// not hold yet once it is set right.
@@ -42,7 +42,7 @@ pub struct Authority {
     pub tls_key: PrivateKeyDer<'static>,
 }
 
-/// Loads the CA, making what is not there yet. A leaf is made anew when it is not good much longer, and the TLS leaf when it does not
+/// Loads the CA, making what is not there yet. A leaf is made anew when it is not good much longer, or is damaged, and the TLS leaf when it does not
 /// name all of `names`.
 ///
 /// # Errors
@@ -133,7 +133,15 @@ async fn leaf(
     leaf: Leaf<'_>,
     now: UnixSeconds,
 ) -> Result<OpenedRow, CustodyError> {
-    if let Some(there) = opened(tx, kek, leaf.name).await?
+    let there = match opened(tx, kek, leaf.name).await {
+        // The root's key opened, so it is this row that is damaged.
+        Err(error @ (CustodyError::Unsealed(_) | CustodyError::Store(StoreError::Damaged(_)))) => {
+            tracing::error!(leaf = leaf.name, %error, "a key of the controller's own is damaged, and is made anew under the same root");
+            None
+        }
+        there => there?,
+    };
+    if let Some(there) = there
         && serves(&there.cert_pem, leaf.names, now)
     {
         return Ok(there);

@@ -79,6 +79,7 @@ impl DeviceView {
             // Each of them: what takes one off may take another off with it.
             alarm: joined([of_older, of_other, of_locks, alarm]),
             section_version: row.section_version,
+            learns: row.learn,
             escrow,
             report: row.report.take().map(Into::into),
         }

@@ -85,3 +85,24 @@ fn a_device_that_is_given_back_takes_no_recorded_report_or_bundle() {
     let own = sealed(&evc, &device, 1, b"of the second");
     assert_eq!(upload(&evc, &device, own), StoreKeysCode::Success, "its own, after its evidence");
 }
+
+/// Seen-by-users 2: after `evc reference learn` the value that is waited for is not one that was learned before.
+#[test]
+fn a_wait_for_what_is_learned_is_not_over_by_what_was_learned_before() {
+    let evc = Evc::start();
+    let (mut device, tpm) = with_tpm(&evc);
+    let waits = || {
+        let args =
+            ["wait", "device", "edge-1", "--for", "learned", "--timeout", "1s", "--url", &evc.url, "--data"];
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_evc"));
+        command.args(args).arg(evc.dir.path()).output().expect("ran").status.code()
+    };
+    round(&evc, &mut device, &tpm, &pcrs(1));
+    evc.act("POST", "/references/1/approve", "");
+    assert_eq!(waits(), Some(0), "it was learned");
+    evc.act("POST", "/devices/edge-1/learn", "");
+    assert_eq!(waits(), Some(5), "not again yet");
+    device.session = new_session();
+    round(&evc, &mut device, &tpm, &pcrs(2));
+    assert_eq!(waits(), Some(0), "now it was");
+}
