@@ -60,3 +60,4 @@ mod truth;
 mod unable;
 mod undone;
 mod unread;
+mod unread_table;
