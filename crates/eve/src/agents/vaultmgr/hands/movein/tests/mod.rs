@@ -5,6 +5,7 @@ mod deep;
 mod encrypted;
 mod holders;
 mod moved;
+mod rights;
 mod settled;
 
 use std::fs;
