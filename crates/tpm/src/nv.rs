@@ -78,6 +78,14 @@ impl Shell {
         })
     }
 
+    /// The digest of the policy that a slot is read by.
+    pub(crate) fn nv_policy(&mut self, slot: NvSlot) -> Result<Vec<u8>, TpmError> {
+        let Some(handle) = self.nv_open(slot)? else { return Ok(Vec::new()) };
+        let public = self.run("NV_ReadPublic", |context| context.nv_read_public(handle));
+        self.nv_close(handle)?;
+        Ok(public?.0.authorization_policy().value().to_vec())
+    }
+
     /// Defines a slot and writes its record, in one session and one write.
     pub(crate) fn nv_define_and_write(
         &mut self,

@@ -13,8 +13,8 @@ use crate::session::Secret;
 use crate::shell::Shell;
 use crate::slots::NvSlot;
 use crate::{
-    DefineRootError, Generation, Meaning, PcrPolicy, ReadRootError, Root, RootKind, RootPolicy, SlotSet,
-    SlotState, TpmError,
+    DefineRootError, Generation, Meaning, PcrBank, PcrPolicy, PcrSelection, ReadRootError, Root, RootKind,
+    RootPolicy, SlotSet, SlotState, TpmError,
 };
 
 /// How often a root bound to PCRs is read anew because some PCR was extended meanwhile.
@@ -119,20 +119,71 @@ impl Shell {
         }
     }
 
-    /// The PCR states that may read P. Told apart from P's own absence: P without its states is damage.
+    /// The PCR states that may read P. Told apart from P's own absence: P without its list of them is bound to the state of now, or to another one.
     pub(crate) fn read_states(
         &mut self,
         set: SlotSet,
     ) -> Result<Option<(Generation, PcrPolicy)>, ReadRootError> {
         match self.read_slot(NvSlot::Branches(set), None) {
-            Ok(record) => {
-                record::decode_branches(&record).map(Some).map_err(|what| ReadRootError::Damaged { what })
-            }
+            Ok(record) => match record::decode_branches(&record) {
+                Ok(states) => Ok(Some(states)),
+                Err(what) => self.states_again(set, what).map(Some),
+            },
             Err(ReadRootError::Absent | ReadRootError::Unwritten) => {
-                self.absent_or_damaged(NvSlot::Root(set, RootKind::Pcrs)).map(|()| None)
+                match self.slot_state(NvSlot::Root(set, RootKind::Pcrs))? {
+                    SlotState::Written => {
+                        self.states_again(set, "the list of its PCR states is gone").map(Some)
+                    }
+                    _ => self.absent_or_damaged(NvSlot::Root(set, RootKind::Pcrs)).map(|()| None),
+                }
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The list is no secret: P's own policy tells whether the state of now is what it is bound to, and the TPM gives P by nothing less. The list
+    /// is written anew then.
+    fn states_again(
+        &mut self,
+        set: SlotSet,
+        what: &'static str,
+    ) -> Result<(Generation, PcrPolicy), ReadRootError> {
+        let slot = NvSlot::Root(set, RootKind::Pcrs);
+        if self.slot_state(slot)? != SlotState::Written {
+            return Err(ReadRootError::Damaged { what });
+        }
+        let bound = self.nv_policy(slot)?;
+        let policy = self.policies_of_now()?.into_iter().find(|policy| policy.digest().0[..] == bound[..]);
+        let policy = policy.ok_or(ReadRootError::PcrsMoved)?;
+        let record = self.read_slot(slot, Some(&policy))?;
+        let (generation, _) =
+            record::decode_root(RootKind::Pcrs, &record).map_err(|what| ReadRootError::Damaged { what })?;
+        // Where the TPM takes no write it is found so each time.
+        let _ = self.write_states_again(set, &record::encode_branches(generation, &policy));
+        Ok((generation, policy))
+    }
+
+    /// The state of now as the one that a root is bound to, of each bank that there is.
+    fn policies_of_now(&mut self) -> Result<Vec<PcrPolicy>, TpmError> {
+        let mut policies = Vec::new();
+        for bank in PcrBank::ALL {
+            match self.read_pcrs(PcrSelection::EVE.in_bank(bank)) {
+                Ok(values) => policies.extend(PcrPolicy::of_states(&[values])),
+                Err(error) if error.meaning() == Some(Meaning::NoBank) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(policies)
+    }
+
+    fn write_states_again(&mut self, set: SlotSet, record: &[u8]) -> Result<(), TpmError> {
+        let slot = NvSlot::Branches(set);
+        match self.slot_state(slot)? {
+            SlotState::Foreign => return Ok(()),
+            SlotState::Absent => {}
+            SlotState::Unwritten | SlotState::Written => self.nv_undefine(slot)?,
+        }
+        self.nv_define_and_write(slot, None, record)
     }
 
     fn absent_or_damaged(&mut self, slot: NvSlot) -> Result<(), ReadRootError> {

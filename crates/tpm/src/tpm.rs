@@ -154,7 +154,7 @@ impl Tpm {
     /// The PCR states that may read the root P of a slot set, and its generation: readable in any state.
     ///
     /// # Errors
-    /// As [`Tpm::read_root`], but never [`ReadRootError::PcrsMoved`].
+    /// As [`Tpm::read_root`]; [`ReadRootError::PcrsMoved`] only where the list of them is lost, and is not that of now.
     pub fn read_pcr_policy(&mut self, set: SlotSet) -> Result<(Generation, PcrPolicy), ReadRootError> {
         self.worker.run(PATIENCE, move |shell| shell.read_states(set)?.ok_or(ReadRootError::Absent))
     }

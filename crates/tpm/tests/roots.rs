@@ -227,12 +227,30 @@ fn unwritten_damaged_and_foreign_slots_are_told_apart() {
     assert!(tool("tpm2_nvreadpublic", &[T_INDEX]).contains("size: 16"), "still there");
 }
 
+/// Invariant 6, and TH-5: the list of states that P is read with is no secret. Gone, or overwritten, it is written anew in the state that P is bound to; in
+/// another one P is neither absent nor damaged, but bound to another, and the list is not made from that.
 #[test]
-fn p_without_its_list_of_states_is_damage_not_absence() {
-    let (bench, ek) = with_roots();
-    bench.swtpm.tool("tpm2_nvundefine", &[STATES_INDEX]).unwrap();
-    let read = bench.pinned(&ek).read_root(SlotSet::Odd, RootKind::Pcrs);
-    assert!(matches!(read, Err(ReadRootError::Damaged { .. })), "{read:?}");
+fn a_list_of_states_that_is_gone_is_written_anew_in_the_state_of_p() {
+    for overwritten in [false, true] {
+        let (mut bench, ek) = with_roots();
+        let policy = bench.pinned(&ek).read_pcr_policy(SlotSet::Odd).unwrap();
+        if overwritten {
+            let nothing = bench.file("nothing");
+            std::fs::write(&nothing, [0; 304]).unwrap();
+            bench.swtpm.tool("tpm2_nvwrite", &[STATES_INDEX, "-C", "o", "-i", &nothing]).unwrap();
+        } else {
+            bench.swtpm.tool("tpm2_nvundefine", &[STATES_INDEX]).unwrap();
+        }
+        bench.reboot(&good().with_change(4, "implant"));
+        for _ in 0..2 {
+            let read = bench.pinned(&ek).read_root(SlotSet::Odd, RootKind::Pcrs);
+            assert!(matches!(read, Err(ReadRootError::PcrsMoved)), "{read:?}");
+        }
+        bench.reboot(&good());
+        assert_reads(&mut bench.pinned(&ek), RootKind::Pcrs, 101);
+        bench.reboot(&good().with_change(4, "implant"));
+        assert_eq!(bench.pinned(&ek).read_pcr_policy(SlotSet::Odd).unwrap(), policy, "as it was");
+    }
 }
 
 /// Its twin: a list of states that a cut left without its root is no root, and stands in nobody's way.

@@ -39,7 +39,7 @@ impl Hardware {
     pub(super) fn open(place: &TpmConfig, pin: &Kept) -> Result<Self, TpmFailure> {
         let mut tpm = place.open()?;
         let identity = tpm.provision()?;
-        let pinned_before = !pin.read().map_err(TpmFailure::PinFile)?.is_empty();
+        let pinned_before = pin.read().is_ok_and(|pin| !pin.is_empty());
         let certified = place.certified.is_some_and(|point| point == identity.device.sec1);
         let own = is_own(pin, &identity.ek.name, certified)?;
         if own {
@@ -326,7 +326,7 @@ fn root(root: &BusRoot) -> Result<Root, TpmFailure> {
     })
 }
 
-/// Whether this TPM is the one that the node was installed with. A name of it that says otherwise, or nothing, is written anew where the
+/// Whether this TPM is the one that the node was installed with. A name of it that says otherwise, or nothing, or does not read, is written anew where the
 /// node's certificate is of a key that this TPM alone has (`certified`): then it is the file that is wrong, and no less where it can't be mended.
 fn is_own(file: &Kept, now: &EkName, certified: bool) -> Result<bool, TpmFailure> {
     let expected = pin_of(file, now);
@@ -334,7 +334,7 @@ fn is_own(file: &Kept, now: &EkName, certified: bool) -> Result<bool, TpmFailure
         return Ok(expected? == *now);
     }
     tracing::warn!(
-        "config/ek.pub names another TPM, and config/device.cert.pem this one: it is written anew"
+        "config/ek.pub names another TPM, or can't be read, and config/device.cert.pem names this one: it is written anew"
     );
     if let Err(error) = file.write(line(now).as_bytes()) {
         tracing::warn!(%error, "config/ek.pub is wrong still, and can't be written; this node goes by its certificate");

@@ -53,7 +53,7 @@ impl Taken {
         let without = match (&found, &configured) {
             (None, Some(_)) => without,
             (None, None) => None,
-            (Some(_), _) if holds_something(&pin, "config/ek.pub")? => None,
+            (Some(_), _) if without.is_none() || holds_something(&pin, "config/ek.pub")? => None,
             (Some(_), Some(_)) if without.is_some() => anyhow::bail!(WITHOUT_TPM),
             (Some(_), _) => without,
         };
@@ -65,9 +65,13 @@ impl Taken {
         }
         match found {
             Some(tcti) => {
-                let pin = keep::open(disk, &pin).context("config/ek.pub")?;
-                let boot = keep::open_to_inform(disk, &paths::boot_pcrs(root));
                 let (owner, certified) = (owner_auth(root)?, certified(root));
+                let pin = match certified {
+                    // The certificate tells whose the TPM is, where it is of this one's key.
+                    Some(_) => keep::open_to_inform(disk, &pin),
+                    None => keep::open(disk, &pin).context("config/ek.pub")?,
+                };
+                let boot = keep::open_to_inform(disk, &paths::boot_pcrs(root));
                 Ok(Self::Tpm { place: TpmConfig { tcti, owner, certified, boot: Arc::new(boot) }, pin })
             }
             // Either says so: with the pin lost too, a key in a file would make the vaults of this node's TPM look lost for good.
@@ -263,6 +267,22 @@ mod tests {
         let words = format!("{:#}", of(&path).expect_err("is refused"));
         assert!(words.contains("restore it"), "{words}");
         assert_eq!(std::fs::read(&path).expect("reads"), whole[..40], "left as it is");
+    }
+
+    /// Invariant 6: beside a certificate, which says whose the TPM is, a name of it that can't be opened keeps nothing shut; without one it is told.
+    #[test]
+    fn a_name_of_the_tpm_that_can_not_be_opened_is_told_where_no_certificate_stands() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir_all(paths::ek_pin(dir.path())).expect("a folder in its place");
+        std::fs::write(paths::tcti(dir.path()), "swtpm:host=127.0.0.1,port=2321").expect("writes");
+        let take = || Taken::take(&Disk::linux(), dir.path());
+        let Taken::Unusable { why } = take() else { panic!("it is used") };
+        assert!(why.contains("config/ek.pub"), "{why}");
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let made = rcgen::CertificateParams::new(Vec::new()).expect("a certificate").self_signed(&key);
+        std::fs::write(paths::device_cert(dir.path()), made.expect("signs").pem()).expect("writes");
+        let Taken::Tpm { place, .. } = take() else { panic!("it is not used") };
+        assert!(place.certified.is_some());
     }
 
     /// Issue 7, B: what the files say wrong is told by name, with what to do, and taken once one of them is another.

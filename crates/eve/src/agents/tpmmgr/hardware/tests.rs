@@ -328,6 +328,31 @@ fn a_name_of_another_tpm_beside_this_ones_certificate_is_written_anew() {
     }
 }
 
+/// Invariant 6: a name of the TPM that does not read (here it is longer than any) turns no node away from the TPM that its certificate is of; and lets no
+/// other in.
+#[test]
+fn a_name_of_the_tpm_that_does_not_read_counts_as_a_wrong_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let make = |name: &str| testkit::swtpm::Swtpm::new(&dir.path().join(name), name).expect("a TPM");
+    let (own, other) = (make("own"), make("other"));
+    let key = opened(&own, dir.path()).expect("opens").identity.device_key;
+    let certified = Some(key.try_into().expect("a point"));
+    let pin = kept(&dir.path().join("ek.pub")).expect("opens");
+    let whole = pin.read().expect("reads").to_vec();
+    std::fs::write(dir.path().join("ek.pub"), vec![b'0'; 65 << 10]).expect("writes");
+    pin.read().expect_err("does not read");
+    let told = |tpm, certified| {
+        let place = TpmConfig { certified, ..place(tpm, dir.path()) };
+        Hardware::open(&place, &pin).map_or_else(|error| failing(&error), |tpm| tpm.status().words())
+    };
+    for (tpm, certified) in [(&other, certified), (&own, None)] {
+        let words = told(tpm, certified);
+        assert!(!words.starts_with("ready") && words.contains("ek.pub"), "{words}");
+    }
+    assert!(told(&own, certified).starts_with("ready"), "{}", told(&own, certified));
+    assert_eq!(*pin.read().expect("reads"), whole, "it is written anew");
+}
+
 /// Seen-by-users 0.18: what is left of the boot that P is bound to is written again by the next boot that reads P.
 #[test]
 fn a_damaged_note_of_the_boot_is_written_again() {

@@ -97,6 +97,33 @@ pub(super) fn newest(paths: &Paths, generation: Generation, key: &TableKey) -> O
     in_place(paths, generation, key).or_else(|| newest_of(aside(paths, generation), generation, key))
 }
 
+/// The same, where nothing is concluded from what the disk does not give: a copy in its place that can't be read, while none opens, may be the newest.
+///
+/// # Errors
+/// [`SharesError::Unread`].
+pub(super) fn newest_of_all(
+    paths: &Paths,
+    generation: Generation,
+    key: &TableKey,
+) -> Result<Option<Read>, SharesError> {
+    if let Some(read) = in_place(paths, generation, key) {
+        return Ok(Some(read));
+    }
+    let mut places = paths.tables().into_iter().zip(paths.table(generation));
+    places.try_for_each(|(folder, path)| readable(paths, &folder, &path))?;
+    Ok(newest(paths, generation, key))
+}
+
+/// Whether what is in a table's place is known: it reads, or nothing is there.
+fn readable(paths: &Paths, folder: &Path, path: &Path) -> Result<(), SharesError> {
+    let unread = |source: io::Error| SharesError::Unread { shown: tree::shown(path), source };
+    match open(paths, folder) {
+        Err(disk::Error::Absent { .. }) => return Ok(()),
+        opened => opened.map_err(|error| unread(io::Error::other(error)))?,
+    };
+    durable::read(path, MAX_TABLE_BYTES).map(drop).map_err(unread)
+}
+
 /// Whether a whole table lies in either place of any generation, whoever's it is. What the disk does not give is none.
 pub(super) fn has_whole(paths: &Paths) -> bool {
     let files = on_disk(paths).into_iter().flat_map(|generation| paths.table(generation));

@@ -8,7 +8,7 @@ use fscrypt::scrub;
 use vault::belief::About;
 use vault::shares::{MAX_TABLE_BYTES, looks_whole};
 
-use crate::agents::vaultmgr::generation::files::{self, authentic, is_covered, keep_aside, open};
+use crate::agents::vaultmgr::generation::files::{self, authentic, in_place, is_covered, keep_aside, open};
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::{durable, prepare};
@@ -58,6 +58,10 @@ impl ShareStore {
         if self.lent || self.taken {
             return Ok(Copies::NotNow);
         }
+        if self.is_back(paths) {
+            self.overtaken = true;
+            return Ok(Copies::NotNow);
+        }
         match &mut self.half_written {
             None => self.write_what_went(paths),
             Some(mending) => {
@@ -65,6 +69,12 @@ impl ShareStore {
                 if is_due { self.take_back(paths).map(|()| Copies::Healed) } else { Ok(Copies::NotNow) }
             }
         }
+    }
+
+    /// Whether a table that was lost opens in its place: somebody brought it back.
+    fn is_back(&self, paths: &Paths) -> bool {
+        let keys = self.keys.as_ref().filter(|_| self.table.is_none());
+        keys.is_some_and(|keys| in_place(paths, keys.generation, &keys.table).is_some())
     }
 
     /// A change that came half-way failed, and whoever wanted it was told so, or wants it again: the table as it is at hand takes its place in both copies.

@@ -5,6 +5,7 @@
 
 mod error;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -18,7 +19,9 @@ use vault::shares::{Dropped, Mark, Nonce, OpenError, RootPin, ShareEntry, Table}
 
 use crate::agents::vaultmgr::generation::change::{self, Left};
 use crate::agents::vaultmgr::generation::errands::Beginning;
-use crate::agents::vaultmgr::generation::files::{heal, in_place, keep_aside, newest, usable_folders, write};
+use crate::agents::vaultmgr::generation::files::{
+    heal, in_place, keep_aside, newest_of_all, usable_folders, write,
+};
 use crate::agents::vaultmgr::generation::healing::Mending;
 use crate::agents::vaultmgr::generation::roots::{Generations, Lost, NoPcrs, RootKeys, Slots, gone_t, judge};
 use crate::agents::vaultmgr::generation::tried::TriedVsk;
@@ -48,7 +51,7 @@ pub(crate) struct ShareStore {
     /// An errand is out that the table has to stay for as it is.
     pub(super) lent: bool,
     /// A newer table was seen on the disk than what is known here.
-    overtaken: bool,
+    pub(super) overtaken: bool,
     /// The last change failed: a copy on the disk may have it, and what is at hand has not.
     pub(super) half_written: Option<Mending>,
 }
@@ -97,8 +100,18 @@ impl ShareStore {
         has_vaults: impl FnOnce() -> Result<bool, CryptError>,
     ) -> Result<Judged, SharesError> {
         sweep(paths)?;
-        let open = |generation, key: &_| newest(paths, generation, key).map(|(table, _)| table);
-        Ok(match judge(&sets, open, has_vaults)? {
+        let unread = Cell::new(Ok(()));
+        let open = |generation, key: &_| match newest_of_all(paths, generation, key) {
+            Ok(read) => read.map(|(table, _)| table),
+            Err(error) => {
+                unread.set(Err(error));
+                None
+            }
+        };
+        let judged = judge(&sets, open, has_vaults)?;
+        // What is judged without it would take an older one, or none, for the newest, and what that lacks for lost.
+        unread.into_inner()?;
+        Ok(match judged {
             Generations::InForce(keys, table, roots) => {
                 let taken = !heal(paths, &keys);
                 let left = change::left(paths, &table, &roots);

@@ -3,6 +3,7 @@
 //! Which files are which vault's is read once at start from the protectors' names, and kept in step with what is written here.
 
 mod ages;
+mod attributed;
 mod brought_back;
 mod files;
 mod forgetting;
@@ -26,7 +27,7 @@ use disk::{Disk, Op};
 use fscrypt::meta_dir::Stamp;
 use fscrypt::{
     Claims, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, PathKind, Policy, PolicyFile,
-    ProtectorKey, Removal, Residue,
+    ProtectorDescriptor, ProtectorKey, Removal, Residue,
 };
 use vault::condition::{Hint, Key, Recovery, RecoveryHint};
 use vault::escrow::VaultFiles;
@@ -55,6 +56,8 @@ pub(crate) struct Kernel {
     metas: PathBuf,
     first: Result<MetaDir, Unusable>,
     names: BTreeMap<VaultId, Names>,
+    /// Protectors that are a vault's though their own name does not say so.
+    attributed: BTreeMap<ProtectorDescriptor, VaultId>,
     /// Files that a key has opened: these may be written over others that read as well.
     proved: BTreeMap<VaultId, KeyFiles>,
     /// Vaults whose key files were to be wiped, and are not yet.
@@ -103,6 +106,7 @@ impl Kernel {
             metas,
             first,
             names,
+            attributed: BTreeMap::new(),
             proved,
             unwiped: BTreeSet::new(),
             left: BTreeMap::new(),

@@ -9,6 +9,8 @@ use vault::recovery::RecipientsDigest;
 
 /// Longest word for a kind, bytes.
 const MAX_KIND: usize = 64;
+/// Of a damaged name at most so many bits are others: a byte's. Two vaults' names differ in some sixty.
+const MOST_BITS: u32 = 8;
 
 /// Which of a vault's protectors of ours. A kind that follows is a variant here, with its word in [`Kind::read`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +102,14 @@ pub(crate) fn read(name: &str) -> Option<Label> {
     let kind = Kind::read(word, hint)?;
     let word = word.map(|word| format!(" {word}")).unwrap_or_default();
     (name == format!("eve-vault {vault}{word} e{}", written(hint))).then_some(Label { vault, kind, hint })
+}
+
+/// Whether a name begins as this vault's do, but for a few bits: nothing authenticates it.
+pub(crate) fn resembles(name: &str, vault: VaultId) -> bool {
+    let ours = format!("eve-vault {vault} ").into_bytes();
+    let Some(begin) = name.as_bytes().get(..ours.len()) else { return false };
+    let bits: u32 = begin.iter().zip(&ours).map(|(is, was)| (is ^ was).count_ones()).sum();
+    bits <= MOST_BITS
 }
 
 /// Which protector of one vault's a name is.

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{XattrFlags, getxattr, listxattr, setxattr};
+use rustix::fs::{XattrFlags, getxattr, listxattr, removexattr, setxattr};
 use rustix::io::Errno;
 
 use crate::agents::vaultmgr::hands::tree::Entry;
@@ -14,9 +14,14 @@ use crate::agents::vaultmgr::hands::tree::Entry;
 /// Longest list of names, and longest value: the kernel's own bounds.
 const MOST: usize = 64 << 10;
 
-/// Gives the copy what the original has. What the kernel or the filesystem does not let us give is an error.
+/// Gives the copy what the original has, and takes from it what that has not: of its folder, or of a time before, it may have rights that the
+/// original gives nobody. What the kernel or the filesystem does not let us give or take is an error.
 pub(crate) fn copy(from: &Entry, to: &Entry) -> io::Result<()> {
-    for name in names(from)? {
+    let wanted = names(from)?;
+    for name in too_many(&wanted, to)? {
+        take(to, &name)?;
+    }
+    for name in wanted {
         let (name, wanted) = (OsStr::from_bytes(&name), value(from, &name)?);
         // A label that the kernel gave by itself may be right, and not ours to give.
         if let Some(wanted) =
@@ -28,14 +33,32 @@ pub(crate) fn copy(from: &Entry, to: &Entry) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the copy has all that the original has.
+/// Whether the copy has all that the original has, and nothing beside.
 pub(crate) fn same(from: &Entry, to: &Entry) -> io::Result<bool> {
-    for name in names(from)? {
+    let wanted = names(from)?;
+    if !too_many(&wanted, to)?.is_empty() {
+        return Ok(false);
+    }
+    for name in wanted {
         if value(from, &name)? != value(to, &name)? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// What the copy has and the original has not. A label that the kernel gave by itself is none of it.
+fn too_many(wanted: &[Vec<u8>], to: &Entry) -> io::Result<Vec<Vec<u8>>> {
+    let is_label = |name: &[u8]| name.starts_with(b"security.") && name != b"security.capability";
+    let has = names(to)?.into_iter();
+    Ok(has.filter(|name| !wanted.contains(name) && !is_label(name)).collect())
+}
+
+fn take(of: &Entry, name: &[u8]) -> io::Result<()> {
+    match removexattr(of.itself(), OsStr::from_bytes(name)) {
+        Err(Errno::NODATA) => Ok(()),
+        taken => Ok(taken?),
+    }
 }
 
 fn names(of: &Entry) -> io::Result<Vec<Vec<u8>>> {

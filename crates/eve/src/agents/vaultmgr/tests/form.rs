@@ -46,6 +46,7 @@ every! {
         SharesError::Tpm(_) => SharesError::Tpm(TpmmgrError::Bus(BusError::NotReady)),
         SharesError::File(_) => SharesError::File(disk::Error::Absent { name: "shares.1".into() }),
         SharesError::TwoNames { .. } => SharesError::TwoNames { shown: "/persist/a".into(), persist: "/persist".into() },
+        SharesError::Unread { .. } => SharesError::Unread { shown: "/persist/a".into(), source: denied() },
         SharesError::Copies(_) => SharesError::Copies(disk::Error::Absent { name: "shares.1".into() }),
         SharesError::Io(_) => SharesError::Io(denied()),
         SharesError::Add(_) => SharesError::Add(AddError::Full),

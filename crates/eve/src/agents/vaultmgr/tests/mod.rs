@@ -61,3 +61,4 @@ mod truth;
 mod unable;
 mod undone;
 mod unread;
+mod unread_table;

@@ -195,3 +195,34 @@ fn names_of_plain_files_are_nowhere_on_the_disk_afterwards() {
         assert!(!node.disk.contains(name.as_bytes()), "{name}");
     }
 }
+
+/// DF-5: on a whole node, a folder of a user's own under his own key, which is not there, among the plain files of the Image Vault. It holds links and folders alone.
+#[test]
+fn a_users_locked_folder_is_not_moved_as_it_looks() {
+    use fscrypt::{Claims, ContentKey, KeyIdentifier, Modes, Policy, add_key, remove_key, set_policy};
+    let mut node = Node::fresh(true);
+    let image = node.paths.vault(IMAGE_VAULT);
+    let private = image.join("private");
+    std::fs::create_dir_all(&private).expect("makes");
+    std::fs::write(image.join("plain"), "kept").expect("writes");
+    let mount = std::fs::File::open(node.disk.persist()).expect("opens");
+    let key = ContentKey::init(crate::agents::vaultmgr::generation::shares::random).expect("a key");
+    let of = KeyIdentifier::of(&key);
+    add_key(&mount, &key).expect("adds");
+    set_policy(
+        std::fs::File::open(&private).expect("opens"),
+        &Policy { identifier: of, modes: Modes::AES_256_XTS },
+    )
+    .expect("encrypts");
+    std::os::unix::fs::symlink("/where/the/money/is", private.join("link")).expect("links");
+    rustix::fs::syncfs(&mount).expect("syncs");
+    remove_key(&mount, of, Claims::All).expect("locks");
+    drop(mount);
+    node.start();
+    let told = format!("{:?}", node.status(IMAGE_VAULT));
+    assert!(told.contains(&*private.to_string_lossy()) && told.contains("encrypted"), "{told}");
+    let mount = std::fs::File::open(node.disk.persist()).expect("opens");
+    add_key(&mount, &key).expect("adds it again");
+    let there = std::fs::read_link(private.join("link")).ok();
+    assert_eq!(there.as_deref(), Some(std::path::Path::new("/where/the/money/is")), "{told}");
+}

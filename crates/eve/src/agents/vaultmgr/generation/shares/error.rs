@@ -30,6 +30,16 @@ pub(crate) enum SharesError {
     /// The disk.
     #[error("the share table in persist/vaults/.shares can't be written; it is tried again by itself")]
     Io(#[from] io::Error),
+    /// A copy of it, while no other opens.
+    #[error(
+        "a copy of the share table can't be read, {shown}, and none that can opens: nothing is concluded, and it is tried again by itself; see what `dmesg` says of the disk, and put right what stands there; only if that copy is lost for good move it away, and what escrow has comes back, or `eve vault recreate config` begins a new table"
+    )]
+    Unread {
+        /// Its path.
+        shown: String,
+        /// What the disk says.
+        source: io::Error,
+    },
     /// A copy of it, while it is at hand.
     #[error(
         "a copy of the share table in persist/vaults/.shares and persist/vaults/.meta/.shares is gone or damaged, or can't be seen, and is not written anew: the table is in memory until eve ends, and with both copies gone no vault with a TPM share opens after that; mend it before the node boots, and it is written anew by itself"

@@ -38,7 +38,7 @@ impl Names {
         Ok(Self { protectors: protectors.into_iter().collect(), policies: policies.into_iter().collect() })
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.protectors.is_empty() && self.policies.is_empty()
     }
 
@@ -54,6 +54,7 @@ impl Kernel {
         self.read_first_protectors();
         self.read_second();
         self.read_first_policies();
+        self.read_attributed();
         let all: Vec<VaultId> = self.names.keys().copied().collect();
         if self.first().is_ok_and(MetaDir::has_leftovers) {
             all.iter().for_each(|vault| self.note_left(*vault));

@@ -127,6 +127,9 @@ impl Kernel {
 
     fn label(&self, second: Option<&MetaDir>, of: ProtectorDescriptor) -> Option<(VaultId, label::Kind)> {
         let read = |folder: &MetaDir| label::read(folder.read_protector(of).ok()?.name());
+        if let Some(vault) = self.attributed.get(&of) {
+            return Some((*vault, label::Kind::Primary));
+        }
         let label = self.first().ok().and_then(read).or_else(|| second.and_then(read))?;
         Some((label.vault, label.kind))
     }

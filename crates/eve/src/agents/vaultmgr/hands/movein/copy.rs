@@ -49,6 +49,7 @@ fn one(
     }
     drop(there);
     match entry.kind() {
+        _ if entry.is_encrypted() => Err(Trouble::new(&entry.path, super::ENCRYPTED)),
         Kind::Folder => tree(&from.into(name, entry)?, &to.make(name)?, stamps, work),
         Kind::Socket => Ok(()),
         Kind::Special => Err(Trouble::new(&entry.path, super::SPECIAL)),

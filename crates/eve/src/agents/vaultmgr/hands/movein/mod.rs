@@ -27,6 +27,8 @@ use survey::Survey;
 /// How often what was written meanwhile is copied anew before it is given up for now.
 const ROUNDS: usize = 8;
 const SPECIAL: &str = "is a device or a pipe, which can't be moved into a vault; move it away";
+/// By a user's key or another vault's: without that key its names are not what they look like, and with it the copy would be under another.
+const ENCRYPTED: &str = "is encrypted under another key than the vault's (fscrypt), and is not moved into the vault; move it away, which needs no key (mv), and copy what is in it into the vault where both are open";
 const NOT_COMPARED: &str = "can't be compared with its copy";
 const CHANGES: &str =
     "is written to while it is copied into the vault, again and again; stop what writes there";
@@ -115,7 +117,7 @@ fn copy_until_same(from: &Folder, to: &Folder, places: &Places, work: &Work) -> 
         }
         stamps.note_folders(&from.stat()?, &to.stat()?);
         stamps.write(&places.disk, &places.stamps)?;
-        Survey::of(&from.path)?.in_use(&from.path, Some(from))?;
+        Survey::of(&from.path)?.fit()?.in_use(&from.path, Some(from))?;
         differs = compare(from, to, &mut stamps, Look::Stamps, work)?;
         if differs.is_none() {
             return Ok(());

@@ -137,6 +137,7 @@ impl Judging<'_> {
             self.work.pace().map_err(Trouble::of(&from.path, super::NOT_COMPARED))?;
             let Some(entry) = from.entry(&name)? else { continue };
             match entry.kind() {
+                _ if entry.is_encrypted() => self.keep_encrypted(&entry),
                 Kind::Folder => {
                     let inner = to.and_then(|to| to.folder(&name).ok());
                     self.folder(&from.into(&name, entry)?, inner.as_ref())?;
@@ -162,6 +163,11 @@ impl Judging<'_> {
             Ok(false) => self.left.add(shown(&entry.path)),
             Err(trouble) => self.left.add(crate::agents::vaultmgr::chain(&trouble)),
         }
+    }
+
+    /// It came while the others were moved. Unlinked it would be lost, and that needs no key.
+    fn keep_encrypted(&mut self, entry: &Entry) {
+        self.left.add(crate::agents::vaultmgr::chain(&Trouble::new(&entry.path, super::ENCRYPTED)));
     }
 
     fn remember(&mut self, entry: &Entry) {

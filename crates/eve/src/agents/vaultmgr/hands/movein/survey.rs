@@ -44,6 +44,7 @@ impl Survey {
     fn add(&mut self, entry: &Entry) {
         let why = match entry.kind() {
             Kind::Special => Some(super::SPECIAL),
+            _ if entry.is_encrypted() => Some(super::ENCRYPTED),
             _ => entry.is_fixed().then_some(FIXED),
         };
         self.unfit = self.unfit.take().or(why.map(|why| Trouble::new(&entry.path, why)));

@@ -77,6 +77,11 @@ impl Entry {
         self.stat.stx_attributes.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND)
     }
 
+    /// Under an encryption policy, its own or its folder's. Without that key its name, what is in it, and where it leads are not what they look like.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.stat.stx_attributes.contains(StatxAttributes::ENCRYPTED)
+    }
+
     /// Whether anybody could write to this regular file by what he holds, shown in /proc or not.
     pub(crate) fn has_writers(&self) -> io::Result<bool> {
         fscrypt::sharing::has_writers(&self.open(OFlags::RDONLY | OFlags::NONBLOCK)?)

@@ -12,6 +12,7 @@ use vault::section::Custody;
 use vault::shares::Table;
 
 mod ages;
+mod attributed;
 mod master;
 mod names;
 mod pairs;

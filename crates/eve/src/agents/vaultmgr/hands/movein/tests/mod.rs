@@ -2,13 +2,17 @@
 
 mod arriving;
 mod deep;
+mod encrypted;
 mod holders;
 mod moved;
+mod rights;
 mod settled;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
+
+use testkit::loopfs::LoopFs;
 
 use super::*;
 
@@ -56,6 +60,32 @@ impl Tree {
     fn is_clean(&self) -> bool {
         let Places { staging, going, arriving, stamps, .. } = &self.places;
         [staging, going, arriving, stamps].into_iter().all(|path| !path.exists())
+    }
+}
+
+/// A tree on an ext4 that has ACLs and can encrypt.
+struct OnExt4 {
+    disk: LoopFs,
+    _dir: tempfile::TempDir,
+    places: Places,
+}
+
+impl OnExt4 {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let disk = LoopFs::create(&dir.path().join("img"), &dir.path().join("fs"), 32 << 20).expect("a disk");
+        let at = |name: &str| disk.mount_point().join(name);
+        let places = Places {
+            disk: disk::Disk::linux(),
+            place: at("place"),
+            staging: at("beside/new"),
+            going: at("beside/new.going"),
+            arriving: at("beside/new.arriving"),
+            stamps: at("beside/new.stamps"),
+        };
+        fs::create_dir_all(&places.place).expect("makes");
+        fs::create_dir_all(&places.staging).expect("makes");
+        Self { disk, _dir: dir, places }
     }
 }
 
