@@ -76,7 +76,7 @@ const METHODS: [&str; 7] =
     [".set_permissions", ".set_times", ".set_len", ".write_all_at", ".write_at", ".sync_all", ".sync_data"];
 
 /// Where one may stand all the same, a file or a folder, and why. No word: any.
-const EXCEPTIONS: [(&str, &str, &str); 22] = [
+const EXCEPTIONS: [(&str, &str, &str); 23] = [
     (
         "eve/src/agents/vaultmgr/hands/movein/",
         "",
@@ -88,6 +88,7 @@ const EXCEPTIONS: [(&str, &str, &str); 22] = [
         "setxattr",
         "attributes of users' files, copied into a vault",
     ),
+    ("eve/src/agents/vaultmgr/hands/xattrs.rs", "removexattr", "the same, which the original has no more"),
     ("eve/src/agents/vaultmgr/hands/kernel/places.rs", "chown", "a command, in words for who has to give it"),
     ("eve/src/agents/vaultmgr/hands/durable.rs", "", "a removal by users' files made durable"),
     ("eve/src/agents/vaultmgr/hands/alone.rs", "OpenOptions", "a folder, to be locked: nothing is written"),

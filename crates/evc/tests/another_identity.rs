@@ -12,6 +12,7 @@ use disk::Disk;
 use evc::api::Code;
 use serde_json::json;
 use vault::ids::{DeviceId, Generation};
+use vault::report::State;
 use vault::section::Section;
 use wire::attest::{AttestRequest, AttestResponse, StoreKeysCode};
 use wire::escrow::open_down;
@@ -124,6 +125,28 @@ fn a_device_that_was_registered_after_the_copy_is_let_in_as_the_one_that_it_was(
     assert!(device.keys(&section, "day").is_some(), "a key of this database");
     let entry = section.vaults.iter().find(|entry| entry.name.as_str() == "day").expect("listed");
     assert!(entry.created, "and none is made in its place");
+}
+
+/// Decision 92: where the database was begun anew already, no mark holds its lists back. So a device stays who it is while its node has something open that
+/// the first of them would lock for good.
+#[test]
+fn a_device_is_not_let_in_where_that_closes_what_is_open() {
+    let (evc, mut device, newest) = put_back();
+    let was = newest.device;
+    device.attested(&evc);
+    let evc = begun_anew(evc);
+    (device.session, device.hash) = (new_session(), String::new());
+    device.proves_itself(&evc);
+    tells(&evc, &device, &newest, was);
+    let told = identify(&evc, "edge-1", was).problem();
+    assert_eq!(told.code, Code::VaultStillOpen);
+    assert!(told.error.contains("`day`"), "{}", told.error);
+    assert_eq!(device.uuid(&evc), Some(device.id), "nothing was changed");
+    let closed = Section { session: device.session.session_key(), ..newest };
+    let mut info = device.info_of(&closed, 1, |_| State::Locked);
+    info.node.as_mut().expect("ours").accepted_for = Some(was);
+    device.tell(&evc, &info);
+    assert_eq!(identify(&evc, "edge-1", was).status, 200, "the twin");
 }
 
 /// AC-2, TH-1: by a word that its node gave in a session whose evidence is good, for the identity that was named, of nobody else's, and said twice.

@@ -205,6 +205,8 @@ codes! {
         IdentityOtherwise,
         /// Another device has the identity here, or one of which something is kept.
         IdentityTaken,
+        /// The device's node has a vault open that the next list would lock for good.
+        VaultStillOpen,
     }
     413 {
         /// The body is longer than what is taken.

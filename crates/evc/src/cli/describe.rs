@@ -82,7 +82,10 @@ pub(super) fn device(device: &DeviceView, vaults: &[VaultView], damaged: &[Damag
 fn withheld(vaults: &[VaultView]) -> Vec<String> {
     let mut whose: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for vault in vaults {
-        if let Some(why) = vault.key_now.as_ref().and_then(|key| key.withheld.as_deref()) {
+        // A controller of before says it in one sentence.
+        let before = || vault.key.as_deref().filter(|_| vault.withheld);
+        let now = vault.key_now.as_ref();
+        if let Some(why) = now.map_or_else(before, |key| key.withheld.as_deref()) {
             whose.entry(why).or_default().push(vault.name.to_string());
         }
     }

@@ -195,6 +195,7 @@ fn exit_of(code: Code) -> u8 {
         | Code::EvidenceAbsent
         | Code::IdentityOtherwise
         | Code::IdentityTaken
+        | Code::VaultStillOpen
         | Code::BodyTooLong
         | Code::KeysUnusable
         | Code::DatabaseFailed

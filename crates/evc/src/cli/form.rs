@@ -187,6 +187,7 @@ every! {
         NotLetIn::Otherwise { .. } => NotLetIn::Otherwise { held_to: device() },
         NotLetIn::Registered { .. } => NotLetIn::Registered { name: name() },
         NotLetIn::Deleted { .. } => NotLetIn::Deleted { name: name() },
+        NotLetIn::Closes { .. } => NotLetIn::Closes { vaults: vec![name()] },
     }
     rehomed: NotRehomed {
         NotRehomed::Older(_) => NotRehomed::Older(Older::Forked),

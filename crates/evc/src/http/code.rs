@@ -154,6 +154,7 @@ fn not_let_in(cause: &NotLetIn) -> Code {
         NotLetIn::Unproved => Code::EvidenceAbsent,
         NotLetIn::Itself | NotLetIn::Otherwise { .. } => Code::IdentityOtherwise,
         NotLetIn::Registered { .. } | NotLetIn::Deleted { .. } => Code::IdentityTaken,
+        NotLetIn::Closes { .. } => Code::VaultStillOpen,
     }
 }
 

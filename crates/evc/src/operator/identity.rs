@@ -5,6 +5,7 @@
 use vault::ids::{DeviceId, Incarnation, Name, SectionVersion};
 use vault::ledger::{Asker, Ledger, Mark, Older};
 use vault::life::{Bearer, LetIn};
+use vault::report::State;
 
 use super::Operator;
 use super::again::confirmed;
@@ -38,12 +39,14 @@ impl Operator {
         confirmed(how.confirm.as_deref(), (&device.name, device.id.0), || Irrevocable::Identify)?;
         let bearer = self.bearer(tx, how.id).await?;
         let view = View::load(&self.verdicts, tx, device).await?;
+        let open = open_without_row(&view.device);
         let asked = LetIn {
             own: view.device.id,
             wished: how.id,
             told: told(&view),
             bars: view.bars(),
             bearer: bearer.as_ref().map_or(Bearer::Nobody, Has::as_bearer),
+            open: &open,
         };
         let older = asked.decide(self.incarnation, &self.past);
         let device = view.device;
@@ -63,6 +66,10 @@ impl Operator {
         if let Some(there) = tx.remains(&self.project, &id.to_string()).await?.filter(|there| there.id == id)
         {
             return Ok(Some(Has::Registered(called(there.name))));
+        }
+        // A device's row may be gone, and what is sealed for it be there: it is nobody's to have.
+        if !tx.vaults_listed(id).await?.is_empty() || !tx.bundles(id).await?.is_empty() {
+            return Ok(Some(Has::Registered(id_as_name(id))));
         }
         let deleted = tx.deleted(&self.project).await?.into_iter().find_map(|row| match row {
             OrDamaged::Whole(row) => (row.device == id).then_some(Some(row.name)),
@@ -97,6 +104,13 @@ fn told(view: &View) -> Option<(DeviceId, SectionVersion)> {
     let report = view.device.report.get()?;
     let Accepted { incarnation, version } = report.accepted?;
     Some((report.accepted_for?, SectionVersion { incarnation: Incarnation(incarnation), version }))
+}
+
+/// What its node has open under a controller's key. Of what has a row here, that row has the report.
+fn open_without_row(device: &DeviceRow) -> Vec<Name> {
+    let told = device.report.get().into_iter().flat_map(|report| &report.vaults);
+    let open = told.filter(|told| told.state == State::Unlocked && told.epoch.is_some());
+    open.map(|told| told.name.clone()).collect()
 }
 
 fn of_removing(rows: &[VaultRow]) -> Vec<Name> {

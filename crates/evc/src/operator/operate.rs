@@ -18,7 +18,7 @@ use crate::service::{Fault, InTheWay, Irrevocable, Refusal, Unknown, device_by_i
 use crate::store::{
     DeviceRow, OfDeleted, OrDamaged, RowKind, Scope, StoreError, Tx, UnixSeconds, VaultRow, VaultStanding,
 };
-use crate::words::notes;
+use crate::words::{notes, of_older};
 
 /// How an operator asks for a vault's removal.
 #[derive(Debug, Clone, Default)]
@@ -111,12 +111,13 @@ async fn delete(
     let device = device_by_id(tx, project, id).await?;
     let Found { device, row, vault } = find_vault(tx, device, name).await?;
     let of_policy = policy_of(tx, &device, &row).await?.on_removal;
-    let older = held_back(device.older, put_back).or(tx.one_older().await?);
+    let shown = held_back(device.older, put_back);
+    let by_another = tx.one_older().await?.is_some();
     let how = Deletion {
         now: no_earlier_than_shown(tx, now).await?,
         asked: wish.with((&row.name, row.id), of_policy),
         next_version: device.section_version + 1,
-        older: older.is_some(),
+        older: shown.is_some() || by_another,
     };
     let became = vault.delete(row.id, how).map_err(|cause| in_life(&device, &row.name, cause))?;
     match &became {
@@ -131,7 +132,11 @@ async fn delete(
             write_gone(tx, device.id, row.id, *vault).await?;
         }
     }
-    Ok(notes::of_deleted(&row.name, &became, older))
+    let mut done = notes::of_deleted(&row.name, &became, shown);
+    // That another device showed it is none of this one's, and is not settled at this one.
+    let others = (shown.is_none() && by_another && !matches!(became, Deleted::Default(_))).then(of_older);
+    done.notes.extend(others);
+    Ok(done)
 }
 
 async fn order_recreate(

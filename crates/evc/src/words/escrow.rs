@@ -140,7 +140,9 @@ fn against(bolt: Bolt, device: &Name, reference: i64) -> Option<String> {
             format!("`evc device settle {device:#} --confirm {device:#}`, once you know that it is one")
         }
         Bolt::NoTpm => "give the vault another policy".into(),
-        Bolt::Older | Bolt::OtherDevice => "let the node as it is until `evc status` names it no more".into(),
+        Bolt::Older | Bolt::OtherDevice => {
+            "leave the node as it is until `evc status` names it no more".into()
+        }
         Bolt::Locked | Bolt::Removing => return None,
     })
 }

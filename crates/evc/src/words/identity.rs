@@ -21,7 +21,7 @@ pub(crate) struct LetInAs {
 /// What was done, and what is next.
 pub(crate) fn of_let_in(LetInAs { name, was, is, older, retained }: &LetInAs) -> Done {
     let over = format!(
-        "what was kept of it went over: its vaults with their keys, its certificates, its bundles. Device {was} is nobody any more; its node asks who it is at its next contact, and gives evidence anew"
+        "what was kept of it went over: its vaults with their keys, its certificates, its bundles. No device has the identity {was} any more; its node asks who it is at its next contact, and gives evidence anew"
     );
     let older = older.map(|older| {
         format!(
@@ -72,6 +72,13 @@ pub(super) fn not_let_in(device: &Name, wished: DeviceId, cause: &NotLetIn) -> W
                 "the node of device `{device}` holds to the lists of device {held_to}, and not of {wished}"
             ),
             format!("{}, if that is what you mean", how_to_let_in(device, *held_to)),
+        ),
+        NotLetIn::Closes { vaults } => (
+            format!(
+                "the database was begun anew, so that the first list that `{device}` gets would lock what its node has open under keys that are not here: {}",
+                vaults.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            ),
+            "copy its data out, then lock it on the node (`eve vault lock`), and give the command again; closed, it opens only once the database that has its key is back, or by its recovery key".into(),
         ),
         NotLetIn::Registered { name } => (
             format!("device `{name}` has the identity {wished} here, with another key"),

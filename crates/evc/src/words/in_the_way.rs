@@ -60,7 +60,7 @@ fn not_confirmed(name: &Name, act: &Irrevocable) -> Words {
         }
         Irrevocable::Identify => (
             format!(
-                "what was sent to `{name}` under its identity of now is forgotten, and nothing is released to it until the database is begun anew"
+                "what was sent to `{name}` under its identity of now is forgotten, and nothing is released to it before it gave evidence anew; where this database is older than its node, not before that is begun anew"
             ),
             "device",
         ),

@@ -43,7 +43,7 @@ pub(crate) fn older_advice(older: Older) -> &'static str {
 /// Of one that a device showed to be older than it, for who looks at the fleet.
 pub(crate) fn of_older() -> String {
     format!(
-        "no vault is erased, on any device: one of them showed that this database is an older copy (`evc get devices`, of each project), and what operators said of others since is not in it; {OLDER}"
+        "no vault is erased, on any device: one of them showed that this database is an older copy (`evc get devices`), and what operators said of others since is not in it; {OLDER}"
     )
 }
 

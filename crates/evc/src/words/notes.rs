@@ -343,7 +343,10 @@ pub(crate) fn of_orphan(vault: &VaultReport, called: &str, device: &Name, owner:
 }
 
 fn of_owner(called: &str, other: &Name, device: &Name) -> String {
-    format!("it is device `{other}`'s here, and goes over by {}; ", how_to_rehome(called, other, device))
+    format!(
+        "it is device `{other}`'s here; if that device's disk is in this one now, it goes over by {}; ",
+        how_to_rehome(called, other, device)
+    )
 }
 
 /// Of a rotation that was forced: what the node holds opens the vault no more once it restarts.

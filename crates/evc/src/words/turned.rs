@@ -31,8 +31,10 @@ pub(crate) fn of_turned(turned: &Turned) -> Vec<String> {
             counted(shuts)
         ),
     });
-    let none = (opens.is_empty() && shuts.is_empty())
-        .then(|| "it opens and shuts none of its vaults, by what their nodes showed last".to_owned());
+    let none = (opens.is_empty() && shuts.is_empty()).then(|| match unseen {
+        true => "it opens and shuts none of those of its vaults that were looked at".to_owned(),
+        false => "it opens and shuts none of its vaults, by what their nodes showed last".to_owned(),
+    });
     let some = unseen.then(|| "not all of its vaults were looked at for this".to_owned());
     opened.into_iter().chain(shut).chain(none).chain(some).collect()
 }

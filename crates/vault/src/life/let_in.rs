@@ -20,6 +20,8 @@ pub struct LetIn<'a> {
     pub bars: Bars,
     /// Who else has that identity here.
     pub bearer: Bearer<'a>,
+    /// What its node has open under a controller's key, and no row is kept of: a list of this database locks it.
+    pub open: &'a [Name],
 }
 
 /// Who has an identity.
@@ -59,6 +61,11 @@ pub enum NotLetIn {
         /// Its name.
         name: Name,
     },
+    /// The first list that it gets would close for good what its node has open, and nothing would hold that list back.
+    Closes {
+        /// Which vaults.
+        vaults: Vec<Name>,
+    },
 }
 
 impl LetIn<'_> {
@@ -80,7 +87,10 @@ impl LetIn<'_> {
             _ if held_to != self.wished => Err(NotLetIn::Otherwise { held_to }),
             Bearer::Registered(name) => Err(NotLetIn::Registered { name: name.clone() }),
             Bearer::Deleted(name) => Err(NotLetIn::Deleted { name: name.clone() }),
-            Bearer::Nobody => Ok(shown(here, past, told)),
+            Bearer::Nobody => match shown(here, past, told) {
+                None if !self.open.is_empty() => Err(NotLetIn::Closes { vaults: self.open.to_vec() }),
+                older => Ok(older),
+            },
         }
     }
 }
@@ -114,6 +124,7 @@ mod tests {
             told: Some((device(2), at(HERE, 9))),
             bars: Bars::default(),
             bearer: Bearer::Nobody,
+            open: &[],
         }
     }
 
@@ -166,6 +177,20 @@ mod tests {
         ] {
             let asked = LetIn { told: Some((device(2), told)), ..of() };
             assert_eq!(asked.decide(HERE, &PAST), Ok(older), "{told:?}");
+        }
+    }
+
+    /// Seen-by-users 0.1, decision 92: what is open is taken in before a list locks it. A mark holds the lists back; where there is none, the device stays
+    /// who it is.
+    #[test]
+    fn no_list_closes_what_is_open_without_a_row() {
+        let open = ["day".parse::<Name>().expect("a name")];
+        let closes = NotLetIn::Closes { vaults: open.to_vec() };
+        for (told, decided) in
+            [(at(PAST[0], 40), Err(closes)), (at(HERE, 9), Ok(Some(Older::Behind { reported: 9, own: 0 })))]
+        {
+            let asked = LetIn { told: Some((device(2), told)), open: &open, ..of() };
+            assert_eq!(asked.decide(HERE, &PAST), decided, "{told:?}");
         }
     }
 }
