@@ -141,8 +141,8 @@ pub(super) const ROWS: &[Row] = rows! {
     VAULTS [SYS_pread64 SYS_pwrite64 SYS_ftruncate SYS_fallocate SYS_fdatasync SYS_syncfs SYS_sendfile SYS_copy_file_range]
         "contents are copied into a vault, and plain ones overwritten";
     VAULTS [SYS_getxattr SYS_lgetxattr SYS_fgetxattr SYS_setxattr SYS_lsetxattr SYS_fsetxattr SYS_listxattr
-            SYS_llistxattr SYS_flistxattr]
-        "the same for extended attributes";
+            SYS_llistxattr SYS_flistxattr SYS_removexattr]
+        "the same for extended attributes; one that the original has no more is taken off the copy";
     VAULTS [SYS_kcmp] only Descriptors "which threads share their open files: each table is looked through once, however many threads there are";
     VAULTS [SYS_ioctl] only Loops "which file a loop device is made of: one of a vault's keeps it from being locked, whatever its name is now";
     VAULTS [SYS_flock] "one vaultmgr at a time works on a persist filesystem; and fscrypt's own tool writes there, too";

@@ -232,7 +232,13 @@ fn a_list_is_an_agents_own() {
     let executable = [0, 4096, u64::from((libc::PROT_READ | libc::PROT_EXEC).unsigned_abs())];
     for agent in Agent::STARTED {
         let is_vaultmgr = agent == Agent::Vaultmgr;
-        for call in [libc::SYS_linkat, libc::SYS_fchown, libc::SYS_getdents64, libc::SYS_lsetxattr] {
+        for call in [
+            libc::SYS_linkat,
+            libc::SYS_fchown,
+            libc::SYS_getdents64,
+            libc::SYS_lsetxattr,
+            libc::SYS_removexattr,
+        ] {
             assert_eq!(verdict(agent, call, &[]) == Allowed, is_vaultmgr, "{agent}: {call}");
         }
         let loads = !matches!(agent, Agent::Nim | Agent::Vaultmgr);

@@ -72,7 +72,7 @@ impl ShareStore {
     }
 
     /// Whether a table that was lost opens in its place: somebody brought it back.
-    fn is_back(&self, paths: &Paths) -> bool {
+    pub(super) fn is_back(&self, paths: &Paths) -> bool {
         let keys = self.keys.as_ref().filter(|_| self.table.is_none());
         keys.is_some_and(|keys| in_place(paths, keys.generation, &keys.table).is_some())
     }

@@ -100,17 +100,21 @@ impl ShareStore {
         has_vaults: impl FnOnce() -> Result<bool, CryptError>,
     ) -> Result<Judged, SharesError> {
         sweep(paths)?;
-        let unread = Cell::new(Ok(()));
+        let unread: Cell<Option<(Generation, SharesError)>> = Cell::new(None);
         let open = |generation, key: &_| match newest_of_all(paths, generation, key) {
             Ok(read) => read.map(|(table, _)| table),
             Err(error) => {
-                unread.set(Err(error));
+                let newest = unread.take().filter(|(of, _)| *of > generation);
+                unread.set(newest.or(Some((generation, error))));
                 None
             }
         };
         let judged = judge(&sets, open, has_vaults)?;
         // What is judged without it would take an older one, or none, for the newest, and what that lacks for lost.
-        unread.into_inner()?;
+        let is_above = |unread| matches!(&judged, Generations::InForce(keys, ..) if keys.generation > unread);
+        if let Some((_, error)) = unread.into_inner().filter(|(generation, _)| !is_above(*generation)) {
+            return Err(error);
+        }
         Ok(match judged {
             Generations::InForce(keys, table, roots) => {
                 let taken = !heal(paths, &keys);

@@ -58,7 +58,8 @@ impl Kernel {
         let (mut found, mut ours) = (Names::default(), Vec::new());
         let Ok(first) = self.first() else { return (found, ours) };
         let known = self.names.get(&vault).map(|names| names.policies.clone()).unwrap_or_default();
-        for policy in known.into_iter().chain(self.key_of_place(vault)) {
+        let of_place = self.key_of_place(vault).filter(|of| !known.contains(of));
+        for policy in known.into_iter().chain(of_place) {
             let named = match self.named_by(vault, first, policy) {
                 Ok(named) => named,
                 Err(MetaError::Absent { .. }) => continue,
@@ -68,6 +69,10 @@ impl Kernel {
                     continue;
                 }
             };
+            // What stands at a vault's path may be somebody else's directory: then a protector of his reads.
+            if of_place == Some(policy) && named.iter().any(|of| self.is_anothers(first, *of, vault)) {
+                continue;
+            }
             for of in named {
                 let read = first.read_protector(of);
                 if read.as_ref().is_ok_and(|file| self.is_nearly(file.name(), vault)) {
@@ -105,12 +110,17 @@ impl Kernel {
         (!others.any(|(id, _)| self.stands(*id))).then_some(of)
     }
 
-    /// Whether a name is this vault's label, but for a few bits, and no label of another that is there.
+    fn is_anothers(&self, first: &MetaDir, of: ProtectorDescriptor, vault: VaultId) -> bool {
+        let is_ours = |name: &str| label::kind(name, vault).is_some() || self.is_nearly(name, vault);
+        first.read_protector(of).is_ok_and(|file| !is_ours(file.name()))
+    }
+
+    /// Whether a name is this vault's label, but for a few bits, and no label of another that is there. Those of the default vaults are two bits apart.
     fn is_nearly(&self, name: &str, vault: VaultId) -> bool {
         let other = label::read(name).map(|label| label.vault);
         other != Some(vault)
             && label::resembles(name, vault)
-            && !other.is_some_and(|other| self.stands(other))
+            && !other.is_some_and(|other| other.is_default() || self.stands(other))
     }
 
     /// Whether anything is there of a vault beside what the first place's names say. What can't be looked at may be.

@@ -87,8 +87,7 @@ pub(crate) struct Places {
 pub(crate) fn move_in(places: &Places, work: &Work) -> Result<(), MoveError> {
     exchange::give_back(places)?;
     let copied = copy_beside(places, work);
-    // What was copied must not fill the disk until the next try; whoever stops this waits for it, and not for the removal of what was
-    // copied: that is the next plan's. After the exchange the originals are there: those are settled.
+    // What was copied must not fill the disk until the next try; the removal of what was copied once is the next plan's. After the exchange the originals are there: those are settled.
     let (from, to) = copied.inspect_err(|_| drop(tree::remove(&places.staging, work)))?;
     exchange::exchange(places, &from, &to)
 }
