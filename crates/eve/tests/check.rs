@@ -57,7 +57,7 @@ fn an_empty_machine_is_told_all_that_it_lacks_and_exits_with_one() {
         assert!(text.contains(part), "{part}: {text}");
     }
     let why = String::from_utf8(told.stderr).unwrap();
-    assert!(why.contains("can't be a node yet: 3 faults"), "{why}");
+    assert!(why.contains("can't be a node yet: mend the 3 faults"), "{why}");
     assert!(!dir.path().join("persist").exists() && !dir.path().join("run").exists(), "nothing is made");
 }
 
