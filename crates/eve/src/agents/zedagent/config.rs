@@ -88,7 +88,8 @@ impl Zedagent<'_> {
             self.attested_by(section.session);
             self.unsaved = Some(signed.clone());
         }
-        Ok(Some(signed))
+        // Who asks before it hears of the session asks nothing of vaults, and is told nothing of them.
+        Ok(session.is_some().then_some(signed))
     }
 
     /// What the evidence of this session was worth, beside that it was good: coarsely, as the controller says.

@@ -88,6 +88,19 @@ fn an_answer_takes_the_place_of_one_that_says_more_nowhere() {
     assert_eq!(take(Some(None)), (true, kept), "the section is withheld, which vaultmgr must know");
 }
 
+/// IF-6: a zedagent that was started anew may ask before it hears of the session. What it is told then is no word on vaults: it withholds no list that
+/// the session has.
+#[test]
+fn an_answer_without_a_session_says_nothing_of_vaults() {
+    let (dir, bus) = node();
+    let mut zedagent = zedagent(&bus, dir.path());
+    zedagent.session = None;
+    assert!(zedagent.take_config(answer(Some(None)), Poll::Regular).expect("is taken").is_none());
+    zedagent.hear(Event::Session(Session { key: SESSION, lease: None }));
+    assert_eq!(zedagent.known_hash(), "", "all is asked for, now that there is one");
+    assert!(zedagent.take_config(answer(Some(None)), Poll::Regular).expect("is taken").is_some(), "the twin");
+}
+
 /// TH-3: what vaultmgr refused is asked for in full at each poll until something counts, and when another controller is accepted; what was taken
 /// is not asked for again.
 #[test]
