@@ -88,7 +88,10 @@ pub fn run(root: &Path, options: Options, pass_on: &[String]) -> anyhow::Result<
         }
     }
     tracing::info!("stopping");
-    charges.iter_mut().rev().for_each(end);
+    // Who asks ends before who answers: zedagent signs by tpmmgr, and would warn that it died.
+    let (asks, answers): (Vec<_>, Vec<_>) =
+        charges.iter_mut().rev().partition(|charge| charge.agent == Agent::Zedagent);
+    asks.into_iter().chain(answers).for_each(end);
     Ok(())
 }
 
