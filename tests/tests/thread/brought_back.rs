@@ -122,3 +122,34 @@ fn th6_escrow_gives_nothing_of_a_vault_that_was_erased() {
     wait::until("the controller to have heard of it", told).unwrap();
     scene.assert_closed("till");
 }
+
+/// The index with the list of PCR states: no secret, and of a generation's three it can go alone.
+const STATES: &str = "0x01805646";
+
+fn without_its_states(scene: &mut Scene) {
+    scene.node.off(Power::Clean).unwrap();
+    scene.node.tpm().unwrap().tool("tpm2_nvundefine", &["-C", "o", STATES]).unwrap();
+    scene.node.on(Power::Clean).unwrap();
+}
+
+/// Seen-by-users 0b.6, of the TPM: P lies there, and is bound to the PCRs of now. What is sealed to them opens, with no controller in reach.
+#[test]
+fn a_list_of_states_that_is_gone_shuts_nothing_in_the_same_boot() {
+    let mut scene = escrowed(&[("till", TPM), ("alone", SEALED)]);
+    scene.evc.stop().unwrap();
+    without_its_states(&mut scene);
+    ["till", "alone"].into_iter().for_each(|vault| opens(&mut scene, vault));
+}
+
+/// The same where nothing is sealed to the boot: a deletion comes to its end, and a first vault that is sealed to it is made.
+#[test]
+fn a_list_of_states_that_is_gone_keeps_no_deletion_waiting() {
+    let at_once = "custody: tpm\non_removal: { delete_after: 0s }";
+    let mut scene = escrowed(&[("till", at_once), ("other", TPM)]);
+    without_its_states(&mut scene);
+    opens(&mut scene, "till");
+    scene.delete("till").unwrap();
+    scene.node.until_gone("till").unwrap();
+    until_told(&scene, "generation", |generation| *generation == 2);
+    scene.vault_with_data("alone", SEALED).unwrap();
+}

@@ -26,6 +26,7 @@ mod restarts;
 mod rotation;
 mod stopped;
 mod told;
+mod unreadable;
 mod walls;
 mod who_is_who;
 mod without_tpm;
