@@ -26,7 +26,7 @@ struct Part {
     whole: bool,
 }
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     Part {
         name: "worlds",
         often: 200_000,
@@ -90,11 +90,20 @@ const PARTS: [Part; 7] = [
         counts: "test ",
         whole: true,
     },
+    Part {
+        name: "acts",
+        often: 20,
+        variable: "EVE_VAULT_LIVES",
+        test: &["-p", "eve-vault-tests", "--test", "thread", "--", "acts::", "--ignored"],
+        what: "lives of a real node and its controller, of 100 acts each: policies, rotations, removals, locks, kills, cuts",
+        counts: "life ",
+        whole: true,
+    },
 ];
 
 /// Most lines of one part that the report has.
 const LINES: usize = 40;
-const USE: &str = "name parts, each with how often if not as often as usual: `cargo xtask soak worlds=200000 states=150000 cuts=200 flushes=150 pairs twins frames`; all of them without any";
+const USE: &str = "name parts, each with how often if not as often as usual: `cargo xtask soak worlds=200000 states=150000 cuts=200 flushes=150 pairs twins frames acts=20`; all of them without any";
 
 /// Runs the parts that are named, or all, and writes `docs/reports/soak-DATE.md`.
 ///

@@ -1,6 +1,7 @@
 //! The thread through the whole system: operator, controller, node, TPM, kernel, and back.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod acts;
 mod banks;
 mod block_log;
 mod brought_back;
