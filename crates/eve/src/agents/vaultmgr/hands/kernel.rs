@@ -27,7 +27,7 @@ use disk::{Disk, Op};
 use fscrypt::meta_dir::Stamp;
 use fscrypt::{
     Claims, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, PathKind, Policy, PolicyFile,
-    ProtectorDescriptor, ProtectorKey, Removal, Residue,
+    ProtectorDescriptor, ProtectorKey, Removal, Residue, Source,
 };
 use vault::condition::{Hint, Key, Recovery, RecoveryHint};
 use vault::escrow::VaultFiles;
@@ -122,11 +122,13 @@ impl Kernel {
         Ok(kernel)
     }
 
-    /// Of several that are named as ours a key tells which is; until then no name is believed.
+    /// Of several that are named as ours a key tells which is; until then no name is believed. Nor is that of a file which says of itself that it is none of
+    /// ours.
     fn whole_copy(&self, vault: VaultId, place: MetaPlace, all: &[KeyFiles]) -> CopyRead {
         let Policy { identifier, modes } = all[0].policy.policy();
         let (others, recovery) = self.others(vault, place, &all[0]);
-        let sure = all.len() == 1 || self.is_proved(vault, &all[0]);
+        let is_ours = all[0].protector.source() == Source::RawKey;
+        let sure = is_ours && (all.len() == 1 || self.is_proved(vault, &all[0]));
         CopyRead::Whole {
             hint: if sure { label::hint(all[0].protector.name(), vault) } else { Hint::Unknown },
             key: KeyId(identifier.0),
