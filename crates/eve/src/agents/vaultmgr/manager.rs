@@ -10,7 +10,7 @@ use vault::defaults;
 use vault::escrow::hope::Hopeless;
 use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::lease::Leases;
-use vault::plan::{Act, AtHand, Hold, Known, Next, RecordDoor, Step, one};
+use vault::plan::{Act, AtHand, Hold, Known, Next, Op, RecordDoor, Step, one};
 use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
@@ -217,13 +217,17 @@ impl<C: Crypt> Manager<C> {
     /// Plans, steps and observes one vault until it rests, with a pause after each step: an order to lock another vault waits for no more than one.
     pub(super) fn settle_pausing(&mut self, id: VaultId, mut pause: impl FnMut(&mut Self)) {
         self.look(id);
-        let mut steps = 0;
+        let (mut steps, mut closely) = (0, false);
         loop {
             match self.ask(id).1 {
                 Next::Do(act) if steps < MAX_STEPS => {
                     steps += 1;
                     self.act(id, act);
                     pause(self);
+                }
+                // What it lacked somebody may have put back since it was looked at closely.
+                Next::Do(act) if act.op == Op::Recreate && !std::mem::replace(&mut closely, true) => {
+                    self.look_closely(id);
                 }
                 Next::Do(act) => {
                     steps = 0;

@@ -151,6 +151,10 @@ impl<C: Crypt> Manager<C> {
             if self.desk.is_out() {
                 // It is asked for again, when it is known what the TPM says.
                 return;
+            if self.reads_what_is_back() {
+                // What it lacks then is asked for again.
+                return;
+            }
             }
             self.bring_back_table(bundle, which);
         }

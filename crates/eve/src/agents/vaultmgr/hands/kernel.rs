@@ -263,6 +263,10 @@ impl Crypt for Kernel {
         self.is_elsewhere()
     }
 
+    fn look_for_names(&mut self) {
+        self.read_names();
+    }
+
     fn stirred(&mut self) -> bool {
         let mended = self.mend_places();
         let Ok(first) = &self.first else { return mended };

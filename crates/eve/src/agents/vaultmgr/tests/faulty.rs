@@ -314,6 +314,9 @@ impl<C: Crypt> Crypt for Faulty<C> {
         self.inner.key_files(vault)
     }
     fn reads(&self, vault: VaultId, files: &VaultFiles) -> bool {
+    fn look_for_names(&mut self) {
+        self.inner.look_for_names();
+    }
         self.inner.reads(vault, files)
     }
     fn has_opened(&self, vault: VaultId) -> bool {

@@ -48,6 +48,7 @@ mod pauses;
 mod places;
 mod projects;
 mod recovery;
+mod put_back;
 mod residue;
 pub(super) mod rights;
 mod rolled_back;
