@@ -10,7 +10,7 @@ use vault::defaults;
 use vault::escrow::hope::Hopeless;
 use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::lease::Leases;
-use vault::plan::{Act, AtHand, Hold, Known, Next, Op, RecordDoor, Step, one};
+use vault::plan::{Act, AtHand, Hold, Known, Next, Op, RecordDoor, Step, StepKind, one};
 use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
@@ -18,6 +18,7 @@ use crate::agents::vaultmgr::belief::ring::Ring;
 use crate::agents::vaultmgr::escrow;
 use crate::agents::vaultmgr::generation::desk::Desk;
 use crate::agents::vaultmgr::generation::shares::{self, ShareStore, SharesError};
+use crate::agents::vaultmgr::generation::roots::RootKeys;
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::durable;
 use crate::agents::vaultmgr::hands::prepare;
@@ -55,6 +56,8 @@ pub(crate) struct Manager<C: Crypt> {
     pub(super) unverified: bool,
     pub(super) shares: Option<ShareStore>,
     pub(super) tpm_absent: bool,
+    /// The keys of a share table that can't be read, while none is at hand.
+    pub(super) unread: Option<Box<RootKeys>>,
     pub(super) measured: bool,
     /// What this node holds for true of its controller.
     pub(super) belief: Belief,
@@ -109,6 +112,7 @@ impl<C: Crypt> Manager<C> {
             paths,
             shares: None,
             tpm_absent: false,
+            unread: None,
             measured: false,
             record_open: false,
             node_setback: None,
@@ -263,6 +267,12 @@ impl<C: Crypt> Manager<C> {
             known.seen.key = Key::Absent;
         }
         known.seen.dropped = self.dropped(id);
+        if self.shares.as_ref().is_some_and(ShareStore::stands_in) {
+            // What would be written into the table waits, and holds up nothing else.
+            [StepKind::MakeShare, StepKind::MarkMade, StepKind::DropShare]
+                .into_iter()
+                .for_each(|kind| known.setbacks.insert(kind));
+        }
         known.hoped = self.is_hoped(id, &known);
         known
     }

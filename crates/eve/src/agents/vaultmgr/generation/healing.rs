@@ -56,7 +56,7 @@ impl ShareStore {
     /// # Errors
     /// A copy is out of reach; what can be written is. Tried again at a later look.
     pub(super) fn heal_copies(&mut self, paths: &Paths) -> Result<Copies, SharesError> {
-        if self.lent || self.taken {
+        if self.is_lent() || self.taken {
             return Ok(Copies::NotNow);
         }
         if self.is_back(paths) {
