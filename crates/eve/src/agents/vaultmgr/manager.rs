@@ -15,10 +15,11 @@ use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
 use crate::agents::vaultmgr::belief::ring::Ring;
+use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::escrow;
 use crate::agents::vaultmgr::generation::desk::Desk;
-use crate::agents::vaultmgr::generation::shares::{self, ShareStore, SharesError};
 use crate::agents::vaultmgr::generation::roots::RootKeys;
+use crate::agents::vaultmgr::generation::shares::{self, ShareStore, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::durable;
 use crate::agents::vaultmgr::hands::prepare;
@@ -55,9 +56,9 @@ pub(crate) struct Manager<C: Crypt> {
     /// The last live answer was not signed by whoever hangs on that root: it is to be said again.
     pub(super) unverified: bool,
     pub(super) shares: Option<ShareStore>,
-    pub(super) tpm_absent: bool,
     /// The keys of a share table that can't be read, while none is at hand.
     pub(super) unread: Option<Box<RootKeys>>,
+    pub(super) tpm_absent: bool,
     pub(super) measured: bool,
     /// What this node holds for true of its controller.
     pub(super) belief: Belief,
@@ -111,8 +112,8 @@ impl<C: Crypt> Manager<C> {
             unverified: false,
             paths,
             shares: None,
-            tpm_absent: false,
             unread: None,
+            tpm_absent: false,
             measured: false,
             record_open: false,
             node_setback: None,
@@ -224,14 +225,14 @@ impl<C: Crypt> Manager<C> {
         let (mut steps, mut closely) = (0, false);
         loop {
             match self.ask(id).1 {
+                // What it lacked somebody may have put back since it was looked at closely.
+                Next::Do(act) if act.op == Op::Recreate && !std::mem::replace(&mut closely, true) => {
+                    self.look_closely(id);
+                }
                 Next::Do(act) if steps < MAX_STEPS => {
                     steps += 1;
                     self.act(id, act);
                     pause(self);
-                }
-                // What it lacked somebody may have put back since it was looked at closely.
-                Next::Do(act) if act.op == Op::Recreate && !std::mem::replace(&mut closely, true) => {
-                    self.look_closely(id);
                 }
                 Next::Do(act) => {
                     steps = 0;
@@ -266,13 +267,13 @@ impl<C: Crypt> Manager<C> {
         if known.seen.key != Key::Absent && self.is_anothers_key(id) {
             known.seen.key = Key::Absent;
         }
-        known.seen.dropped = self.dropped(id);
         if self.shares.as_ref().is_some_and(ShareStore::stands_in) {
             // What would be written into the table waits, and holds up nothing else.
             [StepKind::MakeShare, StepKind::MarkMade, StepKind::DropShare]
                 .into_iter()
                 .for_each(|kind| known.setbacks.insert(kind));
         }
+        known.seen.dropped = self.dropped(id);
         known.hoped = self.is_hoped(id, &known);
         known
     }
@@ -356,7 +357,10 @@ impl<C: Crypt> Manager<C> {
             Err(StepError::Left(JobLeft::Ends { until, .. })) => {
                 self.slots.entry(id).or_default().waits_for_job(act.step.kind(), until);
             }
-            Err(error) => self.fail(id, &act, crate::agents::vaultmgr::chain(&error)),
+            Err(error @ (StepError::Busy { .. } | StepError::Held)) => {
+                self.slots.entry(id).or_default().is_busy(&act, chain(&error), Instant::now());
+            }
+            Err(error) => self.fail(id, &act, chain(&error)),
         }
         let known = !self.known(id).seen.hints().any(|hint| hint == Hint::Unknown);
         let light = matches!(act.step, Step::AddKey | Step::Lock) || act.step == Step::Unwrap && known;
