@@ -279,7 +279,9 @@ impl Crypt for Kernel {
     }
 
     fn is_named_by_another(&self, vault: VaultId, key: KeyId) -> bool {
-        self.names.iter().any(|(id, names)| *id != vault && names.policies.contains(&KeyIdentifier(key.0)))
+        let key = KeyIdentifier(key.0);
+        let of_a_vault = |(id, names): (&VaultId, &Names)| *id != vault && names.policies.contains(&key);
+        self.names.iter().any(of_a_vault) || self.is_a_strangers(vault, key)
     }
 
     fn key(&self, key: KeyId) -> Result<Key, CryptError> {
