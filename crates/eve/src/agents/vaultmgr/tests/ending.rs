@@ -1,8 +1,8 @@
 //! Long work that is asked to end, and the locks that it may be in the way of.
 
 use std::fs::File;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -84,16 +84,16 @@ fn long_work_is_asked_to_end_before_the_first_lock() {
     ticks(&mut node, "moved", |node| node.state(IMAGE_VAULT) == State::Unlocked);
     node.hear(&mut Controller::new(), &[Line::of(Custody::Tpm)]);
     assert!(node.manager().jobs.progress(IMAGE_VAULT).is_some() && node.state(BERLIN) == State::Unlocked);
-    let (seen, late) = (Arc::new(AtomicBool::new(false)), Duration::from_secs(10));
-    let first = Arc::clone(&seen);
+    let first = Arc::new(OnceLock::new());
+    let seen = Arc::clone(&first);
     node.calls.before_a_lock(move || {
         let since = Instant::now();
-        while !asked.load(SeqCst) && since.elapsed() < late {
+        while seen.get().is_none() && !asked.load(SeqCst) && since.elapsed() < Duration::from_secs(10) {
             thread::yield_now();
         }
-        first.fetch_or(asked.load(SeqCst), SeqCst);
+        seen.get_or_init(|| asked.load(SeqCst));
     });
     [IMAGE_VAULT, BERLIN].into_iter().for_each(|id| node.manager().belief.orders().lock(id));
     node.manager().shut(&[IMAGE_VAULT, BERLIN]);
-    assert!(seen.load(SeqCst), "it was asked before the first lock");
+    assert_eq!(first.get(), Some(&true), "it was asked before the first lock");
 }
