@@ -1,4 +1,4 @@
-//! `eve run`: starts the agents in order (AC-6), starts anew what dies, with a back-off, and stops all in reverse on SIGTERM.
+//! `eve run`: starts the agents in order (AC-6), starts anew what dies, with a back-off, and stops all on SIGTERM, who asks before who answers.
 //! It never touches a vault: an open vault stays open whatever dies. Killed, it takes its agents along (their parent-death signal).
 //!
 //! An agent that dies is started again after a pause: 0.2 s at first, doubled each time up to 10 s, and back to 0.2 s after it
@@ -88,10 +88,9 @@ pub fn run(root: &Path, options: Options, pass_on: &[String]) -> anyhow::Result<
         }
     }
     tracing::info!("stopping");
-    // Who asks ends before who answers: zedagent signs by tpmmgr, and would warn that it died.
-    let (asks, answers): (Vec<_>, Vec<_>) =
-        charges.iter_mut().rev().partition(|charge| charge.agent == Agent::Zedagent);
-    asks.into_iter().chain(answers).for_each(end);
+    for agent in Agent::STOPPED {
+        charges.iter_mut().filter(|charge| charge.agent == agent).for_each(end);
+    }
     Ok(())
 }
 

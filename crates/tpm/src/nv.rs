@@ -66,24 +66,22 @@ fn same_but_written(found: NvIndexAttributes, ours: NvIndexAttributesBuilder) ->
 impl Shell {
     /// What a slot is, from its public area.
     pub(crate) fn slot_state(&mut self, slot: NvSlot) -> Result<SlotState, TpmError> {
-        let Some(handle) = self.nv_open(slot)? else { return Ok(SlotState::Absent) };
+        self.slot_policy(slot).map(|(state, _)| state)
+    }
+
+    /// The same, and the digest of the policy that it is read by.
+    pub(crate) fn slot_policy(&mut self, slot: NvSlot) -> Result<(SlotState, Vec<u8>), TpmError> {
+        let Some(handle) = self.nv_open(slot)? else { return Ok((SlotState::Absent, Vec::new())) };
         let public = self.run("NV_ReadPublic", |context| context.nv_read_public(handle));
         self.nv_close(handle)?;
         let (public, _) = public?;
         let ours = slot.is_ours(&public).map_err(|error| CommandError::new("NV_ReadPublic", error))?;
-        Ok(match (ours, public.attributes().written()) {
+        let state = match (ours, public.attributes().written()) {
             (false, _) => SlotState::Foreign,
             (true, true) => SlotState::Written,
             (true, false) => SlotState::Unwritten,
-        })
-    }
-
-    /// The digest of the policy that a slot is read by.
-    pub(crate) fn nv_policy(&mut self, slot: NvSlot) -> Result<Vec<u8>, TpmError> {
-        let Some(handle) = self.nv_open(slot)? else { return Ok(Vec::new()) };
-        let public = self.run("NV_ReadPublic", |context| context.nv_read_public(handle));
-        self.nv_close(handle)?;
-        Ok(public?.0.authorization_policy().value().to_vec())
+        };
+        Ok((state, public.authorization_policy().value().to_vec()))
     }
 
     /// Defines a slot and writes its record, in one session and one write.

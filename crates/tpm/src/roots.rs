@@ -108,15 +108,14 @@ impl Shell {
         let record = self.read_slot(NvSlot::Root(set, kind), states.as_ref().map(|(_, policy)| policy))?;
         let (generation, root) =
             record::decode_root(kind, &record).map_err(|what| ReadRootError::Damaged { what })?;
-        match states {
-            Some((other, _)) if other != generation => {
-                Err(ReadRootError::Damaged { what: "its PCR states are of another generation" })
-            }
-            _ if generation.slot_set() != set => {
-                Err(ReadRootError::Damaged { what: "it is in the wrong slot" })
-            }
-            _ => Ok((generation, root)),
+        if generation.slot_set() != set {
+            return Err(ReadRootError::Damaged { what: "it is in the wrong slot" });
         }
+        if let Some((_, policy)) = states.filter(|(other, _)| *other != generation) {
+            // The list says of itself that it is another's, and P opened by it: so it is P's but for that. Where the TPM takes no write it is found each time.
+            let _ = self.write_states_again(set, &record::encode_branches(generation, &policy));
+        }
+        Ok((generation, root))
     }
 
     /// The PCR states that may read P. Told apart from P's own absence: P without its list of them is bound to the state of now, or to another one.
@@ -124,21 +123,31 @@ impl Shell {
         &mut self,
         set: SlotSet,
     ) -> Result<Option<(Generation, PcrPolicy)>, ReadRootError> {
+        let slot = NvSlot::Root(set, RootKind::Pcrs);
         match self.read_slot(NvSlot::Branches(set), None) {
             Ok(record) => match record::decode_branches(&record) {
+                Ok(states) if self.is_of_another_root(set, &states)? => {
+                    self.states_again(set, "the list of its PCR states is another's").map(Some)
+                }
                 Ok(states) => Ok(Some(states)),
                 Err(what) => self.states_again(set, what).map(Some),
             },
-            Err(ReadRootError::Absent | ReadRootError::Unwritten) => {
-                match self.slot_state(NvSlot::Root(set, RootKind::Pcrs))? {
-                    SlotState::Written => {
-                        self.states_again(set, "the list of its PCR states is gone").map(Some)
-                    }
-                    _ => self.absent_or_damaged(NvSlot::Root(set, RootKind::Pcrs)).map(|()| None),
-                }
-            }
+            Err(ReadRootError::Absent | ReadRootError::Unwritten) => match self.slot_state(slot)? {
+                SlotState::Written => self.states_again(set, "the list of its PCR states is gone").map(Some),
+                _ => self.absent_or_damaged(slot).map(|()| None),
+            },
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a list that reads is none of the P that is there: P's own policy is of other states.
+    fn is_of_another_root(
+        &mut self,
+        set: SlotSet,
+        (_, states): &(Generation, PcrPolicy),
+    ) -> Result<bool, TpmError> {
+        let (state, bound) = self.slot_policy(NvSlot::Root(set, RootKind::Pcrs))?;
+        Ok(state == SlotState::Written && bound != states.digest().0)
     }
 
     /// The list is no secret: P's own policy tells whether the state of now is what it is bound to, and the TPM gives P by nothing less. The list
@@ -149,10 +158,10 @@ impl Shell {
         what: &'static str,
     ) -> Result<(Generation, PcrPolicy), ReadRootError> {
         let slot = NvSlot::Root(set, RootKind::Pcrs);
-        if self.slot_state(slot)? != SlotState::Written {
+        let (state, bound) = self.slot_policy(slot)?;
+        if state != SlotState::Written {
             return Err(ReadRootError::Damaged { what });
         }
-        let bound = self.nv_policy(slot)?;
         let policy = self.policies_of_now()?.into_iter().find(|policy| policy.digest().0[..] == bound[..]);
         let policy = policy.ok_or(ReadRootError::PcrsMoved)?;
         let record = self.read_slot(slot, Some(&policy))?;

@@ -7,8 +7,8 @@ mod common;
 use common::{Bench, booted, good, other, present, ready, root};
 use testkit::swtpm::BootState;
 use tpm::{
-    DefineRootError, EkName, Generation, PcrPolicy, PcrSelection, ReadRootError, RootKind, RootPolicy,
-    SlotSet, SlotState, Tpm,
+    DefineRootError, EkName, Generation, PcrPolicy, PcrSelection, PolicyDigest, ReadRootError, RootKind,
+    RootPolicy, SlotSet, SlotState, Tpm,
 };
 
 const G1: Generation = Generation(1);
@@ -227,29 +227,61 @@ fn unwritten_damaged_and_foreign_slots_are_told_apart() {
     assert!(tool("tpm2_nvreadpublic", &[T_INDEX]).contains("size: 16"), "still there");
 }
 
-/// Invariant 6, and TH-5: the list of states that P is read with is no secret. Gone, or overwritten, it is written anew in the state that P is bound to; in
-/// another one P is neither absent nor damaged, but bound to another, and the list is not made from that.
-#[test]
-fn a_list_of_states_that_is_gone_is_written_anew_in_the_state_of_p() {
-    for overwritten in [false, true] {
-        let (mut bench, ek) = with_roots();
-        let policy = bench.pinned(&ek).read_pcr_policy(SlotSet::Odd).unwrap();
-        if overwritten {
+/// What is done to the list of states that P is read with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    Gone,
+    Overwritten,
+    /// By one that reads, of the states of another root.
+    Anothers,
+    /// The same, of the same states.
+    OfAnotherGeneration,
+}
+
+/// The list of states of a root that is made for it in the other slot set. P is read back once it is written, so the present state is one of them.
+fn list_of_another(bench: &Bench, ek: &EkName, same_states: bool) -> String {
+    let (mut tpm, list) = (bench.pinned(ek), bench.file("list"));
+    let present = present(&mut tpm);
+    let branches = [present.branches(), &[PolicyDigest([7; 32])]].concat();
+    let more = PcrPolicy::of_branches(present.selection(), branches).unwrap();
+    let policy = if same_states { present } else { more };
+    tpm.define_and_write(Generation(2), RootPolicy::Pcrs(&policy), &root(102)).unwrap();
+    drop(tpm);
+    bench.swtpm.tool("tpm2_nvread", &["0x01805642", "-o", &list]).unwrap();
+    list
+}
+
+fn lose(bench: &Bench, ek: &EkName, lost: Lost) {
+    let list = match lost {
+        Lost::Gone => return drop(bench.swtpm.tool("tpm2_nvundefine", &[STATES_INDEX]).unwrap()),
+        Lost::Overwritten => {
             let nothing = bench.file("nothing");
             std::fs::write(&nothing, [0; 304]).unwrap();
-            bench.swtpm.tool("tpm2_nvwrite", &[STATES_INDEX, "-C", "o", "-i", &nothing]).unwrap();
-        } else {
-            bench.swtpm.tool("tpm2_nvundefine", &[STATES_INDEX]).unwrap();
+            nothing
         }
+        Lost::Anothers => list_of_another(bench, ek, false),
+        Lost::OfAnotherGeneration => list_of_another(bench, ek, true),
+    };
+    bench.swtpm.tool("tpm2_nvwrite", &[STATES_INDEX, "-C", "o", "-i", &list]).unwrap();
+}
+
+/// Invariant 6, and TH-5: the list of states that P is read with is no secret. Gone, overwritten, or another root's, it is written anew in the state that P is
+/// bound to; in another one P is neither absent nor damaged, but bound to another, and the list is not made from that.
+#[test]
+fn a_list_of_states_that_is_lost_is_written_anew_in_the_state_of_p() {
+    for lost in [Lost::Gone, Lost::Overwritten, Lost::Anothers, Lost::OfAnotherGeneration] {
+        let (mut bench, ek) = with_roots();
+        let policy = bench.pinned(&ek).read_pcr_policy(SlotSet::Odd).unwrap();
+        lose(&bench, &ek, lost);
         bench.reboot(&good().with_change(4, "implant"));
         for _ in 0..2 {
             let read = bench.pinned(&ek).read_root(SlotSet::Odd, RootKind::Pcrs);
-            assert!(matches!(read, Err(ReadRootError::PcrsMoved)), "{read:?}");
+            assert!(matches!(read, Err(ReadRootError::PcrsMoved)), "{lost:?}: {read:?}");
         }
         bench.reboot(&good());
         assert_reads(&mut bench.pinned(&ek), RootKind::Pcrs, 101);
         bench.reboot(&good().with_change(4, "implant"));
-        assert_eq!(bench.pinned(&ek).read_pcr_policy(SlotSet::Odd).unwrap(), policy, "as it was");
+        assert_eq!(bench.pinned(&ek).read_pcr_policy(SlotSet::Odd).unwrap(), policy, "{lost:?}: as it was");
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use crate::ids::{CONFIG_VAULT, IMAGE_VAULT, Name, VaultId};
 use crate::recovery::Recipients;
 use crate::section::{Custody, Encryption, NodePolicy, Seal};
+use crate::wanted::nameless;
 
 /// Both, with the names that operators know them by. The Config Vault first: the record of sections lies in it.
 pub const DEFAULT_VAULTS: [(VaultId, &str); 2] = [(CONFIG_VAULT, "config"), (IMAGE_VAULT, "image")];
@@ -24,6 +25,12 @@ pub fn named(name: &Name) -> Option<VaultId> {
 pub fn name(id: VaultId) -> Option<Name> {
     let (_, name) = DEFAULT_VAULTS.into_iter().find(|(of, _)| *of == id)?;
     Some(name.parse().expect("letters are a name"))
+}
+
+/// The name of a vault that somebody calls so. None but a default vault goes by its name, whoever gave it to another: an order would be about either.
+#[must_use]
+pub fn called(id: VaultId, name: Name) -> Name {
+    if named(&name).is_none_or(|of| of == id) { name } else { nameless(id) }
 }
 
 /// The TPM's share alone, in any state (KO-2); on a node without a TPM the controller's key, at first contact (DF-3).
@@ -61,6 +68,19 @@ mod tests {
         }
         assert_eq!(named(&"payments".parse().expect("a name")), None);
         assert_eq!(name(VaultId(uuid::Uuid::from_u128(5))), None);
+    }
+
+    /// A vault that another controller, or a list of before, calls `config` is known by its UUID.
+    #[test]
+    fn no_other_vault_goes_by_the_name_of_a_default_one() {
+        let user = VaultId(uuid::Uuid::from_u128(5));
+        for (id, text) in DEFAULT_VAULTS {
+            let name: Name = text.parse().expect("a name");
+            assert_eq!(called(id, name.clone()), name);
+            assert_eq!(called(user, name).as_str(), user.to_string());
+        }
+        let own: Name = "payments".parse().expect("a name");
+        assert_eq!(called(user, own.clone()), own);
     }
 
     /// AC-6: the Config Vault comes first, for the record in it decides about the rest.

@@ -1,5 +1,6 @@
 //! One vault's status (VaultInfo 50540) and the node's (ZInfoDevice 50530), into checked types and back.
 
+use vault::defaults;
 use vault::escrow::drill::{DrillAnswer, DrillNonce, MAX_FAILED, Proof};
 use vault::ids::{Epoch, Generation, VaultId};
 use vault::report::{By, Opened, Outcome, State, Storage, VaultReport};
@@ -48,9 +49,10 @@ fn words_of_error(error: &str) -> String {
 
 /// Checks a vault's status.
 pub(crate) fn vault_report(raw: pb::VaultReport) -> Result<VaultReport, DecodeError> {
+    let id = VaultId(uuid("vault", &raw.id)?);
     Ok(VaultReport {
-        id: VaultId(uuid("vault", &raw.id)?),
-        name: section::name("vault name", raw.name)?,
+        id,
+        name: defaults::called(id, section::name("vault name", raw.name)?),
         state: state(raw.state)?,
         created: raw.created,
         epoch: (raw.epoch != 0).then_some(Epoch(raw.epoch)),

@@ -30,6 +30,8 @@ pub enum Agent {
 impl Agent {
     /// Those that are processes of their own, in the order of start (AC-6).
     pub const STARTED: [Self; 5] = [Self::Nim, Self::Client, Self::Zedagent, Self::Tpmmgr, Self::Vaultmgr];
+    /// The same, in the order of the stop: who asks ends before who answers, for a question that nobody answers is told as a fault.
+    pub const STOPPED: [Self; 5] = [Self::Zedagent, Self::Client, Self::Vaultmgr, Self::Tpmmgr, Self::Nim];
     /// All.
     pub const ALL: [Self; 7] = [
         Self::Supervisor,
@@ -80,5 +82,27 @@ impl FromStr for Agent {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|agent| agent.name() == text).ok_or_else(|| format!("no agent {text}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::CallId;
+
+    /// All that are started are stopped, and each that asks another before that one.
+    #[test]
+    fn who_asks_is_stopped_before_who_answers() {
+        let [mut started, mut stopped] = [Agent::STARTED, Agent::STOPPED];
+        [&mut started, &mut stopped].into_iter().for_each(|all| all.sort());
+        assert_eq!(started, stopped);
+        let place = |agent: Agent| Agent::STOPPED.into_iter().position(|it| it == agent);
+        for call in CallId::ALL {
+            let (answers, askers) = (call.answerer(), call.askers().iter().copied());
+            for asker in askers.filter(|asker| place(*asker).is_some()) {
+                assert!(place(asker) < place(answers), "{asker} asks {answers}: {call:?}");
+            }
+        }
+        assert!(place(Agent::Zedagent) < place(Agent::Vaultmgr), "it hears of the vaults, and tells of them");
     }
 }

@@ -49,10 +49,9 @@ fn is_there(target: Wrapping, held: OpenedBy) -> bool {
     held == OpenedBy { first: Some(target), second: Some(target) }
 }
 
-/// A copy opened by the key of `target`, and its name says another: it was changed. A later life would go by it.
+/// A copy opened by the key of `target`, and its name says another, or does not read: it was changed. A later life would go by it.
 fn misnamed(view: &View<'_>, target: Wrapping) -> bool {
-    let says_another = |hint: Hint| hint != Hint::Unknown && !view.keys.is_named(hint, target);
-    view.seen.hints().any(says_another)
+    view.seen.hints().any(|hint| !view.keys.is_named(hint, target))
 }
 
 /// The mark of a share that was lost is none.

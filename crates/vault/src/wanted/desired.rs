@@ -124,6 +124,7 @@ impl Desired {
             RecordSeen::Unreadable | RecordSeen::Nothing => None,
         };
         let known = listed.or(recorded).or_else(|| defaults::name(id));
-        known.or_else(|| self.former.get(&id).cloned()).unwrap_or_else(|| nameless(id))
+        let known = known.or_else(|| self.former.get(&id).cloned());
+        known.map_or_else(|| nameless(id), |name| defaults::called(id, name))
     }
 }

@@ -155,6 +155,6 @@ pub enum Wish {
 }
 
 /// A name for a vault that nobody told one of.
-fn nameless(id: VaultId) -> Name {
+pub(crate) fn nameless(id: VaultId) -> Name {
     id.to_string().parse().expect("a UUID's text is a name: 36 of 0-9 a-f and hyphens")
 }

@@ -4,7 +4,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use eve_vault_tests::Scene;
 use testkit::node::Power;
@@ -16,9 +15,6 @@ use super::without_tpm::{self, SOFT_FILES, may_be_either};
 use super::{
     Damage, Files, Flipped, Foreign, Removed, SIDE_BY_SIDE, SOFT, Subject, TPM, done_to, files, is, scene,
 };
-
-/// How long a file that its twin mends may lie there damaged.
-const MENDED: Duration = Duration::from_secs(180);
 
 /// What lies on the disk twice, with the place of the one that is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,9 +150,7 @@ fn endures(subject: &mut Subject, till: VaultId, (file, twin, [this, that]): Cro
     // It is mended a moment after what is waited for above.
     let is_mended = || fs::read(&damaged).ok() == fs::read(&good).ok();
     if twin.is_needed(expected.opens) {
-        // Vaults at rest are looked at in turn, and many nodes run beside this one.
-        let look = || is_mended().then_some(()).ok_or("it is not");
-        wait::within(MENDED, &format!("{when}: it is mended by its twin"), look).unwrap();
+        wait::until_is(&format!("{when}: it is mended by its twin"), is_mended, |is| *is).unwrap();
     }
     subject.scene.node.off(Power::Clean).unwrap();
     subject.scene.node.offline(|_: &Path| fs::copy(&good, &damaged).unwrap()).unwrap();

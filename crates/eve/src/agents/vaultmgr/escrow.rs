@@ -144,7 +144,7 @@ impl<C: Crypt> Manager<C> {
         if control.session != self.session_key() {
             return;
         }
-        let voice = self.belief.voice(root);
+        let voice = self.voice(root);
         if let Some(rescue) = &control.rescue {
             if voice != Voice::Another {
                 self.escrow.back = Some(Back::Came);
@@ -183,11 +183,11 @@ impl<C: Crypt> Manager<C> {
         if !self.asks_back() {
             self.settle_back();
         }
-        let shares = self.shares.as_ref().filter(|_| self.asks_back());
+        let keys = self.keys_of_roots().filter(|_| self.asks_back());
         EscrowWish {
             upload: self.escrow.holding.to_send().and_then(|id| self.sealed(id)).cloned(),
             held: self.escrow.holding.held(),
-            rescue: shares.and_then(ShareStore::root_keys).map(|keys| keys.generation),
+            rescue: keys.map(|keys| keys.generation),
         }
     }
 
@@ -208,7 +208,8 @@ impl<C: Crypt> Manager<C> {
         if self.crypt.is_away() {
             return Ok(());
         }
-        if self.may_be_in_escrow_alone() {
+        let stands_in = self.shares.as_ref().is_some_and(ShareStore::stands_in);
+        if stands_in || self.may_be_in_escrow_alone() {
             // One that is made now would take the place of one that has what they lack.
             return Ok(());
         }

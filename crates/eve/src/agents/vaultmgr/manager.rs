@@ -10,13 +10,15 @@ use vault::defaults;
 use vault::escrow::hope::Hopeless;
 use vault::ids::{CONFIG_VAULT, VaultId};
 use vault::lease::Leases;
-use vault::plan::{Act, AtHand, Hold, Known, Next, RecordDoor, Step, one};
+use vault::plan::{Act, AtHand, Hold, Known, Next, Op, RecordDoor, Step, StepKind, one};
 use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
 use crate::agents::vaultmgr::belief::ring::Ring;
+use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::escrow;
 use crate::agents::vaultmgr::generation::desk::Desk;
+use crate::agents::vaultmgr::generation::roots::RootKeys;
 use crate::agents::vaultmgr::generation::shares::{self, ShareStore, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::durable;
@@ -54,6 +56,8 @@ pub(crate) struct Manager<C: Crypt> {
     /// The last live answer was not signed by whoever hangs on that root: it is to be said again.
     pub(super) unverified: bool,
     pub(super) shares: Option<ShareStore>,
+    /// The keys of a share table that can't be read, while none is at hand.
+    pub(super) unread: Option<Box<RootKeys>>,
     pub(super) tpm_absent: bool,
     pub(super) measured: bool,
     /// What this node holds for true of its controller.
@@ -108,6 +112,7 @@ impl<C: Crypt> Manager<C> {
             unverified: false,
             paths,
             shares: None,
+            unread: None,
             tpm_absent: false,
             measured: false,
             record_open: false,
@@ -217,9 +222,13 @@ impl<C: Crypt> Manager<C> {
     /// Plans, steps and observes one vault until it rests, with a pause after each step: an order to lock another vault waits for no more than one.
     pub(super) fn settle_pausing(&mut self, id: VaultId, mut pause: impl FnMut(&mut Self)) {
         self.look(id);
-        let mut steps = 0;
+        let (mut steps, mut closely) = (0, false);
         loop {
             match self.ask(id).1 {
+                // What it lacked somebody may have put back since it was looked at closely.
+                Next::Do(act) if act.op == Op::Recreate && !std::mem::replace(&mut closely, true) => {
+                    self.look_closely(id);
+                }
                 Next::Do(act) if steps < MAX_STEPS => {
                     steps += 1;
                     self.act(id, act);
@@ -257,6 +266,12 @@ impl<C: Crypt> Manager<C> {
         };
         if known.seen.key != Key::Absent && self.is_anothers_key(id) {
             known.seen.key = Key::Absent;
+        }
+        if self.shares.as_ref().is_some_and(ShareStore::stands_in) {
+            // What would be written into the table waits, and holds up nothing else.
+            [StepKind::MakeShare, StepKind::MarkMade, StepKind::DropShare]
+                .into_iter()
+                .for_each(|kind| known.setbacks.insert(kind));
         }
         known.seen.dropped = self.dropped(id);
         known.hoped = self.is_hoped(id, &known);
@@ -342,7 +357,10 @@ impl<C: Crypt> Manager<C> {
             Err(StepError::Left(JobLeft::Ends { until, .. })) => {
                 self.slots.entry(id).or_default().waits_for_job(act.step.kind(), until);
             }
-            Err(error) => self.fail(id, &act, crate::agents::vaultmgr::chain(&error)),
+            Err(error @ (StepError::Busy { .. } | StepError::Held)) => {
+                self.slots.entry(id).or_default().is_busy(&act, chain(&error), Instant::now());
+            }
+            Err(error) => self.fail(id, &act, chain(&error)),
         }
         let known = !self.known(id).seen.hints().any(|hint| hint == Hint::Unknown);
         let light = matches!(act.step, Step::AddKey | Step::Lock) || act.step == Step::Unwrap && known;

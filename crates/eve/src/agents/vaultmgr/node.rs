@@ -46,6 +46,17 @@ impl<C: Crypt> Manager<C> {
         self.node_setback.and_then(|pause| pause.again)
     }
 
+    /// What failed of the node's is tried again after a pause.
+    pub(super) fn set_back(&mut self, error: &SharesError) {
+        self.node_setback = Some(Pause::after(self.node_setback, Instant::now(), error));
+    }
+
+    /// The same after the first pause, however often it failed: a try costs a look at the disk.
+    pub(super) fn set_back_again(&mut self, error: &SharesError) {
+        self.node_setback = None;
+        self.set_back(error);
+    }
+
     /// Lets it be tried again when its pause is over.
     pub(super) fn node_due(&mut self, now: Instant) {
         let over = |pause: &&mut Pause| pause.again.is_some_and(|again| again <= now);
@@ -67,7 +78,7 @@ impl<C: Crypt> Manager<C> {
         if self.crypt.is_away() {
             return;
         }
-        if self.shares.as_ref().is_some_and(ShareStore::is_overtaken) {
+        if self.shares.as_ref().is_some_and(ShareStore::is_overtaken) && !self.is_set_back() {
             self.send(Errand::Roots);
         }
         for _ in 0..MAX_STEPS {
@@ -100,7 +111,7 @@ impl<C: Crypt> Manager<C> {
 
     /// Whether no step is to be taken now; why what is dropped is not dead yet is known then.
     fn rests_or_waits(&mut self) -> bool {
-        if self.crypt.is_away() {
+        if self.crypt.is_away() || self.shares.as_ref().is_some_and(ShareStore::stands_in) {
             return true;
         }
         let NodeGlance::Rests(hold) = NodeGlance::of(&self.node(), self.desk.is_out()) else { return false };
@@ -109,6 +120,9 @@ impl<C: Crypt> Manager<C> {
     }
 
     fn act_for_node(&mut self, step: &NodeStep) {
+        if matches!(step, NodeStep::BeginTable { .. }) && self.reads_what_is_back() {
+            return;
+        }
         let generation = self.shares.as_ref().and_then(ShareStore::generation);
         tracing::info!(?step, generation = generation.map(|it| it.0), "step of the node's own");
         match self.execute_for_node(step) {
@@ -143,7 +157,7 @@ impl<C: Crypt> Manager<C> {
                 self.notes.settle(About::Roots);
             }
             Err(error) => {
-                self.node_setback = Some(Pause::after(self.node_setback, Instant::now(), &error));
+                self.set_back(&error);
                 self.notes.tell(About::Roots, crate::agents::vaultmgr::chain(&error));
                 self.node_error = Some(error);
             }

@@ -313,3 +313,13 @@ fn a_vault_that_a_new_incarnation_does_not_list_keeps_its_name() {
     assert_eq!(desired.name(USER), name());
     assert_eq!(desired.wish(USER, &NODE, false), Wish::Orphan);
 }
+
+/// An orphan that another controller called `config` is not taken for the Config Vault: it is known by its UUID, whoever names it.
+#[test]
+fn an_orphan_is_not_called_as_a_default_vault_is() {
+    let config: Name = "config".parse().expect("a name");
+    let former = BTreeMap::from([(USER, config.clone())]);
+    let desired = Desired { former, ..Desired::default() };
+    assert_eq!(desired.name(USER).as_str(), USER.to_string());
+    assert_eq!(desired.name(CONFIG_VAULT), config);
+}

@@ -33,6 +33,21 @@ fn vc6_an_open_vault_takes_the_newest_epoch() {
     assert_eq!(two_behind, Next::Wait(Wait::OtherEpoch { under: Some(Epoch(1)), finished: Finished::Yes }));
 }
 
+/// Nothing authenticates a name: one that was changed is written anew, also where it does not read any more. A later life would go by it.
+#[test]
+fn a_name_that_was_changed_is_written_anew() {
+    let open = Seen { key: Key::Present, ..made(Custody::Controller, 3) };
+    let current = Wrapping::Controller(Epoch(3));
+    for hint in [Hint::Unknown, Hint::NoEpoch, Hint::Epoch(Epoch(2))] {
+        let copy = MetaCopy::Good(hint);
+        for seen in [Seen { first: copy, ..open }, Seen { second: copy, ..open }] {
+            let next = keep(want(Custody::Controller), seen, held(current));
+            assert_eq!(step(&next), Some(Step::Rewrap(current)), "{hint:?}");
+        }
+    }
+    assert_eq!(step(&keep(want(Custody::Controller), open, held(current))), None, "as it is to be");
+}
+
 /// Attack F4: a vault is not taken back to a key of an earlier epoch on the word of a controller that may be an older copy. It opens as it is, and says so; where
 /// it is known that no older one speaks it is taken there.
 #[test]

@@ -52,14 +52,33 @@ fn no_disk(words: String) -> OrderError {
 
 /// No vault was ever made there, or none can be reached.
 fn not_made(paths: &Paths, error: &io::Error) -> String {
-    let persist = tree::shown(&paths.persist());
-    let advice = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+    let (vaults, advice) = (tree::shown(&paths.vaults()), advice(paths, error));
+    format!("the folder of vaults, {vaults}, can't be used ({error}): {advice}; it is tried again by itself")
+}
+
+/// By what failed. The disk is blamed only for what it does.
+fn advice(paths: &Paths, error: &io::Error) -> String {
+    use io::ErrorKind::{NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let [persist, vaults] = [paths.persist(), paths.vaults()].map(|path| tree::shown(&path));
+    match (error.kind(), error.raw_os_error()) {
+        (StorageFull | QuotaExceeded, _) => {
             format!("make room on {persist} (`df {persist}`, and `df -i {persist}` for its inodes)")
         }
-        _ => format!("see what the kernel's log (`dmesg`) says of the disk at {persist}"),
-    };
-    format!("the folder of vaults can't be used ({error}): {advice}; it is tried again by itself")
+        (NotADirectory, _) | (_, Some(libc::ELOOP)) => {
+            format!("a link or a file stands there (`ls -ld {vaults}`); move it away")
+        }
+        (PermissionDenied, _) => {
+            format!("see its owner, mode and attributes (`ls -ld {vaults}`, `lsattr -d {vaults}`), and of whatever confines eve beside its own walls what that refused")
+        }
+        (ReadOnlyFilesystem, _) => {
+            format!("{persist} can't be written: the kernel's log (`dmesg`) says why, unless it was mounted so (`findmnt -T {persist}`)")
+        }
+        (_, Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOLCK)) => {
+            "this machine is short of memory, or of files that may be open: see `free` and `/proc/sys/fs/file-nr`".to_owned()
+        }
+        (_, Some(libc::EIO)) => format!("see what the kernel's log (`dmesg`) says of the disk at {persist}"),
+        _ => "put right what that says; of a fault of the disk the kernel's log (`dmesg`) says more".to_owned(),
+    }
 }
 
 /// On a new disk the folder is made, which is no harm to another one that makes it, too.
@@ -83,6 +102,36 @@ mod tests {
 
     use super::*;
     use crate::bus::Agent;
+
+    /// What stands in the place of the folder is named, and what is short; the disk is blamed for what it alone does.
+    #[test]
+    fn what_is_said_of_the_folder_names_what_failed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(dir.path().join("persist")).expect("made");
+        let paths = Paths::new(dir.path());
+        let put: [fn(&std::path::Path); 2] = [
+            |at| std::os::unix::fs::symlink("/var", at).expect("links"),
+            |at| fs::write(at, "").expect("writes"),
+        ];
+        for put in put {
+            put(&paths.vaults());
+            let error = taken(&paths).expect_err("no folder");
+            let words = not_made(&paths, &error);
+            assert!(words.contains("move it away") && !words.contains("dmesg"), "{words}");
+            assert!(words.contains(&paths.vaults().display().to_string()), "{words}");
+            fs::remove_file(paths.vaults()).expect("removes");
+        }
+        for (errno, says, of_the_disk) in [
+            (libc::EMFILE, "open", false),
+            (libc::ENOLCK, "memory", false),
+            (libc::EACCES, "lsattr", false),
+            (libc::EROFS, "can't be written", true),
+            (libc::EIO, "of the disk at", true),
+        ] {
+            let words = not_made(&paths, &io::Error::from_raw_os_error(errno));
+            assert!(words.contains(says) && words.contains("dmesg") == of_the_disk, "{words}");
+        }
+    }
 
     /// A disk that is full before the first write of ours: that is told with what to do, and vaultmgr lives; with room it goes on.
     #[test]

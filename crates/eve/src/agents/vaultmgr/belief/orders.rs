@@ -263,7 +263,8 @@ impl<C: Crypt> Manager<C> {
         if known_as != *name {
             return Err(OrderError::OtherName(known_as));
         }
-        // Nothing is given up that opens by now.
+        // Nothing is given up that opens by now: what it lacked may have been put back.
+        self.look_closely(id);
         self.settle_pausing(id, &mut *between);
         let gives_up = self.to_make_anew(id).gives_up(hope).map_err(|why| not_made_anew(why, known_as))?;
         let before = self.hopeless.clone();

@@ -11,7 +11,7 @@ use vault::shares::RootPin;
 use wire::escrow::{NotOpened, SealedBundle, open_down};
 
 use super::hope;
-use crate::agents::vaultmgr::generation::roots::NoPcrs;
+use crate::agents::vaultmgr::generation::roots::{NoPcrs, RootKeys};
 use crate::agents::vaultmgr::generation::shares::{self, ShareStore};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
@@ -69,9 +69,22 @@ impl<C: Crypt> Manager<C> {
         }
     }
 
-    /// The root that is bound to PCRs is wanted back, or files are.
+    /// The root that is bound to PCRs is wanted back, or files are; or a share table that stands in for one which can't be read.
     pub(super) fn asks_back(&self) -> bool {
-        self.wants_rescue() || self.asks_for_files()
+        self.unread.is_some() || self.wants_rescue() || self.asks_for_files()
+    }
+
+    /// Whose word it is. With a table that can't be read the pin can't either: then the one in the bundle's tells, as where the table is lost.
+    pub(super) fn voice(&self, root: RootPin) -> Voice {
+        match self.belief.voice(root) {
+            Voice::Another if self.unread.is_some() && !self.belief.is_anothers(root) => Voice::Perhaps,
+            voice => voice,
+        }
+    }
+
+    /// The keys of the TPM's roots, whether or not a table opens by them.
+    pub(super) fn keys_of_roots(&self) -> Option<&RootKeys> {
+        self.shares.as_ref().and_then(ShareStore::root_keys).or(self.unread.as_deref())
     }
 
     fn wants_rescue(&self) -> bool {
@@ -109,6 +122,7 @@ impl<C: Crypt> Manager<C> {
         };
         let back = opened.and_then(|bundle| {
             self.is_from_its_own(&bundle, root)?;
+            self.let_stand_in(&bundle)?;
             if self.asks_for_files() {
                 self.bring_back(&bundle, which);
             }
@@ -130,7 +144,7 @@ impl<C: Crypt> Manager<C> {
         sealed: &SealedBundle,
     ) -> Result<Bundle, RescueError> {
         let bundle = Bundle::decode(&open_down(&self.session, device, sealed)?)?;
-        let keys = self.shares.as_ref().and_then(ShareStore::root_keys).ok_or(RescueError::Another)?;
+        let keys = self.keys_of_roots().ok_or(RescueError::Another)?;
         let is_ours =
             (Some(bundle.device()), bundle.generation()) == (self.escrow.device_key, keys.generation);
         if is_ours { Ok(bundle) } else { Err(RescueError::Another) }
@@ -139,12 +153,26 @@ impl<C: Crypt> Manager<C> {
     /// While the table is lost nothing but the bundle's own, which the TPM's root speaks for, says to whom the node belonged when it was made. One that is not
     /// of that root is told where it would be written back.
     fn is_from_its_own(&self, bundle: &Bundle, root: RootPin) -> Result<(), RescueError> {
-        let keys = self.shares.as_ref().filter(|shares| !shares.is_open()).and_then(ShareStore::root_keys);
+        let is_open = self.shares.as_ref().is_some_and(ShareStore::is_open);
+        let keys = self.keys_of_roots().filter(|_| !is_open);
         let table = keys.and_then(|keys| bundle.table_for(keys.generation, &keys.table).ok());
         match table {
             Some(table) if table.pin() != Some(root) => Err(RescueError::OtherController),
             _ => Ok(()),
         }
+    }
+
+    /// Where the table on the disk can't be read the bundle's is at hand in its place.
+    fn let_stand_in(&mut self, bundle: &Bundle) -> Result<(), RescueError> {
+        let Some(keys) = self.unread.take() else { return Ok(()) };
+        match bundle.table_for(keys.generation, &keys.table) {
+            Ok(table) => self.stand_in(*keys, table),
+            Err(_) => {
+                self.unread = Some(keys);
+                return Err(RescueError::Another);
+            }
+        }
+        Ok(())
     }
 
     fn take_root(&mut self, bundle: &Bundle) -> Result<(), RescueError> {

@@ -79,9 +79,8 @@ impl<C: Crypt> Manager<C> {
     fn lineless(&self) -> BTreeMap<VaultId, Known> {
         let node = self.node();
         let hopes = self.hopes(&node);
-        let Some(shares) = self.shares.as_ref().filter(|shares| shares.is_open()) else {
-            return BTreeMap::new();
-        };
+        let own = self.shares.as_ref().filter(|shares| shares.is_open() && !shares.stands_in());
+        let Some(shares) = own else { return BTreeMap::new() };
         let bare = self.slots.iter().filter(|(id, _)| shares.seen(**id) == BySeal::default());
         let known = bare.map(|(id, slot)| (*id, slot.glance(), self.known(*id)));
         let may = known.filter(|(id, glance, known)| hopes.may_have_line(*id, *glance, known));
@@ -150,6 +149,10 @@ impl<C: Crypt> Manager<C> {
         if self.node().table_lost() {
             if self.desk.is_out() {
                 // It is asked for again, when it is known what the TPM says.
+                return;
+            }
+            if self.reads_what_is_back() {
+                // What it lacks then is asked for again.
                 return;
             }
             self.bring_back_table(bundle, which);

@@ -6,15 +6,19 @@ use std::{io, thread};
 
 use vault::belief::{About, Heard};
 use vault::ids::VaultId;
+use vault::shares::Table;
 
 use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::generation::errands::{Brought, Errand};
-use crate::agents::vaultmgr::generation::roots::{Slots, Tpmmgr, TpmmgrError};
+use crate::agents::vaultmgr::generation::roots::{RootKeys, Slots, Tpmmgr, TpmmgrError};
 use crate::agents::vaultmgr::generation::shares::{Judged, ShareStore, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::hands::prepare;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::paths::Paths;
+
+/// Said of a table that does.
+const STANDS_IN: &str = "a copy of the share table can't be read (persist/vaults/.shares, persist/vaults/.meta/.shares), and none that can opens: the one in escrow stands in for it. Vaults open by that; what is made or erased by a change of the table waits; it is read again by itself: see what `dmesg` says of the disk, and put right what stands there";
 
 /// Where errands are sent from. One is out at a time.
 pub(crate) trait Desk {
@@ -109,7 +113,7 @@ impl<C: Crypt> Manager<C> {
             Brought::Roots(read) => self.take_roots(read),
             Brought::Pcrs(read) => self.take_pcrs(read),
             Brought::Begun(Ok(shares)) => self.take_shares(*shares),
-            Brought::Begun(Err(error)) if self.shares.is_none() => self.not_read(&error),
+            Brought::Begun(Err(error)) if self.shares.is_none() => self.not_read(chain(&error)),
             Brought::Begun(Err(error)) => self.stepped(Err(error)),
             Brought::Changed(changed) => {
                 let changed = self.shares.as_mut().map(|shares| shares.take_changed(changed));
@@ -122,24 +126,38 @@ impl<C: Crypt> Manager<C> {
         }
     }
 
-    /// Where a table came back from escrow it is in force by what the TPM says now, or nothing is known until it says so.
+    /// Where a table came back from escrow it is in force by what the TPM says now, or nothing is known until it says so. One that was in force stays at
+    /// hand while a newer one can't be read.
     fn take_roots(&mut self, read: Result<Vec<Slots>, TpmmgrError>) {
-        let before = self.shares.take();
+        let (before, unread) = (self.shares.take(), self.unread.take());
         let has_vaults =
             || if before.is_some() { Ok(true) } else { prepare::has_vaults(&self.paths, &self.crypt) };
-        match read
-            .map_err(SharesError::from)
-            .and_then(|sets| ShareStore::judged(&self.paths, sets, has_vaults))
-        {
-            Ok(Judged::There(shares)) => {
-                self.take_shares(match before {
-                    Some(before) => shares.keeping_root_of(before),
-                    None => *shares,
-                });
+        let judged = read.map_err(SharesError::from);
+        match (judged.and_then(|sets| ShareStore::judged(&self.paths, sets, has_vaults)), before) {
+            (Ok(Judged::There(shares)), Some(before)) => self.take_shares(shares.after(before)),
+            (Ok(Judged::There(shares)), None) => self.take_shares(*shares),
+            (Ok(Judged::Begin(beginning)), _) => self.send(Errand::Begin(beginning)),
+            (Err(error) | Ok(Judged::Unread(_, error)), Some(before)) if before.stays_at_hand() => {
+                let words = if before.stands_in() { STANDS_IN.to_owned() } else { chain(&error) };
+                self.shares = Some(before);
+                self.not_read(words);
+                self.set_back_again(&error);
             }
-            Ok(Judged::Begin(beginning)) => self.send(Errand::Begin(beginning)),
-            Err(error) => self.not_read(&error),
+            (Ok(Judged::Unread(keys, error)), _) => {
+                self.unread = Some(keys);
+                self.not_read(chain(&error));
+            }
+            (Err(error), _) => {
+                self.unread = unread;
+                self.not_read(chain(&error));
+            }
         }
+    }
+
+    /// The table in escrow stands in for the one on the disk, which can't be read. Nothing is written: what that one has may be newer.
+    pub(in crate::agents::vaultmgr) fn stand_in(&mut self, keys: RootKeys, table: Table) {
+        self.take_shares(ShareStore::standing_in(keys, table));
+        self.notes.tell(About::Roots, STANDS_IN.to_owned());
     }
 
     fn take_shares(&mut self, shares: ShareStore) {
@@ -147,14 +165,14 @@ impl<C: Crypt> Manager<C> {
             Some(words) => self.notes.tell(About::Roots, words),
             None => self.notes.settle(About::Roots),
         }
-        self.shares = Some(shares);
+        (self.shares, self.unread) = (Some(shares), None);
         self.start_afresh();
         self.hear(Heard::Tpm(self.roots(), None));
     }
 
-    /// What was known of the roots before holds no longer: nothing tells whom the node belongs to until they are read again.
-    fn not_read(&mut self, error: &SharesError) {
-        self.notes.tell(About::Roots, chain(error));
+    /// Where no table is at hand nothing tells whom the node belongs to until the roots are read again.
+    fn not_read(&mut self, words: String) {
+        self.notes.tell(About::Roots, words);
         self.hear(Heard::Tpm(self.roots(), None));
     }
 

@@ -8,6 +8,7 @@ use fscrypt::scrub;
 use vault::belief::About;
 use vault::shares::{MAX_TABLE_BYTES, looks_whole};
 
+use crate::agents::vaultmgr::generation::errands::Errand;
 use crate::agents::vaultmgr::generation::files::{self, authentic, in_place, is_covered, keep_aside, open};
 use crate::agents::vaultmgr::generation::shares::{ShareStore, SharesError};
 use crate::agents::vaultmgr::hands::crypt::Crypt;
@@ -55,7 +56,7 @@ impl ShareStore {
     /// # Errors
     /// A copy is out of reach; what can be written is. Tried again at a later look.
     pub(super) fn heal_copies(&mut self, paths: &Paths) -> Result<Copies, SharesError> {
-        if self.lent || self.taken {
+        if self.is_lent() || self.taken {
             return Ok(Copies::NotNow);
         }
         if self.is_back(paths) {
@@ -133,6 +134,18 @@ fn apart<T, E>(all: impl Iterator<Item = Result<T, E>>) -> (Vec<T>, Vec<E>) {
 }
 
 impl<C: Crypt> Manager<C> {
+    /// A lost table that somebody put back since the last look is read, and nothing takes its place. Says whether one was.
+    pub(in crate::agents::vaultmgr) fn reads_what_is_back(&mut self) -> bool {
+        let is_back = self.shares.as_mut().is_some_and(|shares| {
+            shares.overtaken |= shares.is_back(&self.paths);
+            shares.overtaken
+        });
+        if is_back {
+            self.send(Errand::Roots);
+        }
+        is_back
+    }
+
     /// At each look.
     pub(in crate::agents::vaultmgr) fn heal_table(&mut self) {
         if self.crypt.is_away() {

@@ -263,7 +263,8 @@ fn in_force(found: Vec<Found>, generation: Generation, left: &[Generation]) -> G
     }
 }
 
-fn keys(set: &Slots) -> Option<RootKeys> {
+/// The keys of one generation, where its own root reads.
+pub(super) fn keys(set: &Slots) -> Option<RootKeys> {
     let copy = RootSecret::copied_from;
     let SlotContent::Root(tpm) = &set.tpm else { return None };
     let pcrs = pcrs_root(&set.pcrs);

@@ -23,7 +23,9 @@ use crate::agents::vaultmgr::generation::files::{
     heal, in_place, keep_aside, newest_of_all, usable_folders, write,
 };
 use crate::agents::vaultmgr::generation::healing::Mending;
-use crate::agents::vaultmgr::generation::roots::{Generations, Lost, NoPcrs, RootKeys, Slots, gone_t, judge};
+use crate::agents::vaultmgr::generation::roots::{
+    Generations, Lost, NoPcrs, RootKeys, Slots, gone_t, judge, keys,
+};
 use crate::agents::vaultmgr::generation::tried::TriedVsk;
 use crate::agents::vaultmgr::generation::upcoming::Made;
 use crate::agents::vaultmgr::hands::crypt::CryptError;
@@ -50,6 +52,8 @@ pub(crate) struct ShareStore {
     pub(super) gone: Option<u32>,
     /// An errand is out that the table has to stay for as it is.
     pub(super) lent: bool,
+    /// The table came from escrow, and stands in for the one on the disk while that can't be read. It is at hand alone: what the other has may be newer.
+    pub(super) stands_in: bool,
     /// A newer table was seen on the disk than what is known here.
     pub(super) overtaken: bool,
     /// The last change failed: a copy on the disk may have it, and what is at hand has not.
@@ -63,6 +67,8 @@ pub(super) enum Judged {
     There(Box<ShareStore>),
     /// On a first boot, or one cut short, one is to be begun.
     Begin(Beginning),
+    /// A copy can't be read, and none that can opens by these keys.
+    Unread(Box<RootKeys>, SharesError),
 }
 
 /// To open needs no write: a disk that takes none shuts nothing. Whoever writes a table sweeps again.
@@ -112,8 +118,11 @@ impl ShareStore {
         let judged = judge(&sets, open, has_vaults)?;
         // What is judged without it would take an older one, or none, for the newest, and what that lacks for lost.
         let is_above = |unread| matches!(&judged, Generations::InForce(keys, ..) if keys.generation > unread);
-        if let Some((_, error)) = unread.into_inner().filter(|(generation, _)| !is_above(*generation)) {
-            return Err(error);
+        if let Some((of, error)) = unread.into_inner().filter(|(generation, _)| !is_above(*generation)) {
+            return match sets.iter().find(|set| set.generation == of).and_then(keys) {
+                Some(keys) => Ok(Judged::Unread(Box::new(keys), error)),
+                None => Err(error),
+            };
         }
         Ok(match judged {
             Generations::InForce(keys, table, roots) => {
@@ -131,8 +140,16 @@ impl ShareStore {
         })
     }
 
+    /// What was read, after what was at hand. A table that was in force is not lost by a newer one that came and went: it is written anew.
+    pub(super) fn after(self, before: Self) -> Self {
+        if !self.is_open() && before.is_in_force() && before.is_of_roots_of(&self) {
+            return Self { overtaken: false, ..before };
+        }
+        self.keeping_root_of(before)
+    }
+
     /// Of the same generation, a root bound to PCRs that came back from escrow while the TPM was asked is at hand still.
-    pub(super) fn keeping_root_of(mut self, before: Self) -> Self {
+    fn keeping_root_of(mut self, before: Self) -> Self {
         if before.rescued
             && let (Some(own), Some(was)) = (&mut self.keys, before.keys)
             && own.generation == was.generation
@@ -152,6 +169,24 @@ impl ShareStore {
         self.table.is_some()
     }
 
+    /// Whether the table is what this node goes by: one that came back from escrow is only once the TPM has told.
+    pub(super) fn is_in_force(&self) -> bool {
+        self.is_open() && !self.is_lent()
+    }
+
+    /// Whether it is used on while the one on the disk can't be read.
+    pub(super) fn stays_at_hand(&self) -> bool {
+        self.is_in_force() || self.stands_in
+    }
+
+    /// Whether the table is of the very roots that `read` is of.
+    fn is_of_roots_of(&self, read: &Self) -> bool {
+        let (Some(table), Some(own), Some(read)) = (&self.table, &self.keys, &read.keys) else {
+            return false;
+        };
+        own.generation == read.generation && Table::decode(&table.encode(&own.table), &read.table).is_ok()
+    }
+
     /// The node's TPM, as plans see it.
     pub(crate) fn tpm(&self) -> TpmSeen {
         let table = if self.table.is_some() { TableSeen::Open } else { TableSeen::Lost };
@@ -169,9 +204,19 @@ impl ShareStore {
         self.keys.as_mut().filter(|keys| keys.pcrs.is_err()).is_some_and(|keys| keys.take_pcrs(read))
     }
 
-    /// An errand is out that changes roots, or tells which are there.
+    /// An errand is out that changes roots, or tells which are there; or the table is not the one on the disk. It stays as it is.
     pub(crate) fn is_lent(&self) -> bool {
-        self.lent
+        self.lent || self.stands_in
+    }
+
+    /// The table in escrow stands in for the one on the disk.
+    pub(crate) fn stands_in(&self) -> bool {
+        self.stands_in
+    }
+
+    /// One that does.
+    pub(super) fn standing_in(keys: RootKeys, table: Table) -> Self {
+        Self { stands_in: true, ..Self::open(keys, table) }
     }
 
     /// The vault's lines in the table.
@@ -185,6 +230,8 @@ impl ShareStore {
         BySeal::each(|seal| match self.opens(vault, seal) {
             Ok(()) => ShareKey::Open,
             Err(SharesError::NoRoot) => ShareKey::Closed,
+            // The one on the disk may have it.
+            Err(SharesError::Open(OpenError::Absent)) if self.stands_in => ShareKey::Closed,
             Err(SharesError::Open(OpenError::Absent)) => ShareKey::Nothing,
             Err(_) => ShareKey::Damaged,
         })
@@ -303,9 +350,9 @@ impl ShareStore {
         Ok(())
     }
 
-    /// What lies on the disk is to be read anew: it is newer than what is known here.
+    /// What lies on the disk is to be read anew: it may be newer than what is known here.
     pub(crate) fn is_overtaken(&self) -> bool {
-        self.overtaken
+        self.overtaken || self.stands_in
     }
 
     /// Whoever else wrote the table knew shares that are not known here: written over they would be lost.
@@ -327,6 +374,9 @@ impl ShareStore {
         paths: &Paths,
         change: impl FnOnce(&mut Table, &RootKeys) -> Result<(), SharesError>,
     ) -> Result<(), SharesError> {
+        if self.stands_in {
+            return Err(SharesError::StandsIn);
+        }
         if self.lent {
             return Err(SharesError::Lent);
         }

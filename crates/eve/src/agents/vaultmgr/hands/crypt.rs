@@ -113,6 +113,8 @@ pub(crate) trait Crypt {
     fn is_away(&self) -> bool;
     /// Whether files were put into the first place, or taken away, since this was asked last.
     fn stirred(&mut self) -> bool;
+    /// Reads anew which files are which vault's: somebody may have put some back.
+    fn look_for_names(&mut self) {}
     /// Writes the copy at the other place anew from the one at `from`. What others have in either stays.
     fn repair(&mut self, vault: VaultId, from: MetaPlace) -> Result<(), CryptError>;
     /// Unwraps a protector's own key from one copy: of all of ours in it, the one that the secret opens, with the policy. Nothing when it

@@ -27,7 +27,7 @@ use disk::{Disk, Op};
 use fscrypt::meta_dir::Stamp;
 use fscrypt::{
     Claims, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, PathKind, Policy, PolicyFile,
-    ProtectorDescriptor, ProtectorKey, Removal, Residue,
+    ProtectorDescriptor, ProtectorKey, Removal, Residue, Source,
 };
 use vault::condition::{Hint, Key, Recovery, RecoveryHint};
 use vault::escrow::VaultFiles;
@@ -122,11 +122,13 @@ impl Kernel {
         Ok(kernel)
     }
 
-    /// Of several that are named as ours a key tells which is; until then no name is believed.
+    /// Of several that are named as ours a key tells which is; until then no name is believed. Nor is that of a file which says of itself that it is none of
+    /// ours.
     fn whole_copy(&self, vault: VaultId, place: MetaPlace, all: &[KeyFiles]) -> CopyRead {
         let Policy { identifier, modes } = all[0].policy.policy();
         let (others, recovery) = self.others(vault, place, &all[0]);
-        let sure = all.len() == 1 || self.is_proved(vault, &all[0]);
+        let is_ours = all[0].protector.source() == Source::RawKey;
+        let sure = is_ours && (all.len() == 1 || self.is_proved(vault, &all[0]));
         CopyRead::Whole {
             hint: if sure { label::hint(all[0].protector.name(), vault) } else { Hint::Unknown },
             key: KeyId(identifier.0),
@@ -261,6 +263,10 @@ impl Crypt for Kernel {
         self.is_elsewhere()
     }
 
+    fn look_for_names(&mut self) {
+        self.read_names();
+    }
+
     fn stirred(&mut self) -> bool {
         let mended = self.mend_places();
         let Ok(first) = &self.first else { return mended };
@@ -273,7 +279,9 @@ impl Crypt for Kernel {
     }
 
     fn is_named_by_another(&self, vault: VaultId, key: KeyId) -> bool {
-        self.names.iter().any(|(id, names)| *id != vault && names.policies.contains(&KeyIdentifier(key.0)))
+        let key = KeyIdentifier(key.0);
+        let of_a_vault = |(id, names): (&VaultId, &Names)| *id != vault && names.policies.contains(&key);
+        self.names.iter().any(of_a_vault) || self.is_a_strangers(vault, key)
     }
 
     fn key(&self, key: KeyId) -> Result<Key, CryptError> {

@@ -76,7 +76,11 @@ pub(super) struct Calls(
     Projects,
     Rc<RefCell<Option<PathBuf>>>,
     Rc<RefCell<Vec<MetaPlace>>>,
+    Rc<RefCell<Option<BeforeALock>>>,
 );
+
+/// What a test looks at each time that a key is about to be taken out of the kernel.
+type BeforeALock = Box<dyn Fn()>;
 
 #[derive(Default)]
 struct Tally {
@@ -109,6 +113,11 @@ impl Calls {
     /// From now on the disk answers with EIO for the folders of key files in these places, and for none in no others.
     pub(super) fn unreadable(&self, places: &[MetaPlace]) {
         *self.4.borrow_mut() = places.to_vec();
+    }
+
+    /// From now on this is done before each key is taken out of the kernel.
+    pub(super) fn before_a_lock(&self, look: impl Fn() + 'static) {
+        *self.5.borrow_mut() = Some(Box::new(look));
     }
 
     /// So much time passes.
@@ -274,6 +283,7 @@ impl<C: Crypt> Crypt for Faulty<C> {
     }
     fn remove_key(&self, key: KeyId) -> Told<Key> {
         testkit::forks::settled().expect("other tests' children begin");
+        self.calls.5.borrow().iter().for_each(|look| look());
         self.sets("remove_key", Key::Absent, |inner| inner.remove_key(key))
     }
     fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Told<()> {
@@ -303,6 +313,9 @@ impl<C: Crypt> Crypt for Faulty<C> {
     }
     fn is_away(&self) -> bool {
         self.inner.is_away()
+    }
+    fn look_for_names(&mut self) {
+        self.inner.look_for_names();
     }
     fn stirred(&mut self) -> bool {
         self.inner.stirred()

@@ -55,6 +55,7 @@ every! {
         SharesError::NotChanged(_) => SharesError::NotChanged(Box::new(SharesError::NoRoot)),
         SharesError::Leftovers => SharesError::Leftovers,
         SharesError::Lent => SharesError::Lent,
+        SharesError::StandsIn => SharesError::StandsIn,
         SharesError::Overtaken { .. } => SharesError::Overtaken { there: 7, known: 5 },
         SharesError::NvFull { .. } => SharesError::NvFull { fit: 4, wanted: 6 },
         SharesError::NvTaken(_) => SharesError::NvTaken(1),

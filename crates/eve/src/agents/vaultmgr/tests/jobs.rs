@@ -93,7 +93,7 @@ pub(super) fn with_held(kind: StepKind) -> Node {
 }
 
 /// A node with plain files, whose TPM answers by now.
-fn with_plain_files(between: Arc<dyn BetweenPieces>) -> Node {
+pub(super) fn with_plain_files(between: Arc<dyn BetweenPieces>) -> Node {
     let mut node = Node::fresh(true);
     let image = node.paths.vault(IMAGE_VAULT);
     fs::create_dir_all(image.join("sub")).expect("makes");

@@ -218,6 +218,13 @@ impl Jobs {
         Stopped::Asked(running.ask_to_end())
     }
 
+    /// The same, and no more: its end is heard of as that of any other.
+    pub(crate) fn ask_to_end(&mut self, id: VaultId) {
+        if let Some(running) = self.running.get_mut(&id) {
+            running.ask_to_end();
+        }
+    }
+
     /// Whether the job of a vault was asked to end, and is about to.
     pub(crate) fn is_ending(&self, id: VaultId) -> bool {
         self.running.get(&id).is_some_and(|running| running.asked.is_some() && !running.hangs())

@@ -199,12 +199,16 @@ impl<C: Crypt> Manager<C> {
     fn ended(&mut self, over: Over) -> VaultId {
         let (id, act, stopped) = (over.id, over.act, over.stopped);
         match self.conclude(over) {
-            // What it was in the way of is tried at once.
-            Err(_) if stopped => self.slots.entry(id).or_default().afresh(),
+            Err(_) if stopped => {}
             Ok(()) => self.slots.entry(id).or_default().done(act.op),
             Err(error) => self.fail(id, &act, crate::agents::vaultmgr::chain(&error)),
         }
-        self.slots.entry(id).or_default().unseen = true;
+        let slot = self.slots.entry(id).or_default();
+        if stopped {
+            // What it was in the way of is tried at once, also where it came to its end as it was asked to.
+            slot.afresh();
+        }
+        slot.unseen = true;
         id
     }
 

@@ -24,6 +24,12 @@ impl<C: Crypt> Manager<C> {
         self.seen(id, sight);
     }
 
+    /// The same, also where its key files were put back under names that nothing was known of.
+    pub(crate) fn look_closely(&mut self, id: VaultId) {
+        self.crypt.look_for_names();
+        self.look_again(id);
+    }
+
     /// One that could not be looked at keeps what was seen before; of its key the kernel is asked all the same, so that it can be locked.
     fn seen(&mut self, id: VaultId, sight: Result<Sight, CryptError>) {
         let slot = self.slots.entry(id).or_default();

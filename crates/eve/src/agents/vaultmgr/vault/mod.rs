@@ -1,5 +1,6 @@
 //! One vault: read back from kernel and disk, a step of its plan done, and what this life remembers of it.
 
+mod busy;
 pub(crate) mod execute;
 pub(crate) mod in_step;
 pub(crate) mod jobs;

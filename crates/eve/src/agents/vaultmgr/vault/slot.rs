@@ -16,6 +16,7 @@ use vault::space::Space;
 use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::hands::crypt::KeyId;
 use crate::agents::vaultmgr::hands::tree::RECOUNT;
+use crate::agents::vaultmgr::vault::busy::Busy;
 use crate::agents::vaultmgr::vault::execute::StepError;
 use crate::agents::vaultmgr::vault::naming::Naming;
 use crate::agents::vaultmgr::vault::observe::Sight;
@@ -73,6 +74,8 @@ pub(crate) struct VaultMemory<P> {
     pub(crate) setbacks: Setbacks,
     again: Option<Instant>,
     pause: Duration,
+    /// A lock of it is not complete; nothing while its key is there, or gone for good.
+    busy: Option<Busy>,
     /// It was open or locked as wanted when it was taken last.
     rests: bool,
 }
@@ -101,6 +104,7 @@ impl<P> Default for VaultMemory<P> {
             setbacks: Setbacks::default(),
             again: None,
             pause: FIRST_PAUSE,
+            busy: None,
             rests: false,
         }
     }
@@ -116,11 +120,23 @@ impl<P> VaultMemory<P> {
     pub(crate) fn see(&mut self, id: VaultId, sight: Sight, naming: &mut Naming) {
         naming.change(id, self.sight.key, sight.key);
         self.sight = sight;
+        self.is_busy_no_more();
     }
 
     /// Its key is about to be in the kernel, or the kernel said how it is: so it stands until it is asked for.
     pub(crate) fn key_is(&mut self, key: Key) {
         self.sight.seen.key = key;
+        self.is_busy_no_more();
+    }
+
+    /// Once the kernel holds none of its files any more, or has its key again. The lock that was not complete is, where the last of them was closed.
+    fn is_busy_no_more(&mut self) {
+        let key = self.sight.seen.key;
+        if let Some(busy) = self.busy.take_if(|_| key != Key::Incomplete)
+            && key == Key::Absent
+        {
+            self.done(busy.op);
+        }
     }
 
     /// The content key's identifier, as far as it is known.
@@ -182,6 +198,17 @@ impl<P> VaultMemory<P> {
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
 
+    /// Its key is out of the kernel, and files of it are open. The rest of the lock is tried again after a pause that doubles, 1 s to 60 s.
+    pub(crate) fn is_busy(&mut self, act: &Act, error: String, now: Instant) {
+        self.last = Some(Outcome { operation: act.op.to_string(), error: Some(error) });
+        self.under_way = None;
+        self.busy = Some(Busy::after(self.busy, act.op, now));
+    }
+
+    fn waits_for_holders(&self) -> bool {
+        self.busy.is_some_and(|busy| busy.again().is_some())
+    }
+
     /// A step waits for the end of its long work, which is about to come. That is no failure.
     pub(crate) fn waits_for_job(&mut self, step: StepKind, until: Instant) {
         self.awaits = Some((step, until));
@@ -225,6 +252,7 @@ impl<P> VaultMemory<P> {
         self.setbacks = Setbacks::default();
         self.again = None;
         self.pause = FIRST_PAUSE;
+        self.busy.iter_mut().for_each(Busy::afresh);
     }
 
     /// Lets what failed be tried again when its pause is over. Says whether it is.
@@ -234,19 +262,21 @@ impl<P> VaultMemory<P> {
             self.setbacks = Setbacks::default();
             self.again = None;
         }
+        let busy = self.busy.as_mut().is_some_and(|busy| busy.due(now));
         let waited = self.awaits.take_if(|(_, until)| *until <= now).is_some();
         let recount = matches!(self.count, Count::Later(then) if then <= now);
         if recount {
             self.count = Count::Due;
         }
-        due || recount || waited
+        due || busy || recount || waited
     }
 
     /// When something is to be tried again.
     pub(crate) fn again(&self) -> Option<Instant> {
         let recount = if let Count::Later(then) = self.count { Some(then) } else { None };
         let waits = self.awaits.map(|(_, until)| until);
-        self.again.into_iter().chain(recount).chain(waits).min()
+        let busy = self.busy.and_then(Busy::again);
+        self.again.into_iter().chain(busy).chain(recount).chain(waits).min()
     }
 
     /// Its files were put into its project, but for what the words say. It is no failure: nothing else waits for it.
@@ -265,7 +295,7 @@ impl<P> VaultMemory<P> {
     pub(crate) fn at_rest(&mut self, next: &Next) {
         let quiet = |state| matches!(state, State::Unlocked | State::Locked);
         self.rests = matches!(next, Next::Settled(settled) if quiet(settled.state));
-        if !self.setbacks.is_empty() || self.job.is_some() {
+        if !self.setbacks.is_empty() || self.waits_for_holders() || self.job.is_some() {
             return;
         }
         self.pause = FIRST_PAUSE;
@@ -300,26 +330,13 @@ impl<P> VaultMemory<P> {
         // One that was not looked at yet is looked at before anything is done.
         let unseen = self.unseen && !self.facts.is_empty();
         let under_way = self.job.into_iter().chain(self.awaits.map(|(step, _)| step));
-        Known { seen, keys, setbacks: self.setbacks.with_under_way(under_way), unseen, hoped: false }
+        let mut setbacks = self.setbacks.with_under_way(under_way);
+        if self.waits_for_holders() {
+            setbacks.insert(StepKind::Lock);
+        }
+        Known { seen, keys, setbacks, unseen, hoped: false }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use vault::plan::Step;
-
-    #[test]
-    fn a_failure_pauses_longer_each_time_up_to_a_minute() {
-        let mut slot = VaultMemory::<()>::default();
-        let act = Act { op: Op::Unlock, step: Step::AddKey };
-        let mut now = Instant::now();
-        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
-            slot.failed(&act, "no".to_owned(), now);
-            assert!(slot.setbacks.contains(StepKind::AddKey));
-            assert!(!slot.due(now));
-            now += Duration::from_secs(seconds);
-            assert!(slot.due(now), "after {seconds} s");
-        }
-    }
-}
+mod tests;

@@ -32,7 +32,7 @@ pub(crate) enum SharesError {
     Io(#[from] io::Error),
     /// A copy of it, while no other opens.
     #[error(
-        "a copy of the share table can't be read, {shown}, and none that can opens: nothing is concluded, and it is tried again by itself; see what `dmesg` says of the disk, and put right what stands there; only if that copy is lost for good move it away, and what escrow has comes back, or `eve vault recreate config` begins a new table"
+        "a copy of the share table can't be read, {shown}, and none that can opens: nothing is concluded, and it is tried again by itself; meanwhile the share table in escrow stands in for it, where the controller gives that to this boot (`evc escrow list`, `evc reference approve`); see what `dmesg` says of the disk, and put right what stands there; only if that copy is lost for good move it away, and what escrow has comes back, or `eve vault recreate config` begins a new table"
     )]
     Unread {
         /// Its path.
@@ -105,6 +105,11 @@ pub(crate) enum SharesError {
         "the share table stays as it is while the TPM is asked, which has not answered yet; it is tried again by itself"
     )]
     Lent,
+    /// The one at hand is not the one on the disk.
+    #[error(
+        "the share table in persist/vaults/.shares can't be read, and the one from escrow that stands in for it is not changed: see `eve status`; it is tried again by itself once that reads"
+    )]
+    StandsIn,
     /// Somebody else wrote it.
     #[error(
         "the share table in persist/vaults/.shares is newer on the disk (edition {there}) than what vaultmgr wrote last (edition {known}), so nothing is written over it and it is read anew: see that no other `eve run` and no copy of an older disk writes to this persist filesystem"

@@ -110,6 +110,14 @@ impl Kernel {
         (!others.any(|(id, _)| self.stands(*id))).then_some(of)
     }
 
+    /// Whether whoever is none of ours has key files that name this key: each protector that its policy names reads, and is his. One that does not read may be
+    /// this vault's own.
+    pub(super) fn is_a_strangers(&self, vault: VaultId, key: KeyIdentifier) -> bool {
+        let Ok(first) = self.first() else { return false };
+        let named = first.read_policy(key).map(|file| file.named().collect::<Vec<_>>()).unwrap_or_default();
+        !named.is_empty() && named.into_iter().all(|of| self.is_anothers(first, of, vault))
+    }
+
     fn is_anothers(&self, first: &MetaDir, of: ProtectorDescriptor, vault: VaultId) -> bool {
         let is_ours = |name: &str| label::kind(name, vault).is_some() || self.is_nearly(name, vault);
         first.read_protector(of).is_ok_and(|file| !is_ours(file.name()))

@@ -53,7 +53,11 @@ impl Kernel {
             Err(MetaError::Absent { .. }) => None,
             second => Some(second.map_err(|error| self.not_opened(vault, error))?),
         };
-        let Some(names) = self.names.get(&vault).cloned() else { return Ok(()) };
+        // Of a second copy that was put back nothing may be known yet.
+        let names = match self.names.get(&vault).cloned() {
+            None if second.is_none() => return Ok(()),
+            names => names.unwrap_or_default(),
+        };
         self.proved.remove(&vault);
         self.opened.take();
         let doomed = self.doomed(vault, names, second.as_ref()).map_err(failed("listing metadata"))?;

@@ -63,6 +63,10 @@ impl Kernel {
     /// The other copy, by the one that is whole there.
     pub(super) fn mend_from(&mut self, vault: VaultId, from: MetaPlace) -> Result<(), CryptError> {
         let files = self.whole(vault, from)?.remove(0);
+        // Of a copy that was put back nothing may be known yet.
+        let names = self.names.entry(vault).or_default();
+        names.protectors.insert(files.protector.descriptor());
+        names.policies.insert(files.policy.policy().identifier);
         if from == MetaPlace::First {
             self.make_second(vault)?;
         }

@@ -39,7 +39,7 @@ fn a_share_is_not_missed_by_the_epoch_in_a_name() {
     }
 }
 
-/// Boots with one bit of a file changed, for each of these bytes: all else is put back before.
+/// Boots with one bit of a file changed, for each of these bytes: all else is put back before. The vault opens, and the file is as its twin again.
 fn each_flipped(of: usize, bytes: impl Fn(&[u8]) -> Vec<usize>) {
     let lines = [Line::of(Custody::Controller)];
     let (mut node, mut controller) = (Node::new(true), Controller::new());
@@ -59,6 +59,8 @@ fn each_flipped(of: usize, bytes: impl Fn(&[u8]) -> Vec<usize>) {
         let status = node.status(BERLIN);
         assert_eq!(node.get(BERLIN, "file").as_deref(), Some("kept"), "file {of} byte {at}: {status:?}");
         assert_eq!(status.state, State::Unlocked, "file {of} byte {at}");
+        let [is, twin] = [of, (of + 2) % 4].map(|file| std::fs::read(&files[file].0).expect("reads"));
+        assert_eq!(is, twin, "file {of} byte {at} is mended");
         for (path, bytes) in &files {
             std::fs::write(path, bytes).expect("puts back");
         }
@@ -157,13 +159,15 @@ fn plants(custody: Custody, planted: VaultId) {
     );
 }
 
-/// IF-2: no bit of a protector's name, its own or the identity's, closes the vault.
+/// IF-2: no bit of a protector's name, its own, the identity's or its key's mark, closes the vault. A name that does not read is written anew, too.
 #[test]
 fn no_changed_byte_of_a_name_closes_a_vault() {
     let name = format!("eve-vault {BERLIN} e1").into_bytes();
-    let length = name.len();
-    each_flipped(0, move |bytes| {
-        let at = bytes.windows(length).position(|window| window == name).expect("its name");
-        (at..at + length).collect()
-    });
+    // The file's own fields before it, and a mark after it.
+    let head = |bytes: &[u8]| {
+        let at = bytes.windows(name.len()).position(|window| window == name).expect("its name");
+        (0..at + name.len() + 33).collect()
+    };
+    each_flipped(0, head);
+    each_flipped(2, head);
 }

@@ -3,6 +3,7 @@
 
 mod command;
 mod kept;
+mod strangers;
 mod wiped;
 
 use std::convert::Infallible;
