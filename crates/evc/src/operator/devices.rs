@@ -183,6 +183,10 @@ async fn settle(
     if older.is_some() {
         tx.set_older(row.id, row.older.and_then(Mark::settled)).await?;
     }
+        let mut ledger = row.ledger.clone();
+        if older.is_some_and(|older| ledger.settle(older)) {
+            tx.put_ledger(row.id, &ledger).await?;
+        }
     // Which of the two spoke last is nobody's proof: whichever speaks now begins anew, and the other one is heard. Reports of before stay over.
     tx.settle_sessions(row.id).await?;
     tx.renew_standing(row.id).await?;

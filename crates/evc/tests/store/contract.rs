@@ -390,6 +390,7 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
         sent: vec![sent],
         before_chain: None,
         furthest: Some(Told { version: 7, digest: SectionDigest([2; 32]) }),
+        ordered: Some(9),
     };
     row.older = Some(Older::Behind { reported: 9, own: 7 }.into());
     tx.put_ledger(row.id, &row.ledger).await?;

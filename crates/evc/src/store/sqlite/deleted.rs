@@ -6,10 +6,11 @@ use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Epoch, Project, VaultId};
 use vault::ledger::Mark;
 
+use super::chains::chain;
 use super::device_rows::place;
 use super::read::{
-    Columns, FromRow, blob, bytes32, chain, device, from_json, int, json, name, number, plain, project, uuid,
-    vault, word,
+    Columns, FromRow, blob, bytes32, device, from_json, int, json, name, number, plain, project, uuid, vault,
+    word,
 };
 use super::transaction::SqliteTx;
 use crate::store::{
