@@ -292,6 +292,7 @@ steps! { Deleted {
     keep_deleted(row: &DeletedRow) -> ();
     deleted(project: &Project) -> Vec<OrDamaged<DeletedRow>>;
     deleted_by_key(key: &[u8; 32]) -> Vec<OrDamaged<DeletedRow>>;
+    deleted_as(id: DeviceId) -> Vec<OrDamaged<DeletedRow>>;
     deleted_over(now: UnixSeconds) -> Vec<OrDamaged<DeviceId>>;
     of_deleted(id: DeviceId) -> OfDeleted;
     go_on(id: DeviceId, device: DeviceId) -> ();

@@ -1079,6 +1079,10 @@ impl Deleted for MemoryTx {
         let rows = deleted_rows(&self.world, |row| row.key == *key);
         Ok(rows.into_iter().map(OrDamaged::Whole).collect())
     }
+    async fn deleted_as(&mut self, id: DeviceId) -> Stored<Vec<OrDamaged<DeletedRow>>> {
+        let rows = deleted_rows(&self.world, |row| row.device == id || row.id == id);
+        Ok(rows.into_iter().map(OrDamaged::Whole).collect())
+    }
     async fn deleted_over(&mut self, now: UnixSeconds) -> Stored<Vec<OrDamaged<DeviceId>>> {
         let mut rows = deleted_rows(&self.world, |row| row.until <= now);
         rows.sort_by_key(|row| (row.until, row.id));

@@ -174,6 +174,11 @@ impl Deleted for SqliteTx {
         Ok(of_key.into_iter().map(|row: OrDamaged<GoesOn>| row.map(|GoesOn(row)| row)).collect())
     }
 
+    async fn deleted_as(&mut self, id: DeviceId) -> Stored<Vec<OrDamaged<DeletedRow>>> {
+        let list = "FROM deleted_devices WHERE device = ?1 OR id = ?1 ORDER BY rowid";
+        self.all(list, (blob(id.0),)).await
+    }
+
     async fn deleted_over(&mut self, now: UnixSeconds) -> Stored<Vec<OrDamaged<DeviceId>>> {
         let over = self.all("FROM deleted_devices WHERE until <= ? ORDER BY until, id", (int(now),)).await?;
         Ok(over.into_iter().map(|row: OrDamaged<Over>| row.map(|Over(id)| id)).collect())
