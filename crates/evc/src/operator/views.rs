@@ -187,6 +187,7 @@ impl From<&VaultRow> for VaultView {
             delete_at: row.delete_at.map(crate::clock::text),
             created: row.created,
             recreate: row.recreate,
+            held: false,
             current_epoch: row.current_epoch,
             last_epoch: row.last_epoch,
             reported_epoch: row.reported_epoch,
