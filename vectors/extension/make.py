@@ -29,6 +29,8 @@ UNKNOWN = (99, b"of a later version")
 
 ask = message((1, SESSION), (2, BUNDLE), (3, ACCEPTED), (4, 1))
 ask_newer = message((1, SESSION), (2, BUNDLE + field(*UNKNOWN)), (3, ACCEPTED + field(*UNKNOWN)), (4, 1), UNKNOWN)
+ORDERED = message((1, message((1, b"\x03" * 16), (2, 12))), (2, DEVICE))
+ask_ordered = message((1, SESSION), (2, BUNDLE), (3, ACCEPTED), (4, 1), (9, ORDERED))
 head = [(1, DEVICE), (2, SESSION), (3, CHALLENGE)]
 control = message(*head, (4, LOCK), (4, ERASE), (5, BUNDLE), (6, DEVICE_KEY))
 control_newer = message(
@@ -41,6 +43,7 @@ refused = lambda *cause: message(*head, (10, WORDS), *((14, code) for code in ca
 for name, what, body in [
     ("configrequest-bundle", "ConfigRequest 50521: session, suite, the bundle that the node has, the section that it accepted", message((1, b"hash"), (50521, ask))),
     ("configrequest-newer", "the same from a later node, with fields that nobody has yet in each message", message((1, b"hash"), (50521, ask_newer))),
+    ("configrequest-ordered", "the same of a node that holds orders to lock: where they stand in its device's history", message((1, b"hash"), (50521, ask_ordered))),
     ("configrequest-older", "ConfigRequest 50521 as nodes asked before suites, bundles and chains: a session alone", message((1, b"hash"), (50521, message((1, SESSION))))),
     ("configresponse-orders", "ConfigResponse 50520: a challenge, a lock and an erasure, the bundle that is held; no configuration", message((2, b"hash"), (50520, control))),
     ("configresponse-newer", "the same from a later controller: an order of kind 77 between the two, and fields that nobody has yet", message((2, b"hash"), (50520, control_newer))),

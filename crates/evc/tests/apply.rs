@@ -91,6 +91,28 @@ fn a_changed_policy_tells_which_vaults_it_opens_and_shuts() {
     assert!(opened.contains("it opens 1 vault: `payments` on edge-1"), "{opened}");
 }
 
+/// However many policies a file changes, what is looked at for its answer is bounded as a whole: nobody else writes meanwhile. Of the last ones it
+/// says that it did not look.
+#[test]
+fn what_a_file_turns_is_looked_for_within_one_bound() {
+    const POLICIES: usize = 60;
+    let (evc, _device) = without_tpm();
+    let named = |nth: usize, fields: &str| policy(&format!("p{nth}"), fields);
+    let vault = |nth: usize| {
+        VAULT.replace("payments", &format!("v{nth}")).replace("policy: p", &format!("policy: p{nth}"))
+    };
+    let all = |fields: &str| (0..POLICIES).map(|nth| named(nth, fields)).collect::<Vec<_>>().join("---\n");
+    let vaults: String = (0..POLICIES).map(vault).collect();
+    evc.apply(&(all("custody: controller") + &vaults));
+    let (status, text) = apply(&evc, &all("custody: controller\noperation: lock"));
+    assert_eq!(status, 200, "{text}");
+    assert!(notes(&text, "p0").contains("it locks 1 vault"), "{text}");
+    let last = format!("p{}", POLICIES - 1);
+    assert!(notes(&text, &last).contains("none of its vaults was looked at"), "{}", notes(&text, &last));
+    let alone = apply(&evc, &named(POLICIES - 1, "custody: controller")).1;
+    assert!(notes(&alone, &last).contains("it opens 1 vault"), "{alone}");
+}
+
 /// TH-2: a device that came in by the fleet's allowance, and says that it has no TPM, keeps no operator from applying his files for all others:
 /// neither where it has the vault already nor where the rule would give it newly.
 #[test]

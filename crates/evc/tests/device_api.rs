@@ -84,6 +84,7 @@ fn evidence_is_renewed_beside_an_unchanged_section_and_lapses_without() {
         held: None,
         rescue: None,
         accepted: device.head,
+        ordered: None,
         lease: None,
         drills: false,
         series: false,

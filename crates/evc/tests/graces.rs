@@ -195,6 +195,11 @@ fn no_grace_ends_while_a_device_is_ahead_and_others_do_once_it_is_deleted() {
     ahead.poll(&evc);
     let over = at + 73 * HOUR;
     assert_eq!(round(&evc, &mut Steady::since(over), over, 0), 0, "none");
+    let glance = evc.act("GET", "/glance", "").to_string();
+    assert!(glance.contains("only its deletion ends it for all others"), "{glance}");
+    evc.act("POST", "/devices/ahead/lost", "");
+    let told = evc.act("GET", "/devices/ahead", "").to_string();
+    assert!(told.contains("evc delete device ahead --force --confirm ahead"), "{told}");
     evc.act("DELETE", "/devices/ahead?force=true&confirm=ahead", "");
     assert_eq!(round(&evc, &mut Steady::since(over), over, 0), 1, "the other's");
 }

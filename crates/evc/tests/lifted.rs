@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::copies::{checked, held_back};
+use common::copies::{checked, held_back, snapshot};
 use common::{Device, Evc, new_session, section};
 
 const ONE: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n---\nkind: Vault\nname: day\ndevice: edge-1\npolicy: p\n";
@@ -58,6 +58,7 @@ impl Node {
     /// Polls until nothing is new.
     fn polls(&mut self, evc: &Evc, device: &mut Device) {
         for _ in 0..6 {
+            device.ordered = self.0.own_ordered_at();
             if let Some(answer) = device.poll(evc) {
                 self.told(&answer);
             }
@@ -97,6 +98,40 @@ fn what_a_lost_device_was_ordered_in_a_put_back_database_is_lifted_once_it_is_fo
     let evc = checked(evc);
     node.polls(&evc, &mut device);
     assert!(!node.is_ordered_locked(), "{}", evc.act("GET", "/devices/edge-1", ""));
+    assert!(!conditions(&evc).contains("ahead"), "its own orders: {}", conditions(&evc));
+}
+
+fn conditions(evc: &Evc) -> String {
+    evc.act("GET", "/devices", "").to_string()
+}
+
+/// Decision 111: another copy of the database ordered a lock, which is no link of the chain. The one that comes back notices it by the place of the
+/// orders, gives nothing until an operator settled it, and then takes them back.
+#[test]
+fn what_another_copy_ordered_is_noticed_and_lifted_once_it_is_settled() {
+    let evc = Evc::start();
+    let (mut device, _) = made(&evc);
+    let folder = evc.stop();
+    let newest = snapshot(&folder);
+    let copy = Evc::over(folder);
+    device.session = new_session();
+    let mut node = Node::of(&device);
+    copy.act("POST", "/devices/edge-1/lost", "");
+    node.polls(&copy, &mut device);
+    assert!(node.is_ordered_locked(), "beside a challenge, in the copy");
+    drop(copy.stop());
+    let evc = Evc::over(newest);
+    node.polls(&evc, &mut device);
+    assert!(conditions(&evc).contains("ahead of this database"), "{}", conditions(&evc));
+    let shown = evc.act("GET", "/devices/edge-1", "").to_string();
+    assert!(shown.contains("ordered to lock at place") && shown.contains("evc device settle"), "{shown}");
+    assert!(node.is_ordered_locked(), "nothing is said to it meanwhile");
+    evc.act("DELETE", "/devices/edge-1/alarm?confirm=edge-1", "");
+    device.ordered = node.0.own_ordered_at();
+    device.hash.clear();
+    device.proves_itself(&evc);
+    node.polls(&evc, &mut device);
+    assert!(!node.is_ordered_locked() && !conditions(&evc).contains("ahead"), "{}", conditions(&evc));
 }
 
 /// Twin of what is said of orders: without a put-back the next section lifts them.

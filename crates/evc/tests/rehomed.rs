@@ -76,3 +76,30 @@ fn two_rotations_do_not_hide_that_the_tpm_has_a_part() {
     let told = rehome();
     assert_ne!(told.status, 200, "{}", String::from_utf8_lossy(&told.body));
 }
+
+/// A key whose epoch is over goes out to no node: that it is damaged does not keep the vault from its new device. One that a node may need does.
+#[test]
+fn a_damaged_key_of_an_epoch_that_is_over_keeps_no_vault_back() {
+    for (epoch, over) in [(1, true), (2, false), (3, false)] {
+        let evc = Evc::start();
+        let mut device = Device::onboarded(&evc, "edge-1");
+        Device::onboarded(&evc, "edge-2");
+        evc.apply(&BOTH.replace("tpm+controller", "controller"));
+        let again = r#"{"force":true,"confirm":"till"}"#;
+        (0..2).for_each(|_| drop(evc.act("POST", "/devices/edge-1/vaults/till/rotate", again)));
+        let told = device.attested(&evc);
+        device.report(&evc, &told, 3);
+        let damage = format!("UPDATE epochs SET sealed = zeroblob(length(sealed)) WHERE epoch = {epoch}");
+        common::sql(evc.dir.path(), &[&damage]);
+        let keys = common::count(evc.dir.path(), "epochs");
+        evc.act("POST", "/devices/edge-1/lost", "");
+        let how = json!({ "to": "edge-2", "confirm": "till" }).to_string();
+        let path = "/devices/edge-1/vaults/till/rehome";
+        let answer = evc.operator("POST", path, &how, Some(&evc.token));
+        let said = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status == 200, over, "{epoch}: {said}");
+        let words = if over { "went over as they are" } else { "a key of vault `till`" };
+        assert!(said.contains(words), "{epoch}: {said}");
+        assert_eq!(common::count(evc.dir.path(), "epochs"), keys, "none is dropped");
+    }
+}

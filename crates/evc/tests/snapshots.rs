@@ -60,7 +60,11 @@ fn a_database_that_one_node_showed_to_be_old_ends_no_grace_of_another() {
     evc.apply(TWO);
     let at_once = evc.act("DELETE", "/devices/edge-b/vaults/day?delete_after=0&confirm=day", "").to_string();
     assert!(at_once.contains("kept until") && at_once.contains("an older copy"), "{at_once}");
+    let held = |path| evc.act("GET", path, "").to_string().contains(r#""held":true"#);
+    let lists = ["/vaults", "/vaults?device=edge-b", "/devices/edge-b"];
+    assert!(lists.into_iter().all(held), "each list says that it does not end");
     evc.act("DELETE", "/devices/edge-a/alarm?confirm=edge-a", "");
+    assert!(!lists.into_iter().any(held), "nothing holds it any more");
     assert_eq!(end_graces(&evc, now() + 3600), 1, "an operator says that this is the newest");
 }
 

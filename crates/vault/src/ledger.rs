@@ -8,10 +8,12 @@ use crate::ids::{Incarnation, SectionDigest, SectionVersion};
 
 mod again;
 mod mark;
+mod orders;
 mod poll;
 
 pub use again::{Again, Number, Word};
 pub use mark::{Asker, Mark, held_back};
+pub use orders::place_of_order;
 pub use poll::Poll;
 
 /// Most sections that are remembered here as sent. Each is made in answer to a request that tells which one was accepted last, so more
@@ -47,6 +49,10 @@ pub struct Ledger {
     /// sent in answer, and push all else out of what is remembered, but not this, which the device truly has.
     #[serde(default)]
     pub furthest: Option<Told>,
+    /// The last place of this incarnation at which the device is, or may be, ordered to lock, though nothing was numbered so far: the next number
+    /// is after it.
+    #[serde(default)]
+    pub ordered: Option<u64>,
 }
 
 /// A section that a device told as accepted.
@@ -71,6 +77,16 @@ pub enum Older {
         /// The database's.
         own: u64,
     },
+    /// The device holds orders to lock at a place that this database never gave out.
+    #[error(
+        "the device was ordered to lock at place {place} of its lists of vaults, by another copy of this database, and this one got no further than {own}"
+    )]
+    Ordered {
+        /// That of the orders.
+        place: u64,
+        /// The database's.
+        own: u64,
+    },
     /// The device accepted a section that this database never sent.
     #[error(
         "the device accepted a list of vaults that this database never sent: another copy of it is, or was, at work"
@@ -91,25 +107,6 @@ pub enum Older {
     /// No device showed it: the file of the database is another one than its controller left.
     #[error("the database was put back from a copy, and nobody said yet that it was gone through")]
     PutBack,
-}
-
-/// The place of an order to lock from a database that is, or may be, older than its device: after all that the device accepted, as far as it
-/// told, so that the node does not take it for one that is over. It numbers nothing: a section of the newest database, further on, lifts it.
-#[must_use]
-pub fn place_of_order(
-    own: SectionVersion,
-    past: &[Incarnation],
-    told: Option<SectionVersion>,
-    shown: Option<Older>,
-) -> SectionVersion {
-    let shown = if let Some(Older::Behind { reported, .. }) = shown { reported } else { 0 };
-    let here = own.version.max(shown);
-    let (incarnation, newest) = match told {
-        Some(at) if at.incarnation == own.incarnation => (own.incarnation, here.max(at.version)),
-        Some(at) if !past.contains(&at.incarnation) => (at.incarnation, at.version),
-        _ => (own.incarnation, here),
-    };
-    SectionVersion { incarnation, version: newest.saturating_add(1) }
 }
 
 impl Ledger {
@@ -308,30 +305,13 @@ mod tests {
         assert!(ledger.is_astray(), "and is told anew");
     }
 
-    /// A lost device is to lock: an order's place is after all that the device may have accepted, also of a later life.
-    #[test]
-    fn an_order_stands_after_all_that_the_device_accepted() {
-        let own = at(1, 7);
-        let behind = Older::Behind { reported: 12, own: 7 };
-        for (told, mark, expected) in [
-            (None, None, at(1, 8)),
-            (Some(at(1, 5)), None, at(1, 8)),
-            (Some(at(1, 9)), None, at(1, 10)),
-            (None, Some(behind), at(1, 13)),
-            (Some(at(2, 3)), None, at(2, 4)),
-            (Some(at(0, 30)), None, at(1, 8)),
-        ] {
-            let past = [Incarnation([0; 16])];
-            assert_eq!(place_of_order(own, &past, told, mark), expected, "{told:?} {mark:?}");
-        }
-    }
-
     /// A mark of before, which does not say of which life, reads.
     #[test]
     fn a_mark_is_kept_with_the_life_that_was_told() {
         let marks = [
             (r#"{"Behind":{"reported":9,"own":7}}"#, Older::Behind { reported: 9, own: 7 }),
             (r#""Forked""#, Older::Forked),
+            (r#"{"Ordered":{"place":9,"own":7}}"#, Older::Ordered { place: 9, own: 7 }),
             (r#""LaterLife""#, Older::SomeLaterLife),
             (r#""PutBack""#, Older::PutBack),
             (r#"{"LaterLifeOf":[2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2]}"#, Older::LaterLife(at(2, 1).incarnation)),

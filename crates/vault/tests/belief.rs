@@ -13,7 +13,7 @@ use vault::ids::{
 };
 use vault::section::{Custody, Encryption, Entry, NodePolicy, Operation, Presence, Release, Seal, Section};
 use vault::shares::RootPin;
-use vault::wanted::{Accepted, Authority, Chain, Record, RecordSeen};
+use vault::wanted::{Accepted, Authority, Chain, OrderedAt, Record, RecordSeen};
 
 const DEVICE: DeviceId = DeviceId(Uuid::from_u128(0xd));
 const KEY: DeviceKey = DeviceKey([3; 32]);
@@ -62,6 +62,7 @@ fn kept() -> Box<Kept> {
         root: ROOT,
         signed: Signed { envelope: vec![7], certs: vec![] },
         ordered: [].into(),
+        ordered_at: None,
     })
 }
 
@@ -412,6 +413,41 @@ fn a_section_from_before_an_order_that_is_sent_again_does_not_lift_it() {
         hear(&mut belief, answer(next, ROOT));
         assert!(!ordered(&belief), "the next one lifts it: {at:?}");
     }
+}
+
+/// Decision 111: the place of what is ordered is told, also by a later life; and what was sent before it does not lift it there either.
+#[test]
+fn where_orders_stand_is_told_over_a_boot() {
+    let mut belief = started(Roots::Open(Some(ROOT)));
+    hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
+    assert_eq!(belief.own_ordered_at(), None);
+    let effects = hear(&mut belief, withheld(Some(order(version(12))), ROOT));
+    let at = Some(OrderedAt { device: DEVICE, version: version(12) });
+    assert_eq!(belief.own_ordered_at(), at);
+    let saved = effects.into_iter().find_map(|effect| match effect {
+        Effect::Save(kept) => Some(kept),
+        _ => None,
+    });
+    let mut later = started(Roots::Open(Some(ROOT)));
+    hear(&mut later, Heard::RecordOpened(RecordFound::Read(saved.expect("kept"))));
+    assert_eq!(later.own_ordered_at(), at);
+    hear(&mut later, answer(section(8, Some(7)), ROOT));
+    assert!(ordered(&later), "a section from before it");
+    let effects = hear(&mut later, answer(section(13, Some(8)), ROOT));
+    assert_eq!((ordered(&later), later.own_ordered_at()), (false, None));
+    let is_kept = |effect: &Effect| matches!(effect, Effect::Save(kept) if kept.ordered_at.is_none());
+    assert!(effects.iter().any(is_kept), "{effects:?}");
+}
+
+/// What is ordered to another device that the node is taken for is placed by the node alone: no controller gave out that place.
+#[test]
+fn where_the_orders_of_another_device_stand_is_not_told() {
+    let mut belief = started(Roots::Open(Some(ROOT)));
+    hear(&mut belief, Heard::RecordOpened(RecordFound::Read(kept())));
+    let elsewhere = LockOrders { device: DeviceId(uuid::Uuid::from_u128(77)), ..order(version(3)) };
+    hear(&mut belief, withheld(Some(elsewhere), ROOT));
+    assert!(ordered(&belief));
+    assert_eq!(belief.own_ordered_at(), None);
 }
 
 /// An order is for one session of one device, from its own controller.

@@ -7,7 +7,7 @@ use prost::Message as _;
 use vault::ids::{DeviceId, Generation, SectionDigest};
 use vault::lease::LeaseNonce;
 use vault::section::Section;
-use vault::wanted::Head;
+use vault::wanted::{Head, OrderedAt};
 
 use crate::certs::TrustedCerts;
 use crate::control::{self, BundleId, Control};
@@ -39,6 +39,8 @@ pub struct VaultAsk {
     pub rescue: Option<Generation>,
     /// The section that it accepted last; none while it has none, or could not read its record yet.
     pub accepted: Option<Head>,
+    /// Where the newest orders to lock that it holds stand in its history. None while it holds none; a node of before this field tells none.
+    pub ordered: Option<OrderedAt>,
     /// What leases are to be renewed by.
     pub lease: Option<LeaseNonce>,
     /// It answers drills. A node of before there were any does not.
@@ -63,6 +65,10 @@ impl ConfigRequest {
                 version: Some((&head.version).into()),
                 digest: head.digest.0.to_vec(),
                 device: head.device.0.as_bytes().to_vec(),
+            }),
+            ordered: ask.ordered.map(|at| pb::vault::OrderedAt {
+                version: Some((&at.version).into()),
+                device: at.device.0.as_bytes().to_vec(),
             }),
         });
         let request = raw::ConfigRequest {
@@ -91,10 +97,18 @@ fn vault_ask(ask: pb::vault::ConfigAsk) -> Result<VaultAsk, DecodeError> {
     suite::check(ask.suite)?;
     let held = ask.held.map(control::bundle).transpose()?;
     let accepted = ask.accepted.map(accepted).transpose()?;
+    let ordered = ask.ordered.map(ordered_at).transpose()?;
     let rescue = (ask.rescue != 0).then_some(Generation(ask.rescue));
     let lease = section::lease_nonce(&ask.lease_nonce)?;
     let session = section::session("session", &ask.session)?;
-    Ok(VaultAsk { session, held, rescue, accepted, lease, drills: ask.drills, series: ask.series })
+    Ok(VaultAsk { session, held, rescue, accepted, ordered, lease, drills: ask.drills, series: ask.series })
+}
+
+fn ordered_at(raw: pb::vault::OrderedAt) -> Result<OrderedAt, DecodeError> {
+    Ok(OrderedAt {
+        device: section::device("ordered device", &raw.device)?,
+        version: section::version(present("ordered version", raw.version)?)?,
+    })
 }
 
 fn accepted(raw: pb::vault::Accepted) -> Result<Head, DecodeError> {

@@ -2,8 +2,9 @@
 
 use eve_vault_tests::{DEVICE, Scene, details};
 use testkit::node::Power;
+use testkit::wait;
 
-use super::told::{has, until_told};
+use super::told::{copy, has, until_told};
 
 /// The smallest interval that a policy takes is 1 s: what is measured while the node runs shows soon.
 const STRICT: &str = "custody: tpm+controller\nattest: { every: 2s, require: [pcrs], on_failure: withhold }";
@@ -76,4 +77,34 @@ fn a_vault_that_is_to_be_locked_is_locked_on_a_node_whose_pcrs_changed() {
     scene.node.reboot(Power::Clean).unwrap();
     let open = scene.node.until_vault("till", "unlocked").unwrap();
     assert!(scene.has_data("till"), "{}", details(&open));
+}
+
+/// Decision 111: another copy of the database ordered a lock, and went. The one that comes back notices it by what the node tells, over a boot too; an
+/// operator says that it is the newest, and its next list lifts the lock.
+#[test]
+fn what_another_copy_of_the_database_ordered_is_noticed_and_taken_back() {
+    let mut scene = shut_out();
+    scene.evc.stop().unwrap();
+    let (data, newest) = (scene.evc.data(), scene.dir().join("newest"));
+    copy(&data, &newest);
+    scene.evc.start().unwrap();
+    lists(&scene, &["device", "lost", DEVICE]);
+    scene.node.until_vault("till", "locked").unwrap();
+    scene.evc.stop().unwrap();
+    copy(&newest, &data);
+    scene.evc.start().unwrap();
+    let ahead =
+        |scene: &Scene| lists(scene, &["describe", "device", DEVICE]).contains("ordered to lock at place");
+    wait::until("the controller to notice that it did not give the orders", || {
+        Some(()).filter(|()| ahead(&scene))
+    })
+    .unwrap();
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("till", "locked").unwrap();
+    lists(&scene, &["device", "settle", DEVICE, "--confirm", DEVICE]);
+    for vault in ["till", "image"] {
+        scene.node.until_vault(vault, "unlocked").unwrap();
+    }
+    assert!(scene.has_data("till"), "nothing was deleted or changed");
+    assert!(!ahead(&scene), "and it is not ahead any more");
 }

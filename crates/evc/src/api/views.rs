@@ -120,6 +120,9 @@ pub struct VaultView {
     pub standing: Standing,
     /// When its grace ends.
     pub delete_at: Option<String>,
+    /// It does not end then: nothing does while the database is, or may be, an older copy, whichever device showed it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// The node reported it made.
     pub created: bool,
     /// It is ordered to be made anew.

@@ -137,6 +137,7 @@ every! {
         },
         InTheWay::VaultTwice { .. } => InTheWay::VaultTwice { vault: name(), device: name(), line: 7 },
         InTheWay::NotLetIn { .. } => not_let_in_as(NotLetIn::Lost),
+        InTheWay::KeyShut { .. } => InTheWay::KeyShut { vault: name(), device: name() },
         InTheWay::NotConfirmed { .. } => InTheWay::NotConfirmed { name: name(), act: Irrevocable::Recreate },
     }
     irrevocable: Irrevocable {
@@ -183,6 +184,7 @@ every! {
         NotLetIn::Lost => NotLetIn::Lost,
         NotLetIn::Doubled => NotLetIn::Doubled,
         NotLetIn::Unproved => NotLetIn::Unproved,
+        NotLetIn::HeldBack => NotLetIn::HeldBack,
         NotLetIn::Itself => NotLetIn::Itself,
         NotLetIn::Otherwise { .. } => NotLetIn::Otherwise { held_to: device() },
         NotLetIn::Registered { .. } => NotLetIn::Registered { name: name() },

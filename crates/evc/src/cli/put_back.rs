@@ -10,7 +10,7 @@ use crate::service::checked;
 
 /// What closes with a boot, then what operators may have said after the copy was made, the most urgent first, and how each is said anew.
 const LIST: [&str; 13] = [
-    "vaults that were made since are not in it: `evc get vaults` shows each as its node has it, with what to do. Take in those that are open before anything else, and before their nodes boot: `evc adopt vault`",
+    "vaults that were made since are not in it: `evc get vaults` shows each as its node has it, with what to do. Take in those that are open before anything else, and before their nodes boot: `evc adopt vault`. Of a device that registered anew since, and whose node holds to another device's lists (`evc describe device`), that comes after `--checked` and before `evc begin-anew`: `evc adopt device`, then `evc adopt vault`. Let its node not boot meanwhile",
     "default vaults (config, image) that got a policy since are under the default one in it: apply their documents anew while they are open",
     "vaults that were rotated since (`the node is at epoch .., above ..`) are closed by a boot before `evc begin-anew`, until the newest database is back: let no node boot",
     "tokens that were ended are good again: `evc token rotate` ends all but a new one",

@@ -160,6 +160,7 @@ every! {
     }
     older: Older {
         Older::Behind { .. } => Older::Behind { reported: 7, own: 5 },
+        Older::Ordered { .. } => Older::Ordered { place: 7, own: 5 },
         Older::Forked => Older::Forked,
         Older::LaterLife(_) => Older::LaterLife(Incarnation([7; 16])),
         Older::SomeLaterLife => Older::SomeLaterLife,

@@ -144,6 +144,9 @@ pub(super) fn policy(vault: &VaultView) -> Option<String> {
 pub(super) fn removal(vault: &VaultView) -> Option<String> {
     match (vault.standing, &vault.delete_at) {
         (Standing::Active | Standing::Orphan | Standing::Unlisted, _) => None,
+        (Standing::Removing, Some(at)) if vault.held => {
+            Some(format!("{}, held; erased after {at} at the earliest", locked(vault)))
+        }
         (Standing::Removing, Some(at)) => Some(format!("{}, erased after {at}", locked(vault))),
         (Standing::Removing, None) => Some(format!("{}, to be erased", locked(vault))),
         (Standing::Retained, _) => Some(format!("{}, retained", locked(vault))),

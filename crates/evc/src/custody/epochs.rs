@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 
 use super::encapsulation::Sealing;
 use super::period_key::PeriodKey;
-use super::{CustodyError, Identity, Kek, random};
+use super::restored::{GoesOver, goes_over};
+use super::{CustodyError, Identity, Kek, SealedRow, random};
 use crate::store::{
     DeviceRow, EpochRow, ReleaseRow, StoreError, Tx, UnixSeconds, VaultRow, VaultStanding, readable,
 };
@@ -281,7 +282,8 @@ pub async fn unopened(
     Ok(unopened)
 }
 
-/// Seals the keys of all of a vault's epochs anew, as another device's: they go with the vault, and nowhere else.
+/// Seals the keys of all of a vault's epochs anew, as another device's: they go with the vault, and nowhere else. Those that do not open, and that
+/// nothing needs, go as they are: which.
 ///
 /// # Errors
 /// [`CustodyError`]: nothing is kept.
@@ -290,15 +292,15 @@ pub async fn rehome(
     kek: &Kek,
     vault: &VaultRow,
     to: &DeviceRow,
-) -> Result<(), CustodyError> {
+) -> Result<Vec<SealedRow>, CustodyError> {
+    let mut left = Vec::new();
     for epoch in (1..=vault.current_epoch.0).map(Epoch) {
         let Some(row) = tx.epoch(vault.device, vault.id, epoch).await? else { continue };
-        let plain = unsealed(tx, kek, &vault.project, &row).await?;
-        let period_key = period_key_of(tx, kek, &row.period).await?;
-        let row = EpochRow { device: to.id, ..row };
-        tx.add_epoch(&sealed_as(&period_key, &to.project, &row, &plain)?).await?;
+        let GoesOver { row, shut } = goes_over(tx, kek, (vault, row), (&vault.project, to)).await?;
+        tx.add_epoch(&row).await?;
+        left.extend(shut);
     }
-    Ok(())
+    Ok(left)
 }
 
 /// By the project that the vault is of. What its row says of that is for who looks for rows of before, and opens nothing.

@@ -28,7 +28,7 @@ pub(crate) use kek::write_private;
 pub use kek::{Kek, random};
 pub use memory::{Protection, protect};
 pub use nonces::{Carried, For, Nonces};
-pub use restored::{restored_bundle, restored_epoch};
+pub use restored::{GoesOver, goes_over, restored_bundle};
 pub use tls::server_config;
 
 use std::io;

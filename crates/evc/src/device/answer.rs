@@ -84,6 +84,9 @@ impl Controller {
             Err((row, older)) => {
                 chain::note_older(tx, &row, (session, older), now).await?;
                 let locks = self.locks_of_lost(tx, &row, ask).await?;
+                if let Some(at) = locks.as_of {
+                    chain::give_order(tx, &row, (self.place(row.section_version), at)).await?;
+                }
                 return Ok((self.nothing_to(&row, session, locks)?, None, None));
             }
         };
@@ -117,14 +120,16 @@ impl Controller {
         draft: &Draft,
         ledger: &Ledger,
     ) -> Result<Option<(Word, u64)>, Refusal> {
-        let Some(content) = draft.says_more(device.section_digest, ledger) else { return Ok(None) };
+        let last = ledger.said_last((device.section_version, device.section_digest));
+        let Some(content) = draft.says_more(last, ledger) else { return Ok(None) };
         let place = (ledger.head, device.section_version);
-        let word = match self.again.number(device.id, content, device.section_digest, place) {
+        let word = match self.again.number(device.id, content, last, place) {
             Number::Same(word, version) => return Ok(Some((word, version))),
             Number::Next(word) => Some(word),
             Number::New => None,
         };
-        (device.section_version, device.section_digest) = (device.section_version + 1, Some(content));
+        let next = ledger.next_number(device.section_version);
+        (device.section_version, device.section_digest) = (next, Some(content));
         tx.put_section(device.id, device.section_version, &content).await?;
         Ok(word.map(|word| (word, device.section_version)))
     }

@@ -3,7 +3,7 @@
 //! that has gone further; an operator who knows that it was put back begins a new incarnation. What counts is `vault::ledger`.
 
 use ::attest::SessionKey;
-use vault::ids::{DeviceId, Incarnation};
+use vault::ids::{DeviceId, Incarnation, SectionVersion};
 use vault::ledger::{Asker, Ledger, Mark, Older, Poll};
 
 use wire::config::VaultAsk;
@@ -52,6 +52,7 @@ impl Controller {
             tpm: row.tpm,
             session: ask.session,
             head: ask.accepted,
+            ordered: ask.ordered,
             sent_before: false,
             mark: row.older,
             put_back: self.put_back,
@@ -154,6 +155,20 @@ pub(crate) async fn keep(
     Ok(())
 }
 
+/// Keeps that a device is ordered at a place which takes no number.
+pub(super) async fn give_order(
+    tx: &mut dyn Tx,
+    row: &DeviceRow,
+    (own, at): (SectionVersion, SectionVersion),
+) -> Result<(), Refusal> {
+    let mut ledger = row.ledger.clone();
+    ledger.give_order(own, at);
+    if ledger != row.ledger {
+        tx.put_ledger(row.id, &ledger).await?;
+    }
+    Ok(())
+}
+
 /// Incarnations that this database had before.
 pub(crate) async fn past(tx: &mut dyn Tx) -> Result<Vec<Incarnation>, StoreError> {
     let bytes = tx.meta(PAST).await?.unwrap_or_default();
@@ -170,7 +185,11 @@ async fn past_from_now(tx: &mut dyn Tx, ends: Incarnation) -> Result<Vec<u8>, St
     let mut all = past(tx).await?;
     let told = tx.all_older().await?.into_iter().filter_map(|older| match older {
         Older::LaterLife(told) => Some(told),
-        Older::Behind { .. } | Older::Forked | Older::SomeLaterLife | Older::PutBack => None,
+        Older::Behind { .. }
+        | Older::Ordered { .. }
+        | Older::Forked
+        | Older::SomeLaterLife
+        | Older::PutBack => None,
     });
     for one in [ends].into_iter().chain(told) {
         if !all.contains(&one) {

@@ -258,7 +258,9 @@ impl Drawn {
     }
 
     fn is_new(&self) -> bool {
-        self.draft.says_more(self.view.device.section_digest, &self.ledger).is_some()
+        let row = &self.view.device;
+        let last = self.ledger.said_last((row.section_version, row.section_digest));
+        self.draft.says_more(last, &self.ledger).is_some()
     }
 }
 

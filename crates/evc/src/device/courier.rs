@@ -60,10 +60,16 @@ impl Controller {
         let session = standing.map(|row| SessionKey(row.session));
         // Nobody has this one: without evidence there is nothing to release, and the challenge is for any.
         let named = session.unwrap_or(SessionKey([0; 32]));
-        let none = (None, None, None);
-        let (held, rescue, accepted) = none;
-        let ask =
-            VaultAsk { session: named, held, rescue, accepted, lease: None, drills: false, series: false };
+        let ask = VaultAsk {
+            session: named,
+            held: None,
+            rescue: None,
+            accepted: None,
+            ordered: None,
+            lease: None,
+            drills: false,
+            series: false,
+        };
         Ok(CarriedAnswer { session, ..self.carried_answer(id, ask, life_s, now).await? })
     }
 

@@ -65,7 +65,7 @@ impl Controller {
                 tracing::warn!(%device, name, %bundle, "a bundle does not open by this controller's key, and is not kept");
             }
             BundleKept::Full => {
-                tracing::warn!(%device, name, %bundle, "as many bundles are in escrow as may be, each the last that has something of a vault, and this one is not kept: see `evc escrow list`, and `evc escrow delete --bundle`");
+                tracing::warn!(%device, name, %bundle, "as many bundles are in escrow as may be, none of them is forgotten by itself, and this one is not kept: `evc describe device` says why; see `evc escrow list`, and `evc escrow delete --bundle`");
             }
             BundleKept::Old => {
                 tracing::warn!(%device, name, %bundle, "a bundle is not of the device's present session, as far as its evidence shows, or not newer than one that was taken: it is not kept. Somebody sends it again, or the device gave no evidence yet, and sends its own again after it");

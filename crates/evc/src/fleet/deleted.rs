@@ -10,7 +10,7 @@ use vault::life::{Life, NotBack, There, Was, fits_default, has_room, was};
 
 use super::life::{life, new_row};
 use super::times::no_earlier_than_shown;
-use crate::custody::{CustodyError, IN_ALL, Kek, restored_bundle, restored_epoch};
+use crate::custody::{CustodyError, GoesOver, IN_ALL, Kek, goes_over, restored_bundle};
 use crate::service::Refusal;
 use crate::store::{
     DamagedRow, DeletedRow, DeviceRow, EpochRow, KeptBundle, NodeWord, OfDeleted, OrDamaged, ReleaseRow,
@@ -203,8 +203,8 @@ async fn one(
     }
     let mut own = Vec::new();
     for epoch in before.of.epochs.iter().filter(|epoch| epoch.vault == vault.id) {
-        match unopened(restored_epoch(tx, kek, epoch.clone(), device).await)? {
-            Ok(epoch) => own.push(epoch),
+        match unopened(goes_over(tx, kek, (vault, epoch.clone()), (&device.project, device)).await)? {
+            Ok(GoesOver { row, .. }) => own.push(row),
             Err(row) => return Ok(Err(NotBack::Unopened(row))),
         }
     }

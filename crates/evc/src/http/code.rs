@@ -107,6 +107,7 @@ fn in_the_way(cause: &InTheWay) -> Code {
         InTheWay::CourierRefused { .. } => Code::EvidenceRefused,
         InTheWay::VaultTwice { .. } => Code::FileInvalid,
         InTheWay::NotLetIn { cause, .. } => not_let_in(cause),
+        InTheWay::KeyShut { .. } => Code::KeysUnusable,
         InTheWay::NotConfirmed { .. } => Code::NotConfirmed,
     }
 }
@@ -151,7 +152,7 @@ fn not_adopted(cause: &NotAdopted) -> Code {
 fn not_let_in(cause: &NotLetIn) -> Code {
     match cause {
         NotLetIn::Lost | NotLetIn::Doubled => Code::DeviceBarred,
-        NotLetIn::Unproved => Code::EvidenceAbsent,
+        NotLetIn::Unproved | NotLetIn::HeldBack => Code::EvidenceAbsent,
         NotLetIn::Itself | NotLetIn::Otherwise { .. } => Code::IdentityOtherwise,
         NotLetIn::Registered { .. } | NotLetIn::Deleted { .. } => Code::IdentityTaken,
         NotLetIn::Closes { .. } => Code::VaultStillOpen,

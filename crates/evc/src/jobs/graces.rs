@@ -6,7 +6,7 @@ use vault::life::{GraceEnd, Life};
 
 use crate::fleet::life::{life, write_gone};
 use crate::service::{Controller, Fault, Refusal, chain};
-use crate::store::{Failure as _, Grace, OrDamaged, Scope, Tx, UnixSeconds};
+use crate::store::{DeletedRow, Failure as _, Grace, OrDamaged, Scope, Tx, UnixSeconds};
 
 /// Most graces that are ended in one round.
 const BATCH: u32 = 200;
@@ -63,8 +63,10 @@ impl Controller {
 
     async fn forget_one(&self, row: OrDamaged<DeviceId>, now: UnixSeconds) -> Result<(), Refusal> {
         let id = row.whole()?;
-        self.store.write(Scope::Fleet, |tx| Box::pin(forget_if_over(tx, id, now))).await?;
-        tracing::info!(row = %id, "grace over, what was kept of a deleted device is forgotten");
+        let forgotten = self.store.write(Scope::Fleet, |tx| Box::pin(forget_if_over(tx, id, now))).await?;
+        if let Some(Forgotten { device, name }) = forgotten {
+            tracing::info!(device, name, row = %id, "grace over, what was kept of a deleted device is forgotten");
+        }
         Ok(())
     }
 
@@ -95,12 +97,35 @@ impl Controller {
     }
 }
 
-/// It may have come back, or its grace have been moved, since the list was read.
-async fn forget_if_over(tx: &mut dyn Tx, id: DeviceId, now: UnixSeconds) -> Result<(), Refusal> {
-    if tx.one_older().await?.is_none() && tx.deleted_over(now).await?.contains(&OrDamaged::Whole(id)) {
-        tx.forget_deleted(id).await?;
+/// A device of which nothing is kept any more, as far as its row told.
+struct Forgotten {
+    device: String,
+    name: String,
+}
+
+impl From<OrDamaged<DeletedRow>> for Forgotten {
+    fn from(row: OrDamaged<DeletedRow>) -> Self {
+        match row {
+            OrDamaged::Whole(row) => Self { device: row.device.to_string(), name: row.name.to_string() },
+            OrDamaged::Damaged(row) => {
+                Self { device: row.device.unwrap_or_default(), name: row.name.unwrap_or_default() }
+            }
+        }
     }
-    Ok(())
+}
+
+/// It may have come back, or its grace have been moved, since the list was read.
+async fn forget_if_over(
+    tx: &mut dyn Tx,
+    id: DeviceId,
+    now: UnixSeconds,
+) -> Result<Option<Forgotten>, Refusal> {
+    if tx.one_older().await?.is_some() || !tx.deleted_over(now).await?.contains(&OrDamaged::Whole(id)) {
+        return Ok(None);
+    }
+    let was = tx.deleted_as(id).await?.into_iter().next();
+    tx.forget_deleted(id).await?;
+    Ok(was.map(Forgotten::from))
 }
 
 /// How far a round has come.

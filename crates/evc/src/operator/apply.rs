@@ -12,7 +12,7 @@ use super::Operator;
 use super::differences::{of_policies, of_vault};
 use super::operate::{kept_vaults, of_deleted};
 use super::show::unless_damaged;
-use super::turned::turned;
+use super::turned::{Budget, turned};
 use crate::api::{Applied, Kind, Outcome};
 use crate::fleet::placed::{self, Placed};
 use crate::fleet::reported::{is_held_to, orphans};
@@ -56,12 +56,13 @@ impl Operator {
             let put = self.put(tx, located, &mut seen, now).await;
             applied.extend(put.map_err(|e| e.of_document(place(located)))?);
         }
+        let mut budget = Budget::of_a_file();
         // Last, for the file may have given a changed policy's vaults another one.
         for located in documents {
             if let Document::Policy(policy) = &located.document {
                 let impossible = impossible_where(tx, &self.project, policy).await?;
                 let turned = match changed.get(&policy.name) {
-                    Some(was) => turned(self, tx, &self.project, (was, policy), now).await?,
+                    Some(was) => turned(self, tx, &self.project, (was, policy), &mut budget, now).await?,
                     None => None,
                 };
                 let turned = turned.iter().flat_map(of_turned);

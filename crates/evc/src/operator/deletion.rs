@@ -55,8 +55,8 @@ impl Operator {
     /// [`Refusal`]: there is none of this name or identity, or more than one; or it was said once.
     pub async fn forget_device(&self, which: &str, how: &Confirmation) -> Result<Done, Refusal> {
         let forget = self.store.write(Scope::Fleet, |tx| Box::pin(forget(tx, &self.project, which, how)));
-        let name = forget.await?;
-        tracing::info!(%name, "what was kept of a deleted device is forgotten by an operator's word");
+        let (name, device) = forget.await?;
+        tracing::info!(%device, %name, "what was kept of a deleted device is forgotten by an operator's word");
         Ok(of_forgotten(&name))
     }
 }
@@ -108,26 +108,25 @@ fn names(rows: Vec<VaultRow>) -> Vec<Name> {
     rows.into_iter().map(|row| row.name).collect()
 }
 
-/// The rows of what is kept of one device, by name or identity, and its name.
+/// Forgets what is kept of one device, by name or identity: its name, and its identity.
 async fn forget(
     tx: &mut dyn Tx,
     project: &Project,
     which: &str,
     how: &Confirmation,
-) -> Result<String, Refusal> {
+) -> Result<(String, String), Refusal> {
     let kept: Vec<_> = tx.deleted(project).await?.into_iter().filter_map(|row| meant(row, which)).collect();
     let Some((name, device, _)) =
         kept.first().cloned().filter(|(_, device, _)| kept.iter().all(|(_, other, _)| other == device))
     else {
         return Err(Unknown::DeletedDevice { which: which.to_owned() }.into());
     };
-    tracing::debug!(%device, "forgotten");
     said_twice(how.confirm.as_deref(), (&name, &device))?;
     // One device may be kept of more than one of its deletions.
     for (_, _, row) in kept {
         tx.forget_deleted(row).await?;
     }
-    Ok(name)
+    Ok((name, device))
 }
 
 /// Of one that is kept, as its row tells of it: what does not read as a name is called by its identity, and that by nothing.

@@ -18,7 +18,7 @@ use crate::fleet::life::{beside_defaults, life, new_row};
 use crate::fleet::placed::held_against;
 use crate::fleet::reported::is_held_to;
 use crate::fleet::view::policy_of;
-use crate::service::{Irrevocable, Refusal, device_by_id, find_device, in_life};
+use crate::service::{Irrevocable, Refusal, device_by_id, find_device, in_life, key_shut};
 use crate::store::{CertRow, Scope, StoreError, Tx, UnixSeconds, VaultRow};
 use crate::words::marks::{Settled, of_found, of_lost, of_repinned, of_settled};
 use crate::words::notes::{Moved, of_moved};
@@ -117,7 +117,8 @@ impl Operator {
         if replaces {
             tx.drop_vault(new.id, row.id).await?;
         }
-        rehome(tx, &self.kek, &row, &new).await?;
+        let moved = rehome(tx, &self.kek, &row, &new).await;
+        let shut = moved.map_err(|error| key_shut(error, &old.name, &row.name))?;
         tx.drop_vault(old.id, row.id).await?;
         let opened = row.report.get().and_then(|report| report.opened.clone());
         let row = new_row(&new, (row.id, row.name), vault, row.added_at);
@@ -126,7 +127,7 @@ impl Operator {
             other => other.into(),
         })?;
         let by_tpm_too = went_out.contains(&Custody::TpmAndController);
-        Ok(Moved { vault: row.name, from: old.name, to: new.name, by_tpm_too, opened })
+        Ok(Moved { vault: row.name, from: old.name, to: new.name, by_tpm_too, opened, shut })
     }
 }
 
@@ -182,6 +183,10 @@ async fn settle(
     tx.set_alarm(row.id, None).await?;
     if older.is_some() {
         tx.set_older(row.id, row.older.and_then(Mark::settled)).await?;
+        let mut ledger = row.ledger.clone();
+        if older.is_some_and(|older| ledger.settle(older)) {
+            tx.put_ledger(row.id, &ledger).await?;
+        }
     }
     // Which of the two spoke last is nobody's proof: whichever speaks now begins anew, and the other one is heard. Reports of before stay over.
     tx.settle_sessions(row.id).await?;

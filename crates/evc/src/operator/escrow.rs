@@ -8,6 +8,7 @@ use vault::defaults;
 use vault::escrow::BundleId;
 use vault::escrow::history::InHistory;
 use vault::ids::{DeviceId, Generation, Name, Project, VaultId};
+use vault::ledger::held_back;
 
 use super::Operator;
 use super::again::confirmed;
@@ -34,8 +35,14 @@ pub(super) fn held(
         given_back: None,
         older_alone: Vec::new(),
         drill: drill(device, every_s, now)?,
-        no_room: device.no_room_at.map(|since| words::of_no_room(&device.name, since)),
+        no_room: no_room(device, false),
     })
+}
+
+/// As long as the database is, or may be, older than the device none of its bundles is forgotten by itself.
+fn no_room(device: &DeviceRow, put_back: bool) -> Option<String> {
+    let older = held_back(device.older, put_back);
+    device.no_room_at.map(|since| words::of_no_room(&device.name, since, older))
 }
 
 /// The generation in force, where no bundle of it is here. Of a TPM that was set back and forth an older bundle may be of it, and is what is given
@@ -325,5 +332,6 @@ pub(super) fn in_escrow(
         Some(in_force) => words::of_behind(held.generation, in_force),
         None => words::of_giving_back(&granted, &view.device.name),
     };
-    Some(InEscrow { given_back: Some(given_back), ..held })
+    let no_room = no_room(&view.device, view.put_back);
+    Some(InEscrow { given_back: Some(given_back), no_room, ..held })
 }

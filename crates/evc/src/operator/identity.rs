@@ -2,7 +2,7 @@
 //! known here as another one, or was not known. Its node takes the lists of no other, so what is open there can be taken in only once it has that identity.
 //! It is one transaction. Nothing is released by it: what its node accepted under that identity is not in this database.
 
-use vault::ids::{DeviceId, Incarnation, Name, SectionVersion};
+use vault::ids::{DeviceId, Epoch, Incarnation, Name, SectionVersion};
 use vault::ledger::{Asker, Ledger, Mark, Older};
 use vault::life::{Bearer, LetIn};
 use vault::report::State;
@@ -11,11 +11,11 @@ use super::Operator;
 use super::again::confirmed;
 use super::deletion::id_as_name;
 use crate::api::{Done, NewIdentity};
-use crate::custody::{CustodyError, Kek, restored_bundle, restored_epoch};
+use crate::custody::{CustodyError, GoesOver, Identity, Kek, SealedRow, goes_over, restored_bundle};
 use crate::fleet::view::View;
-use crate::service::{InTheWay, Irrevocable, Refusal, find_device};
+use crate::service::{InTheWay, Irrevocable, Refusal, find_device, key_shut};
 use crate::store::{
-    Accepted, DeviceRow, OrDamaged, Scope, SealedAnew, Tx, VaultRow, VaultStanding, all_whole,
+    Accepted, DeviceRow, OrDamaged, Scope, SealedAnew, StoreError, Tx, VaultRow, VaultStanding, all_whole,
 };
 use crate::words::identity::{LetInAs, of_let_in};
 
@@ -38,7 +38,8 @@ impl Operator {
         let device = find_device(tx, &self.project, device).await?;
         confirmed(how.confirm.as_deref(), (&device.name, device.id.0), || Irrevocable::Identify)?;
         let bearer = self.bearer(tx, how.id).await?;
-        let view = View::load(&self.verdicts, tx, device).await?;
+        let loaded = View::load(&self.verdicts, tx, device).await?;
+        let view = View { put_back: self.put_back, ..loaded };
         let open = open_without_row(&view.device);
         let asked = LetIn {
             own: view.device.id,
@@ -54,10 +55,10 @@ impl Operator {
         let older = older.map_err(refused)?;
         let rows = all_whole(tx.vaults_listed(device.id).await?)?;
         let retained = of_removing(&rows);
-        let sealed = sealed_anew(tx, &self.kek, (&device, &rows), how.id).await?;
+        let (sealed, shut) = sealed_anew(tx, &self.kek, (&device, &rows), how.id).await?;
         tx.identify(device.id, how.id, &sealed).await?;
         mark(tx, &device, how.id, older).await?;
-        Ok(LetInAs { name: device.name, was: device.id, is: how.id, older, retained })
+        Ok(LetInAs { name: device.name, was: device.id, is: how.id, older, retained, shut })
     }
 
     /// Who has an identity here, registered or deleted.
@@ -65,18 +66,17 @@ impl Operator {
         let called = |name: Option<Name>| name.unwrap_or_else(|| id_as_name(id));
         if let Some(there) = tx.remains(&self.project, &id.to_string()).await?.filter(|there| there.id == id)
         {
-            return Ok(Some(Has::Registered(called(there.name))));
+            let name = there.name.filter(|_| there.project.as_ref() == Some(&self.project));
+            return Ok(Some(Has::Registered(called(name))));
         }
         // A device's row may be gone, and what is sealed for it be there: it is nobody's to have.
         if !tx.vaults_listed(id).await?.is_empty() || !tx.bundles(id).await?.is_empty() {
             return Ok(Some(Has::Registered(id_as_name(id))));
         }
-        let deleted = tx.deleted(&self.project).await?.into_iter().find_map(|row| match row {
-            OrDamaged::Whole(row) => (row.device == id).then_some(Some(row.name)),
-            OrDamaged::Damaged(row) => {
-                let is_its = row.device.and_then(|of| of.parse().ok()) == Some(id);
-                is_its.then(|| row.name.and_then(|name| name.parse().ok()))
-            }
+        // Of whichever project: it would come back there under an identity that is taken.
+        let deleted = tx.deleted_as(id).await?.into_iter().next().map(|row| match row {
+            OrDamaged::Whole(row) => Some(row.name).filter(|_| row.project == self.project),
+            OrDamaged::Damaged(_) => None,
         });
         Ok(deleted.map(|name| Has::Deleted(called(name))))
     }
@@ -118,19 +118,31 @@ fn of_removing(rows: &[VaultRow]) -> Vec<Name> {
     removing.map(|row| row.name.clone()).collect()
 }
 
-/// The keys of all of its vaults, and its bundles, as they are sealed for another identity. A bundle that does not open is of no use under either.
+/// The keys of all of its vaults, and its bundles, as they are sealed for another identity; and those of them that go over as they are, for they do not
+/// open, and no node needs them. A bundle that does not open is of no use under either.
 async fn sealed_anew(
     tx: &mut dyn Tx,
     kek: &Kek,
     (device, rows): (&DeviceRow, &[VaultRow]),
     anew: DeviceId,
-) -> Result<SealedAnew, Refusal> {
+) -> Result<(SealedAnew, Vec<SealedRow>), Refusal> {
     let (to, mut sealed) = (DeviceRow { id: anew, ..device.clone() }, SealedAnew::default());
+    let mut shut = Vec::new();
     for row in rows.iter().filter(|row| row.standing != VaultStanding::Gone) {
-        for epoch in (1..=row.current_epoch.0).map(vault::ids::Epoch) {
-            if let Some(key) = tx.epoch(device.id, row.id, epoch).await? {
-                sealed.epochs.push(restored_epoch(tx, kek, key, &to).await?);
-            }
+        for epoch in (1..=row.current_epoch.0).map(Epoch) {
+            let key = match tx.epoch(device.id, row.id, epoch).await {
+                Err(StoreError::Damaged(_)) if epoch < row.last_epoch => {
+                    shut.push(Identity::Epoch(&device.project, device.id, row.id, epoch).into());
+                    continue;
+                }
+                key => key?,
+            };
+            let Some(key) = key else { continue };
+            let over = goes_over(tx, kek, (row, key), (&device.project, &to)).await;
+            let over = over.map_err(|error| key_shut(error, &device.name, &row.name))?;
+            let GoesOver { row, shut: left } = over;
+            sealed.epochs.push(row);
+            shut.extend(left);
         }
     }
     for listed in tx.bundles(device.id).await? {
@@ -140,7 +152,7 @@ async fn sealed_anew(
             restored => sealed.bundles.push(restored?),
         }
     }
-    Ok(sealed)
+    Ok((sealed, shut))
 }
 
 /// What it showed as another device is over; that the database was put back is not. And this database is older than what it is now.

@@ -99,13 +99,15 @@ impl Operator {
     /// # Errors
     /// [`Refusal`].
     pub async fn show_device(&self, which: &str, now: UnixSeconds) -> Result<Described, Refusal> {
-        let stored = self.store.read(|tx| Box::pin(self.stored(tx, which)));
-        Ok(self.described(stored.await?, None, now))
+        let stored = self.store.read(|tx| Box::pin(self.stored(tx, which))).await?;
+        let ends_held = stored.ends_held;
+        let Described { device, vaults } = self.described(stored, None, now);
+        Ok(Described { device, vaults: told_held(vaults, ends_held) })
     }
 
     /// With so many of the vaults that its node alone speaks of, where that is said.
     fn described(&self, stored: AsStored, most: Option<usize>, now: UnixSeconds) -> Described {
-        let AsStored { device, behind, elsewhere, rows, view } = stored;
+        let AsStored { device, behind, elsewhere, rows, view, .. } = stored;
         let device = self.heard.newest(device);
         let all = most.map(|most| orphans(&device, &elsewhere, most, now));
         let (mut rows, mut vaults) = split(rows);
@@ -151,10 +153,11 @@ impl Operator {
         which: &str,
         now: UnixSeconds,
     ) -> Result<Vec<Listed<VaultView>>, Refusal> {
-        let stored = self.store.read(|tx| Box::pin(self.stored(tx, which)));
-        let Described { device, mut vaults } = self.described(stored.await?, Some(MAX_VAULTS), now);
+        let stored = self.store.read(|tx| Box::pin(self.stored(tx, which))).await?;
+        let ends_held = stored.ends_held;
+        let Described { device, mut vaults } = self.described(stored, Some(MAX_VAULTS), now);
         vaults.extend(device.orphans.into_iter().map(Listed::Row));
-        Ok(vaults)
+        Ok(told_held(vaults, ends_held))
     }
 
     async fn stored(&self, tx: &mut dyn Tx, which: &str) -> Result<AsStored, Refusal> {
@@ -162,7 +165,8 @@ impl Operator {
         let rows = tx.vaults_listed(device.id).await?;
         let view = unless_damaged(self.judged(tx, &device, which).await)?;
         let (behind, elsewhere) = (behind(tx, &device).await?, Elsewhere::of(tx, &device).await?);
-        Ok(AsStored { device, behind, elsewhere, rows, view })
+        let ends_held = ends_are_held(self, tx).await?;
+        Ok(AsStored { device, behind, elsewhere, rows, view, ends_held })
     }
 
     async fn judged(
@@ -188,7 +192,7 @@ impl Operator {
         now: UnixSeconds,
     ) -> Result<Vec<Listed<VaultView>>, Refusal> {
         let page = self.store.read(|tx| Box::pin(vaults_and_devices(self, tx, &self.project, after, limit)));
-        let Around { rows, devices, strange, policies } = page.await?;
+        let Around { rows, devices, strange, policies, ends_held } = page.await?;
         let devices: HashMap<_, _> =
             devices.into_iter().map(|(row, behind)| (row.id, (self.heard.newest(row), behind))).collect();
         let shown = |row: VaultRow| match devices.get(&row.device) {
@@ -197,7 +201,8 @@ impl Operator {
             }
             None => VaultView::from(&row),
         };
-        Ok(rows.into_iter().map(|row| row.map(|row| shown(row).in_a_list()).into()).collect())
+        let rows = rows.into_iter().map(|row| row.map(|row| shown(row).in_a_list()).into()).collect();
+        Ok(told_held(rows, ends_held))
     }
 
     /// Policies by name, in their canonical form.
@@ -232,6 +237,7 @@ struct Around {
     devices: Vec<(DeviceRow, Option<Generation>)>,
     strange: HashMap<DeviceId, View>,
     policies: Policies,
+    ends_held: bool,
 }
 
 /// By name.
@@ -274,7 +280,24 @@ async fn vaults_and_devices(
     }
     let mut policies = HashMap::new();
     read_policies(tx, project, &whole, &mut policies).await?;
-    Ok(Around { rows, devices, strange, policies })
+    let ends_held = ends_are_held(of, tx).await?;
+    Ok(Around { rows, devices, strange, policies, ends_held })
+}
+
+/// Whether no grace ends, of any device.
+async fn ends_are_held(of: &Controller, tx: &mut dyn Tx) -> Result<bool, Refusal> {
+    Ok(of.put_back || tx.one_older().await?.is_some())
+}
+
+/// With that said of those whose grace runs.
+fn told_held(vaults: Vec<Listed<VaultView>>, ends_held: bool) -> Vec<Listed<VaultView>> {
+    let told = |listed: Listed<VaultView>| match listed {
+        Listed::Row(vault) if vault.standing == Standing::Removing => {
+            Listed::Row(VaultView { held: ends_held, ..vault })
+        }
+        other => other,
+    };
+    vaults.into_iter().map(told).collect()
 }
 
 /// One device as the database has it.
@@ -286,6 +309,8 @@ struct AsStored {
     rows: Vec<OrDamaged<VaultRow>>,
     /// It, judged, and the vaults that older bundles alone have something of; or what of it is damaged.
     view: Result<(View, Vec<String>), String>,
+    /// No grace ends, of any device.
+    ends_held: bool,
 }
 
 pub(super) fn damaged(row: &Listed<VaultView>) -> Option<&Damaged> {

@@ -94,6 +94,7 @@ fn as_reported(row: &DeviceRow, vault: VaultReport, at: UnixSeconds) -> VaultVie
         policy: None,
         standing: Standing::Active,
         delete_at: None,
+        held: false,
         created: vault.created,
         recreate: false,
         current_epoch: Epoch(0),

@@ -14,8 +14,22 @@ use crate::service::{Controller, Fault, Refusal};
 use crate::store::{Tx, UnixSeconds};
 use crate::words::turned::{Named, Turned};
 
-/// Most vaults that are looked at: of more, these are told of.
-const MOST: u32 = 500;
+/// Most vaults of a policy that are looked at: of more, these are told of.
+const MOST: usize = 500;
+
+/// How many vaults may still be read for one file, whatever its policies are: a device is read with all that it has, and once for each policy that
+/// it has a vault of. Meanwhile nobody else writes.
+pub(super) struct Budget(usize);
+
+impl Budget {
+    pub(super) fn of_a_file() -> Self {
+        Self(2000)
+    }
+
+    fn spend(&mut self, read: usize) {
+        self.0 = self.0.saturating_sub(read);
+    }
+}
 
 /// Under a policy of which `was` is what stood before the transaction, and `is` what stands in it. None where it has no vaults.
 pub(super) async fn turned(
@@ -23,21 +37,29 @@ pub(super) async fn turned(
     tx: &mut dyn Tx,
     project: &Project,
     (was, is): (&VaultPolicy, &VaultPolicy),
+    budget: &mut Budget,
     now: UnixSeconds,
 ) -> Result<Option<Turned>, Refusal> {
     let mut turned = Turned { locks: is.operation == Door::Lock, ..Turned::default() };
-    let under = readable(tx.vaults_under(project, &is.name, MOST + 1).await.map_err(Refusal::from))?;
+    let most = MOST.min(budget.0);
+    let limit = u32::try_from(most + 1).expect("it is small");
+    let under = readable(tx.vaults_under(project, &is.name, limit).await.map_err(Refusal::from))?;
     let mut rows = under.unwrap_or_else(|| {
         turned.unseen = true;
         Vec::new()
     });
-    turned.unseen |= rows.len() > MOST as usize;
-    rows.truncate(MOST as usize);
+    turned.unseen |= rows.len() > most;
+    rows.truncate(most);
     let has_some = turned.unseen || !rows.is_empty();
     for of_device in rows.chunk_by(|one, next| one.device == next.device) {
         let under: HashSet<VaultId> = of_device.iter().map(|row| row.id).collect();
-        match readable(view(of, tx, of_device[0].device).await)? {
-            Some(view) => judge(view, &under, was, now, &mut turned),
+        let seen = if budget.0 == 0 { None } else { readable(view(of, tx, of_device[0].device).await)? };
+        match seen {
+            Some(view) => {
+                budget.spend(view.vaults.len());
+                turned.looked += under.len();
+                judge(view, &under, was, now, &mut turned);
+            }
             None => turned.unseen = true,
         }
     }

@@ -1,7 +1,7 @@
 //! Rows as operators see them.
 
 use vault::decide::TpmPin;
-use vault::ids::{CONFIG_VAULT, Generation, Incarnation};
+use vault::ids::{CONFIG_VAULT, Generation, Incarnation, Name};
 use vault::ledger::{Mark, Older};
 use vault::life::fits;
 use vault::policy::VaultPolicy;
@@ -22,6 +22,7 @@ use crate::words::condition::{DISK_AWAY, of_condition};
 use crate::words::escrow::{ESCROW_BEHIND, NOT_ESCROWED, NOT_SEALED_YET};
 use crate::words::evidence::{of_alarm, of_fared, of_references};
 use crate::words::notes::{HELD_BY_AGENTS, of_fit, of_held_to, of_locks_elsewhere};
+use crate::words::of_lost_and_older;
 use crate::words::unlisted::of_elsewhere;
 
 /// What it is, and beside that it is lost what else keeps its list from it.
@@ -36,11 +37,12 @@ fn conditions(row: &DeviceRow, (kind, since): (Condition, UnixSeconds)) -> Strin
     }
 }
 
-/// Both of it: what the device showed, and that the database was put back.
-fn of_mark(mark: Mark) -> String {
+/// Both of it: what the device showed, and that the database was put back. `lost`: its name, where it is marked as lost.
+fn of_mark(mark: Mark, lost: Option<&Name>) -> String {
     let put_back = mark.is_put_back().then_some(Older::PutBack);
     let said = |older: Older| format!("{older}; {}", crate::words::older_advice(older));
-    put_back.into_iter().chain(mark.was_shown()).map(said).collect::<Vec<_>>().join("; ")
+    let lost = lost.filter(|_| mark.was_shown().is_some()).map(of_lost_and_older);
+    put_back.into_iter().chain(mark.was_shown()).map(said).chain(lost).collect::<Vec<_>>().join("; ")
 }
 
 impl DeviceView {
@@ -51,7 +53,7 @@ impl DeviceView {
         drill_every_s: u64,
         now: UnixSeconds,
     ) -> Self {
-        let of_older = row.older.map(of_mark);
+        let of_older = row.older.map(|mark| of_mark(mark, row.lost_at.map(|_| &row.name)));
         let of_other =
             reported::is_held_to(&row).map(|other| of_held_to(&row.name, other, elsewhere.held_to.as_ref()));
         let alarm = row.alarm.as_ref().map(|alarm| of_alarm(alarm, &row.name));
@@ -185,6 +187,7 @@ impl From<&VaultRow> for VaultView {
             policy: row.policy.clone(),
             standing: row.standing.into(),
             delete_at: row.delete_at.map(crate::clock::text),
+            held: false,
             created: row.created,
             recreate: row.recreate,
             current_epoch: row.current_epoch,

@@ -44,7 +44,7 @@ pub use refusal::{
     AtStake, BadRequest, Barred, Body, Fault, Form, InTheWay, Irrevocable, LifeRefusal, Message, NoToken,
     NotAdmitted, Refusal, Stale, Unknown, Unproved, Which,
 };
-pub(crate) use refusal::{chain, in_life};
+pub(crate) use refusal::{chain, in_life, key_shut};
 pub use start::{Settings, StartError, begin_anew, start, start_on, start_over, token_hash};
 pub(crate) use unkept::Part;
 pub use unkept::Unkept;

@@ -109,6 +109,8 @@ pub trait Deleted {
     async fn deleted(&mut self, project: &Project) -> Stored<Vec<OrDamaged<DeletedRow>>>;
     /// Those with this key, in whichever project, in the same order. One whose numbers do not read is damaged too: nobody can go on from there.
     async fn deleted_by_key(&mut self, key: &[u8; 32]) -> Stored<Vec<OrDamaged<DeletedRow>>>;
+    /// What is kept of one, in whichever project: by its identity, or by the identity of the row.
+    async fn deleted_as(&mut self, id: DeviceId) -> Stored<Vec<OrDamaged<DeletedRow>>>;
     /// Those whose grace is over: by which row. What else is wrong in that is its own matter; where its end does not read, it is damaged.
     async fn deleted_over(&mut self, now: UnixSeconds) -> Stored<Vec<OrDamaged<DeviceId>>>;
     /// What is kept of one, as it was that device's. A row that does not read keeps none of the others back.

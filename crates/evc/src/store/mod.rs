@@ -5,6 +5,7 @@
 //! Never draws randomness or opens a seal, and writes no time of its own: times, identities and sealed bytes come from the caller.
 
 mod bundles;
+mod chains;
 mod changes;
 mod damaged;
 mod deleted;
@@ -24,12 +25,12 @@ mod transact;
 
 use async_trait::async_trait;
 use vault::decide::TpmPin;
-use vault::ids::{DeviceId, Epoch, Name, Project, SectionDigest, VaultId};
+use vault::ids::{DeviceId, Epoch, Name, Project, VaultId};
 use vault::labels::Labels;
-use vault::ledger::{Ledger, Mark, Older};
 use vault::policy::VaultRule;
 
 pub use bundles::{BundleRow, Bundles, HeldBundle, ListedBundle};
+pub use chains::Chains;
 pub use changes::AsOf;
 pub use damaged::{
     DamagedRow, DeviceRemains, OrDamaged, RowKind, VaultRemains, all_whole, next_page, readable,
@@ -63,7 +64,7 @@ pub const PAST_VAULTS: u32 = 1024;
 /// What a body may do in its transaction.
 #[async_trait]
 pub trait Tx:
-    Devices + Identities + Rules + EvidenceRows + Vaults + KeyRows + Bundles + Deleted + Send
+    Devices + Chains + Identities + Rules + EvidenceRows + Vaults + KeyRows + Bundles + Deleted + Send
 {
     /// All that an answer to a device depends on, beside its own row.
     async fn around(&mut self, device: DeviceId) -> Stored<Around>;
@@ -137,32 +138,6 @@ pub trait Devices {
     async fn set_learning(&mut self, id: DeviceId, learn: bool) -> Stored<()>;
     /// What it reported of itself; heard then.
     async fn put_report(&mut self, id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> Stored<()>;
-    /// The version of its section, and what that says, hashed.
-    async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()>;
-    /// What was sent to it and accepted by it.
-    async fn put_ledger(&mut self, id: DeviceId, ledger: &Ledger) -> Stored<()>;
-    /// Remembers sections that its ledger no longer does, and forgets the oldest beyond [`SENT_BEFORE`].
-    async fn add_sent_before(&mut self, id: DeviceId, digests: &[SectionDigest]) -> Stored<()>;
-    /// Whether a section is among those.
-    async fn was_sent_before(&mut self, id: DeviceId, digest: &SectionDigest) -> Stored<bool>;
-    /// How it showed that this database is older than it; or that it is not.
-    async fn set_older(&mut self, id: DeviceId, older: Option<Mark>) -> Stored<()>;
-    /// How devices, of all projects, showed that it is: each way once.
-    async fn all_older(&mut self) -> Stored<Vec<Older>>;
-    /// How one of them, of any project, showed that it is; a mark that does not read counts as one. None: nobody did.
-    async fn one_older(&mut self) -> Stored<Option<Older>>;
-    /// All devices, also deleted ones, are marked as [`Older::PutBack`], beside what they showed; or none is any more.
-    async fn hold_back(&mut self, held: bool) -> Stored<()>;
-    /// Begins a new incarnation for all devices: sections are numbered and chained anew, what nodes told of vaults is forgotten, and
-    /// graces that ran and orders to make a vault anew are undone.
-    async fn number_anew(&mut self) -> Stored<()>;
-    /// Nothing ends by what the database says: vaults that are being removed are retained, also those of deleted devices, orders to make one anew,
-    /// empty, are taken back, and what is kept of deleted devices has its whole grace before it from `now` on.
-    async fn keep_ending(&mut self, now: UnixSeconds) -> Stored<()>;
-    /// What is kept of deleted devices has its whole grace before it from `now` on.
-    async fn keep_deleted_longer(&mut self, now: UnixSeconds) -> Stored<()>;
-    /// Whatever its section says next, it is another version.
-    async fn end_section(&mut self, id: DeviceId) -> Stored<()>;
     /// An operator's word that it is lost, since then; or that it is not.
     async fn set_lost(&mut self, id: DeviceId, at: Option<UnixSeconds>) -> Stored<()>;
     /// What was seen of it that one device does not do; or nothing.

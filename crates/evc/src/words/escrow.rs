@@ -4,7 +4,9 @@ use vault::decide::{EscrowGranted, Withheld};
 use vault::escrow::BundleId;
 use vault::foresee::{Bolt, Doubt, Forecast, Ground};
 use vault::ids::{Generation, Name};
+use vault::ledger::Older;
 
+use super::older_advice;
 use super::withheld::withheld;
 use crate::api::{self, Done};
 use crate::store::UnixSeconds;
@@ -48,15 +50,24 @@ pub(crate) fn of_dropped_one(device: &Name, bundle: BundleId) -> Done {
     }
 }
 
-/// Of the one that is given back from now on.
-/// Of a device whose next bundle has no room.
-pub(crate) fn of_no_room(device: &Name, since: UnixSeconds) -> String {
-    format!(
-        "no room for its newer bundle since {}: each that is there is the last that has something of a vault; `evc escrow list {device:#}` names them, and `evc escrow delete {device:#} --bundle SHA256 --confirm {device:#}` forgets one; the device sends its own again within a quarter of an hour",
-        crate::clock::text(since)
-    )
+/// Of a device whose next bundle has no room; `older`: why none that is there is forgotten by itself.
+pub(crate) fn of_no_room(device: &Name, since: UnixSeconds, older: Option<Older>) -> String {
+    let since = crate::clock::text(since);
+    let forget = format!(
+        "`evc escrow list {device:#}` names them, and `evc escrow delete {device:#} --bundle SHA256 --confirm {device:#}` forgets one"
+    );
+    match older {
+        None => format!(
+            "no room for its newer bundle since {since}: each that is there is the last that has something of a vault; {forget}; the device sends its own again within a quarter of an hour"
+        ),
+        Some(older) => format!(
+            "no room for its newer bundle since {since}: none that is there is forgotten by itself while this database is, or may be, an older copy, for {older}. That ends it: {}. Sooner: {forget}",
+            older_advice(older)
+        ),
+    }
 }
 
+/// Of the one that is given back from now on.
 pub(crate) fn of_offered(device: &Name, bundle: Option<BundleId>) -> Done {
     let Some(bundle) = bundle else {
         return Done {
@@ -164,5 +175,24 @@ fn about(doubt: Doubt, device: &Name) -> String {
             "plan no update before its node says so no more: `evc describe device {device:#}` says what its escrow waits for; if nothing moves, give its vaults a recovery key first (`recovery` in their policy): `eve vault recover` opens them by it"
         ),
         Doubt::NotWhole(_) => format!("mend it before the update: `evc describe device {device:#}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database that is, or may be, an older copy forgets no bundle: that each is the last of a vault is not so then, and a deletion is not all that
+    /// makes room.
+    #[test]
+    fn why_there_is_no_room_is_said_as_it_is() {
+        let name: Name = "edge-1".parse().expect("a name");
+        let (plain, held) = (of_no_room(&name, 7, None), of_no_room(&name, 7, Some(Older::PutBack)));
+        assert!(plain.contains("the last that has something of a vault"), "{plain}");
+        assert!(!held.contains("the last that has") && held.contains("evc put-back --checked"), "{held}");
+        for told in [plain, held] {
+            assert!(told.contains("evc escrow delete edge-1"), "{told}");
+            assert_eq!(form::wrong_words(&form::Command::new("evc"), &told), [""; 0]);
+        }
     }
 }

@@ -4,8 +4,10 @@ use vault::ids::{DeviceId, Name};
 use vault::ledger::Older;
 use vault::life::NotLetIn;
 
+use super::in_the_way::of_shut;
 use super::{Words, older_advice};
 use crate::api::Done;
+use crate::custody::SealedRow;
 
 /// A device that has another identity from now on.
 pub(crate) struct LetInAs {
@@ -16,10 +18,12 @@ pub(crate) struct LetInAs {
     pub(crate) older: Option<Older>,
     /// Vaults that were being removed.
     pub(crate) retained: Vec<Name>,
+    /// Keys that do not open, and that nothing needs.
+    pub(crate) shut: Vec<SealedRow>,
 }
 
 /// What was done, and what is next.
-pub(crate) fn of_let_in(LetInAs { name, was, is, older, retained }: &LetInAs) -> Done {
+pub(crate) fn of_let_in(LetInAs { name, was, is, older, retained, shut }: &LetInAs) -> Done {
     let over = format!(
         "what was kept of it went over: its vaults with their keys, its certificates, its bundles. No device has the identity {was} any more; its node asks who it is at its next contact, and gives evidence anew"
     );
@@ -36,7 +40,7 @@ pub(crate) fn of_let_in(LetInAs { name, was, is, older, retained }: &LetInAs) ->
             names.join(", ")
         )
     });
-    let notes = [over].into_iter().chain(older).chain(retained).collect();
+    let notes = [over].into_iter().chain(older).chain(retained).chain(of_shut(shut)).collect();
     Done { done: format!("device `{name}` is device {is}, whose lists its node holds to"), notes }
 }
 
@@ -62,6 +66,14 @@ pub(super) fn not_let_in(device: &Name, wished: DeviceId, cause: &NotLetIn) -> W
                 "device `{device}` has not told whose lists its node holds to in a session whose evidence is good"
             ),
             format!("wait for its next report, at most ten minutes; see `evc describe device {device:#}`"),
+        ),
+        NotLetIn::HeldBack => (
+            format!(
+                "the database was put back from a copy, and asks for no evidence until it was gone through: what the node of device `{device}` tells is not proved"
+            ),
+            format!(
+                "see that the node does not boot, for what is open there stays open; go through the rest of what `evc put-back` lists, stop evc, run `evc put-back --checked`, start it, wait for the device's next report, and give this command again, before `evc begin-anew`. See `evc describe device {device:#}`"
+            ),
         ),
         NotLetIn::Itself => (
             format!("the node of device `{device}` holds to the lists of this very device"),

@@ -8,12 +8,16 @@ use super::Words;
 use super::evidence::coarse;
 use super::identity::not_let_in;
 use super::notes::at_stake;
+use crate::custody::SealedRow;
 use crate::fleet::evidence::BadEvidence;
 use crate::service::{AtStake, InTheWay, Irrevocable};
 use crate::store::{UnixSeconds, VaultStanding};
 
 /// What is said to whoever takes a device away that has vaults.
 const KEEP: &str = "move them to the device that it became (`evc rehome vault`), or delete them first and wait for their end, but for `config` and `image`; `--force` keeps their keys for a grace (`evc device deleted`), and then throws them away: what is under those opens nowhere";
+
+/// Most damaged rows that are named.
+const NAMED: usize = 5;
 
 pub(super) fn in_the_way(cause: &InTheWay) -> Words {
     match cause {
@@ -39,6 +43,7 @@ pub(super) fn in_the_way(cause: &InTheWay) -> Words {
         InTheWay::CourierRefused { device, is_lost, why } => courier_refused(device, *is_lost, why),
         InTheWay::VaultTwice { vault, device, line } => vault_twice(vault, device, *line),
         InTheWay::NotLetIn { device, wished, cause } => not_let_in(device, *wished, cause),
+        InTheWay::KeyShut { vault, device } => key_shut(vault, device),
         InTheWay::NotConfirmed { name, act } => not_confirmed(name, act),
     }
 }
@@ -212,6 +217,30 @@ fn nothing_alike(device: &Name, lacking: &[u8]) -> Words {
         ),
         "give all PCRs that are appraised, or say with `--like` which reference value the others are of",
     )
+}
+
+fn key_shut(vault: &Name, device: &Name) -> Words {
+    Words::new(
+        format!(
+            "a key of vault `{vault}` of device `{device}` does not open, and its node may need it: its row in evc.db is damaged"
+        ),
+        format!(
+            "nothing was changed. Put back the newest copy of evc.db in which it is whole (docs/operations.md); or, if there is none, give the vault up first: `evc delete vault {vault:#} --device {device:#} --delete-after 0s --confirm {vault:#}`"
+        ),
+    )
+}
+
+/// Of keys that went over as they are.
+pub(crate) fn of_shut(rows: &[SealedRow]) -> Option<String> {
+    let named: Vec<String> = rows.iter().take(NAMED).map(|row| format!("`{row}`")).collect();
+    let more = rows.len().saturating_sub(NAMED);
+    let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+    (!named.is_empty()).then(|| {
+        format!(
+            "damaged rows of keys went over as they are: {}{more}. Their epochs are over, and none of these keys goes out to any node",
+            named.join(", ")
+        )
+    })
 }
 
 fn same_reference(id: i64) -> Words {

@@ -57,10 +57,13 @@ pub(crate) struct Settled {
 pub(crate) fn of_settled(Settled { name, alarm, older, anew, .. }: &Settled, bars: Bars) -> Done {
     let done = format!("device `{name}` is one: {}", released_to(bars));
     let was = alarm.as_ref().map(|alarm| format!("it was: {}", of_alarm(alarm, name)));
-    let newest = older.map(|older| {
-        format!(
+    let newest = older.map(|older| match older {
+        Older::Ordered { .. } => {
+            format!("it was: {older}; its next list takes back what it was ordered by that one")
+        }
+        older => format!(
             "it was: {older}; if it tells that again, this database is not the newest: bring that one back"
-        )
+        ),
     });
     let anew = anew.then(|| {
             "its TPM is behind what it was, as that of a machine that was set back: its next evidence begins a new history of it, and nothing of before is held against it"

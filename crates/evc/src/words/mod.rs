@@ -22,6 +22,7 @@ pub(crate) mod withheld;
 
 use std::fmt;
 
+use vault::ids::Name;
 use vault::ledger::Older;
 use vault::policy::BadFile;
 
@@ -31,19 +32,32 @@ use crate::store::StoreError;
 
 /// What to do about a database that is older than its nodes.
 pub(crate) const OLDER: &str = "bring back the newest copy of the database; or, if this is the newest there is, stop evc and run `evc begin-anew --confirm`, which makes it the one that counts. If an old message of the device was sent again, which shows in that its vaults go on, this goes by itself when the node boots, or at once by `evc device settle` with `--confirm`";
+/// What to do about one that did not give the orders which a device holds.
+const ORDERED: &str = "bring back the newest copy of the database; or, if this is the newest there is, say again in it what was said in the other one (a device that is lost, a policy that locks), then `evc device settle` with `--confirm`: the next list takes back what the other one ordered";
 /// What to do about one that was put back from a copy.
 const PUT_BACK: &str =
     "go through what `evc put-back` lists; then stop evc, run `evc put-back --checked`, and start it again";
 
 /// What to do about what shows that a database is an older copy.
 pub(crate) fn older_advice(older: Older) -> &'static str {
-    if older == Older::PutBack { PUT_BACK } else { OLDER }
+    match older {
+        Older::PutBack => PUT_BACK,
+        Older::Ordered { .. } => ORDERED,
+        Older::Behind { .. } | Older::Forked | Older::LaterLife(_) | Older::SomeLaterLife => OLDER,
+    }
 }
 
 /// Of one that a device showed to be older than it, for who looks at the fleet.
 pub(crate) fn of_older() -> String {
     format!(
-        "no vault is erased, on any device: one of them showed that this database is an older copy (`evc get devices`), and what operators said of others since is not in it; {OLDER}"
+        "no vault is erased, on any device: one of them showed that this database is an older copy (`evc get devices`), and what operators said of others since is not in it; {OLDER}. If that device is lost, and whoever has it may make this up, only its deletion ends it for all others: `evc delete device` with `--force`"
+    )
+}
+
+/// The same for who looks at such a device, which is marked as lost. What it shows may be so.
+pub(crate) fn of_lost_and_older(device: &Name) -> String {
+    format!(
+        "while it stands, no grace of any device ends. If whoever has the lost device makes it up, and goes on after `evc device settle`, only its deletion ends it: `evc delete device {device:#} --force --confirm {device:#}`"
     )
 }
 

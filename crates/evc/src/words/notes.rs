@@ -11,10 +11,12 @@ use vault::text::Typed;
 
 use super::damaged::of_row_at;
 use super::identity::how_to_let_in;
+use super::in_the_way::of_shut;
 use super::unlisted::how_to_rehome;
 use super::withheld::Why;
 use super::{Words, older_advice};
 use crate::api::{Done, Outcome};
+use crate::custody::SealedRow;
 use crate::service::Refusal;
 use crate::store::{DeletedRow, DeviceRow};
 
@@ -61,10 +63,12 @@ pub(crate) struct Moved {
     pub(crate) by_tpm_too: bool,
     /// What its node said last that it was opened by.
     pub(crate) opened: Option<Opened>,
+    /// Keys that do not open, and that nothing needs.
+    pub(crate) shut: Vec<SealedRow>,
 }
 
 /// Of a vault that went over to another device, with its keys: where it opens from now on.
-pub(crate) fn of_moved(Moved { vault, from, to, by_tpm_too, opened }: &Moved) -> Done {
+pub(crate) fn of_moved(Moved { vault, from, to, by_tpm_too, opened, shut }: &Moved) -> Done {
     let done = format!("vault `{vault}` of device `{from}` is device `{to}`'s, with its keys");
     let there = "it opens there if its directory is on that device's disk".to_owned();
     let said = opened.as_ref().map(|opened| format!("; its node said last that it was opened by {opened}"));
@@ -75,7 +79,7 @@ pub(crate) fn of_moved(Moved { vault, from, to, by_tpm_too, opened }: &Moved) ->
             said.unwrap_or_default()
         )
     });
-    Done { done, notes: [there].into_iter().chain(in_doubt).collect() }
+    Done { done, notes: [there].into_iter().chain(in_doubt).chain(of_shut(shut)).collect() }
 }
 
 /// Of one that is lost no more, whose node can't be told so by any list of this one.

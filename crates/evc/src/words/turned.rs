@@ -16,13 +16,18 @@ pub(crate) struct Turned {
     pub(crate) shuts: Vec<Named>,
     /// The shut ones are locked; else their keys are withheld, and what is open stays so for a while.
     pub(crate) locks: bool,
-    /// Not all were looked at: there are too many, or rows of some are damaged.
+    /// How many were looked at.
+    pub(crate) looked: usize,
+    /// Not all were: there are too many, of this policy or of those before it in its file, or rows of some are damaged.
     pub(crate) unseen: bool,
 }
 
 /// Which vaults a changed policy opens or shuts, by what their nodes showed last.
 pub(crate) fn of_turned(turned: &Turned) -> Vec<String> {
-    let Turned { opens, shuts, locks, unseen } = turned;
+    let Turned { opens, shuts, locks, looked, unseen } = turned;
+    if *unseen && *looked == 0 {
+        return vec![UNSEEN.to_owned()];
+    }
     let opened = (!opens.is_empty()).then(|| format!("it opens {}", counted(opens)));
     let shut = (!shuts.is_empty()).then(|| match locks {
         true => format!("it locks {}", counted(shuts)),
@@ -38,6 +43,9 @@ pub(crate) fn of_turned(turned: &Turned) -> Vec<String> {
     let some = unseen.then(|| "not all of its vaults were looked at for this".to_owned());
     opened.into_iter().chain(shut).chain(none).chain(some).collect()
 }
+
+/// Of a policy none of whose vaults was looked at.
+const UNSEEN: &str = "none of its vaults was looked at for what it opens and shuts: there are too many for one file, or rows of the database are damaged. `evc diff` of this policy alone says it";
 
 /// How many, and the first by name.
 fn counted(vaults: &[Named]) -> String {
@@ -65,17 +73,20 @@ mod tests {
     /// Seen-by-users 2, evc: whoever changes a policy reads how many vaults it turns, and the first of them by name.
     #[test]
     fn what_is_turned_is_counted_and_its_first_are_named() {
-        let turned = Turned { opens: named(1), shuts: named(4), ..Turned::default() };
+        let turned = Turned { opens: named(1), shuts: named(4), looked: 9, ..Turned::default() };
         let told = of_turned(&turned);
         assert_eq!(told[0], "it opens 1 vault: `shop` on edge-1");
         let shut = "it withholds the key of 4 vaults: `shop` on edge-1, `shop` on edge-2, `shop` on edge-3, ..: what";
         assert!(told.len() == 2 && told[1].starts_with(shut), "{told:?}");
-        let told = of_turned(&Turned { shuts: named(2), locks: true, unseen: true, ..Turned::default() });
+        let told =
+            of_turned(&Turned { shuts: named(2), locks: true, looked: 2, unseen: true, ..Turned::default() });
         assert_eq!(told[0], "it locks 2 vaults: `shop` on edge-1, `shop` on edge-2");
         assert_eq!(told[1], "not all of its vaults were looked at for this");
         assert_eq!(of_turned(&Turned::default()).len(), 1, "none is said too");
+        assert_eq!(of_turned(&Turned { unseen: true, ..Turned::default() }), [UNSEEN]);
         let evc = form::Command::new("evc");
-        let wrong: Vec<_> = told.iter().flat_map(|told| form::wrong_words(&evc, told)).collect();
+        let told = told.iter().map(String::as_str).chain([UNSEEN]);
+        let wrong: Vec<_> = told.flat_map(|told| form::wrong_words(&evc, told)).collect();
         assert_eq!(wrong, [""; 0]);
     }
 }

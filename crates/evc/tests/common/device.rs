@@ -103,6 +103,8 @@ pub(crate) struct Device {
     pub(crate) hash: String,
     /// The section that it accepted last.
     pub(crate) head: Option<Head>,
+    /// Where the orders to lock that it holds stand.
+    pub(crate) ordered: Option<vault::wanted::OrderedAt>,
     /// The bundle that it knows to be held.
     pub(crate) held: Option<BundleId>,
     /// The generation of which it asks the bundle back.
@@ -147,6 +149,7 @@ impl Device {
             session: new_session(),
             hash: String::new(),
             head: None,
+            ordered: None,
             held: None,
             rescue: None,
             lease: None,
@@ -186,6 +189,7 @@ impl Device {
             held: self.held,
             rescue: self.rescue,
             accepted: self.head,
+            ordered: self.ordered,
             lease: self.lease,
             drills: self.drills,
             series: self.series,

@@ -196,6 +196,18 @@ steps! { Devices {
     pin_tpm(id: DeviceId, tpm: TpmPin) -> ();
     set_learning(id: DeviceId, learn: bool) -> ();
     put_report(id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> ();
+    set_lost(id: DeviceId, at: Option<UnixSeconds>) -> ();
+    set_alarm(id: DeviceId, alarm: Option<&Alarm>) -> ();
+    put_report_place(id: DeviceId, session: &[u8; 32], number: u64) -> ();
+    put_upload_place(id: DeviceId, session: &[u8; 32], number: u64) -> ();
+    drop_device(id: DeviceId, removed: &RemovedRow) -> ();
+    removed_device(cert_digest: &[u8; 32], key: &[u8; 32]) -> Option<RemovedRow>;
+    forget_removal(key: &[u8; 32]) -> ();
+    certs(device: DeviceId) -> Vec<CertRow>;
+    put_cert(row: &CertRow) -> ();
+    drop_cert(device: DeviceId, kind: i32) -> ();
+} }
+steps! { Chains {
     put_section(id: DeviceId, version: u64, digest: &[u8; 32]) -> ();
     put_ledger(id: DeviceId, ledger: &Ledger) -> ();
     add_sent_before(id: DeviceId, digests: &[SectionDigest]) -> ();
@@ -208,16 +220,6 @@ steps! { Devices {
     keep_ending(now: UnixSeconds) -> ();
     keep_deleted_longer(now: UnixSeconds) -> ();
     end_section(id: DeviceId) -> ();
-    set_lost(id: DeviceId, at: Option<UnixSeconds>) -> ();
-    set_alarm(id: DeviceId, alarm: Option<&Alarm>) -> ();
-    put_report_place(id: DeviceId, session: &[u8; 32], number: u64) -> ();
-    put_upload_place(id: DeviceId, session: &[u8; 32], number: u64) -> ();
-    drop_device(id: DeviceId, removed: &RemovedRow) -> ();
-    removed_device(cert_digest: &[u8; 32], key: &[u8; 32]) -> Option<RemovedRow>;
-    forget_removal(key: &[u8; 32]) -> ();
-    certs(device: DeviceId) -> Vec<CertRow>;
-    put_cert(row: &CertRow) -> ();
-    drop_cert(device: DeviceId, kind: i32) -> ();
 } }
 steps! { Rules {
     put_labels(id: DeviceId, labels: &Labels) -> ();
@@ -290,6 +292,7 @@ steps! { Deleted {
     keep_deleted(row: &DeletedRow) -> ();
     deleted(project: &Project) -> Vec<OrDamaged<DeletedRow>>;
     deleted_by_key(key: &[u8; 32]) -> Vec<OrDamaged<DeletedRow>>;
+    deleted_as(id: DeviceId) -> Vec<OrDamaged<DeletedRow>>;
     deleted_over(now: UnixSeconds) -> Vec<OrDamaged<DeviceId>>;
     of_deleted(id: DeviceId) -> OfDeleted;
     go_on(id: DeviceId, device: DeviceId) -> ();

@@ -494,6 +494,69 @@ impl Devices for MemoryTx {
     async fn put_report(&mut self, id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> Stored<()> {
         self.change_device(id, |row| (row.report, row.last_seen) = (report.clone().into(), Some(at)))
     }
+    async fn set_lost(&mut self, id: DeviceId, at: Option<UnixSeconds>) -> Stored<()> {
+        self.change_device(id, |row| row.lost_at = at)
+    }
+    async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&Alarm>) -> Stored<()> {
+        self.change_device(id, |row| row.alarm = alarm.cloned())
+    }
+    async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()> {
+        self.change_device(id, |row| row.reported = Some((*session, number)))
+    }
+    async fn put_upload_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()> {
+        self.change_device(id, |row| row.uploaded = Some((*session, number)))
+    }
+    async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()> {
+        let gone = there(self.w().devices.get_mut(&id))?.clone();
+        let world = self.w();
+        world.removed.insert(removed.cert_digest, removed.clone());
+        let used = world.onboarding.values().filter(|row| row.device == Some(id)).map(|row| row.cert_digest);
+        let came_by: HashSet<_> = used.chain(gone.let_in_by).collect();
+        let is_its_open_one = |row: &OnboardRow| {
+            row.device.is_none()
+                && (&row.project, &row.serial) == (&gone.project, &gone.serial)
+                && came_by.contains(&row.cert_digest)
+        };
+        let stays = |row: &OnboardRow| row.serial == "*" || (row.device != Some(id) && !is_its_open_one(row));
+        world.onboarding.retain(|_, row| stays(row));
+        world.onboarding.values_mut().for_each(|row| row.device = row.device.filter(|device| *device != id));
+        world.certs.retain(|(device, _), _| *device != id);
+        world.standings.remove(&id);
+        world.sessions.retain(|(device, _), _| *device != id);
+        world.references.retain(|_, row| row.device != id);
+        world.vaults.retain(|(device, _), _| *device != id);
+        world.epochs.retain(|(device, ..), _| *device != id);
+        world.releases.retain(|(device, ..), _| *device != id);
+        world.bundles.retain(|(row, _)| row.device != id);
+        world.sent_before.remove(&id);
+        world.past_vaults.remove(&id);
+        world.certs_before.remove(&id);
+        world.devices.remove(&id);
+        Ok(())
+    }
+    async fn removed_device(&mut self, cert_digest: &[u8; 32], key: &[u8; 32]) -> Stored<Option<RemovedRow>> {
+        let by_key = || self.world.removed.values().find(|row| row.key == *key);
+        Ok(self.world.removed.get(cert_digest).or_else(by_key).cloned())
+    }
+    async fn forget_removal(&mut self, key: &[u8; 32]) -> Stored<()> {
+        self.w().removed.retain(|_, row| row.key != *key);
+        Ok(())
+    }
+    async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>> {
+        Ok(some(self.world.certs.values(), u32::MAX, |row| row.device == device))
+    }
+    async fn drop_cert(&mut self, device: DeviceId, kind: i32) -> Stored<()> {
+        self.w().certs.remove(&(device, kind));
+        Ok(())
+    }
+    async fn put_cert(&mut self, row: &CertRow) -> Stored<()> {
+        self.w().certs.insert((row.device, row.kind), row.clone());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Chains for MemoryTx {
     async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()> {
         self.change_device(id, |row| (row.section_version, row.section_digest) = (version, Some(*digest)))
     }
@@ -572,65 +635,6 @@ impl Devices for MemoryTx {
     }
     async fn end_section(&mut self, id: DeviceId) -> Stored<()> {
         self.change_device(id, |row| row.section_digest = None)
-    }
-    async fn set_lost(&mut self, id: DeviceId, at: Option<UnixSeconds>) -> Stored<()> {
-        self.change_device(id, |row| row.lost_at = at)
-    }
-    async fn set_alarm(&mut self, id: DeviceId, alarm: Option<&Alarm>) -> Stored<()> {
-        self.change_device(id, |row| row.alarm = alarm.cloned())
-    }
-    async fn put_report_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()> {
-        self.change_device(id, |row| row.reported = Some((*session, number)))
-    }
-    async fn put_upload_place(&mut self, id: DeviceId, session: &[u8; 32], number: u64) -> Stored<()> {
-        self.change_device(id, |row| row.uploaded = Some((*session, number)))
-    }
-    async fn drop_device(&mut self, id: DeviceId, removed: &RemovedRow) -> Stored<()> {
-        let gone = there(self.w().devices.get_mut(&id))?.clone();
-        let world = self.w();
-        world.removed.insert(removed.cert_digest, removed.clone());
-        let used = world.onboarding.values().filter(|row| row.device == Some(id)).map(|row| row.cert_digest);
-        let came_by: HashSet<_> = used.chain(gone.let_in_by).collect();
-        let is_its_open_one = |row: &OnboardRow| {
-            row.device.is_none()
-                && (&row.project, &row.serial) == (&gone.project, &gone.serial)
-                && came_by.contains(&row.cert_digest)
-        };
-        let stays = |row: &OnboardRow| row.serial == "*" || (row.device != Some(id) && !is_its_open_one(row));
-        world.onboarding.retain(|_, row| stays(row));
-        world.onboarding.values_mut().for_each(|row| row.device = row.device.filter(|device| *device != id));
-        world.certs.retain(|(device, _), _| *device != id);
-        world.standings.remove(&id);
-        world.sessions.retain(|(device, _), _| *device != id);
-        world.references.retain(|_, row| row.device != id);
-        world.vaults.retain(|(device, _), _| *device != id);
-        world.epochs.retain(|(device, ..), _| *device != id);
-        world.releases.retain(|(device, ..), _| *device != id);
-        world.bundles.retain(|(row, _)| row.device != id);
-        world.sent_before.remove(&id);
-        world.past_vaults.remove(&id);
-        world.certs_before.remove(&id);
-        world.devices.remove(&id);
-        Ok(())
-    }
-    async fn removed_device(&mut self, cert_digest: &[u8; 32], key: &[u8; 32]) -> Stored<Option<RemovedRow>> {
-        let by_key = || self.world.removed.values().find(|row| row.key == *key);
-        Ok(self.world.removed.get(cert_digest).or_else(by_key).cloned())
-    }
-    async fn forget_removal(&mut self, key: &[u8; 32]) -> Stored<()> {
-        self.w().removed.retain(|_, row| row.key != *key);
-        Ok(())
-    }
-    async fn certs(&mut self, device: DeviceId) -> Stored<Vec<CertRow>> {
-        Ok(some(self.world.certs.values(), u32::MAX, |row| row.device == device))
-    }
-    async fn drop_cert(&mut self, device: DeviceId, kind: i32) -> Stored<()> {
-        self.w().certs.remove(&(device, kind));
-        Ok(())
-    }
-    async fn put_cert(&mut self, row: &CertRow) -> Stored<()> {
-        self.w().certs.insert((row.device, row.kind), row.clone());
-        Ok(())
     }
 }
 
@@ -1073,6 +1077,10 @@ impl Deleted for MemoryTx {
     }
     async fn deleted_by_key(&mut self, key: &[u8; 32]) -> Stored<Vec<OrDamaged<DeletedRow>>> {
         let rows = deleted_rows(&self.world, |row| row.key == *key);
+        Ok(rows.into_iter().map(OrDamaged::Whole).collect())
+    }
+    async fn deleted_as(&mut self, id: DeviceId) -> Stored<Vec<OrDamaged<DeletedRow>>> {
+        let rows = deleted_rows(&self.world, |row| row.device == id || row.id == id);
         Ok(rows.into_iter().map(OrDamaged::Whole).collect())
     }
     async fn deleted_over(&mut self, now: UnixSeconds) -> Stored<Vec<OrDamaged<DeviceId>>> {

@@ -390,6 +390,7 @@ async fn a_device_changes_where_it_is_told(tx: &mut dyn Tx) -> Stored<()> {
         sent: vec![sent],
         before_chain: None,
         furthest: Some(Told { version: 7, digest: SectionDigest([2; 32]) }),
+        ordered: Some(9),
     };
     row.older = Some(Older::Behind { reported: 9, own: 7 }.into());
     tx.put_ledger(row.id, &row.ledger).await?;
@@ -1350,8 +1351,12 @@ async fn a_device_that_is_forgotten_leaves_the_row_of_its_removal_alone(tx: &mut
     assert_eq!(all_whole(tx.deleted(&elsewhere()).await?)?, []);
     assert_eq!(
         (all_whole(tx.deleted_by_key(&[9; 32]).await?)?, all_whole(tx.deleted_by_key(&[8; 32]).await?)?),
-        (vec![kept], vec![])
+        (vec![kept.clone()], vec![])
     );
+    for id in [kept.device, kept.id] {
+        assert_eq!(all_whole(tx.deleted_as(id).await?)?, std::slice::from_ref(&kept), "in whichever project");
+    }
+    assert_eq!(all_whole(tx.deleted_as(DeviceId(uuid::Uuid::from_u128(0xdead))).await?)?, []);
     assert_eq!((tx.deleted_over(NOW + 4).await?.len(), tx.deleted_over(NOW + 5).await?.len()), (0, 1));
     tx.move_graces(1).await?;
     assert_eq!(tx.deleted_over(NOW + 5).await?, [], "it runs with the clock");

@@ -170,6 +170,7 @@ impl Belief {
             root: given.root,
             signed: given.signed,
             ordered: self.desired.ordered.clone(),
+            ordered_at: self.own_ordered_at(),
         }));
         let mut effects = vec![Effect::Settle(About::Configuration), Effect::TakeKeys(given.section)];
         effects.extend(self.unpinned());

@@ -18,7 +18,9 @@ use attest::SessionKey;
 
 use crate::ids::{DeviceId, DeviceKey, Name, SectionVersion, VaultId};
 use crate::shares::RootPin;
-use crate::wanted::{Accepted, Authority, Chain, Desired, Head, Listing, Record, RecordSeen, Want};
+use crate::wanted::{
+    Accepted, Authority, Chain, Desired, Head, Listing, OrderedAt, Record, RecordSeen, Want,
+};
 
 pub use answer::{Beside, LockOrders, Said, Signed, SignedAnswer};
 pub use words::{About, Doubt, Saying};
@@ -51,6 +53,9 @@ pub struct Kept {
     pub signed: Signed,
     /// Vaults that the controller ordered locked since, beside a challenge.
     pub ordered: BTreeSet<VaultId>,
+    /// The place of those orders in this device's history. None: there are none, or they were kept by a program of before, or given to another
+    /// device that this node was taken for.
+    pub ordered_at: Option<OrderedAt>,
 }
 
 impl Kept {
@@ -181,8 +186,8 @@ pub struct Belief {
     accepted_root: Option<RootPin>,
     /// Orders that came before it could be told for whom they are.
     early_orders: Option<(RootPin, LockOrders)>,
-    /// The place of the newest orders of this life.
-    ordered_at: Option<SectionVersion>,
+    /// The place of the newest orders that hold.
+    ordered_at: Option<OrderedAt>,
     /// Devices, other than its own, by whose orders it locked since the last section of its own history.
     obeyed_as: BTreeSet<DeviceId>,
     /// Such devices of before: a section of its own history came since.

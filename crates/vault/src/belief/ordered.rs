@@ -12,7 +12,7 @@ use super::words::{Doubt, Saying};
 use super::{Belief, Effect, Kept, LockOrders, Roots};
 use crate::ids::SectionVersion;
 use crate::shares::RootPin;
-use crate::wanted::{Accepted, NotTaken};
+use crate::wanted::{Accepted, NotTaken, OrderedAt};
 
 impl Belief {
     /// Orders of a live answer.
@@ -75,9 +75,8 @@ impl Belief {
 
     fn obey(&mut self, orders: LockOrders) -> Vec<Effect> {
         // Those of before that are sent again are no later ones.
-        let is_later =
-            |at: &SectionVersion| at.incarnation == orders.at.incarnation && at.version > orders.at.version;
-        self.ordered_at = self.ordered_at.filter(is_later).or(Some(orders.at));
+        let at = OrderedAt { device: orders.device, version: orders.at };
+        self.ordered_at = self.ordered_at.filter(|known| is_after(known.version, at.version)).or(Some(at));
         if orders.vaults.is_subset(&self.desired.ordered) {
             return Vec::new();
         }
@@ -92,13 +91,21 @@ impl Belief {
     /// Writes the orders into the record, if that can be read. What waits to be written of a newer section came before them, and goes first.
     pub(super) fn keep_ordered(&self) -> Option<Effect> {
         let kept = self.memory.kept().filter(|_| self.is_readable() && self.unsaved.is_none())?;
-        let ordered = self.desired.ordered.clone();
-        (kept.ordered != ordered).then(|| Effect::Save(Box::new(Kept { ordered, ..kept.clone() })))
+        let (ordered, ordered_at) = (self.desired.ordered.clone(), self.own_ordered_at());
+        let is_kept = (&kept.ordered, kept.ordered_at) == (&ordered, ordered_at);
+        (!is_kept).then(|| Effect::Save(Box::new(Kept { ordered, ordered_at, ..kept.clone() })))
+    }
+
+    /// The place of the orders that hold, for the controller that gave them: one whose database is older, or another copy, did not number that far.
+    /// Those that another device was given are placed here, and by no controller.
+    #[must_use]
+    pub fn own_ordered_at(&self) -> Option<OrderedAt> {
+        self.ordered_at.filter(|_| self.obeyed_as.is_empty() && !self.desired.ordered.is_empty())
     }
 
     /// Whether a section follows what was ordered, and so says what of it holds. One that was accepted before and is sent again does not.
     pub(super) fn is_after_orders(&self, section: SectionVersion, anew: bool) -> bool {
-        self.ordered_at.is_none_or(|at| {
+        self.ordered_at.is_none_or(|OrderedAt { version: at, .. }| {
             if at.incarnation == section.incarnation { section.version >= at.version } else { anew }
         })
     }
@@ -113,14 +120,20 @@ impl Belief {
     /// A record was read: also what was ordered in an earlier life, unless this one accepted a later section; and what it shows of this life's.
     pub(super) fn remember_all(&mut self, kept: Box<Kept>) {
         let accepted = kept.record.accepted.version;
-        let is_over =
-            |at: &SectionVersion| at.incarnation == accepted.incarnation && at.version < accepted.version;
-        if self.ordered_at.take_if(|at| is_over(at)).is_some() {
+        if self.ordered_at.take_if(|at| is_after(accepted, at.version)).is_some() {
             self.desired.ordered.clear();
         }
         if self.unsaved.is_none() {
             self.desired.ordered.extend(&kept.ordered);
+            let later =
+                |kept: &OrderedAt| self.ordered_at.is_none_or(|at| is_after(kept.version, at.version));
+            self.ordered_at = kept.ordered_at.filter(later).or(self.ordered_at);
         }
         self.remember(kept);
     }
+}
+
+/// Whether a place is after another one of the same life of the controller's database. Of two lives nothing tells.
+fn is_after(one: SectionVersion, other: SectionVersion) -> bool {
+    one.incarnation == other.incarnation && one.version > other.version
 }

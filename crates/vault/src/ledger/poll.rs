@@ -6,7 +6,7 @@ use attest::SessionKey;
 use super::{Ledger, Mark, Older, Told};
 use crate::decide::TpmPin;
 use crate::ids::{DeviceId, Incarnation, SectionVersion};
-use crate::wanted::Head;
+use crate::wanted::{Head, OrderedAt};
 
 /// A poll, and what is kept of its device beside the ledger.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,8 @@ pub struct Poll {
     pub session: SessionKey,
     /// The section that it tells as accepted last.
     pub head: Option<Head>,
+    /// Where the orders to lock that it holds stand.
+    pub ordered: Option<OrderedAt>,
     /// That section is one of those that went out of the ledger by [`Ledger::take_old`]. It is asked only where the answer is
     /// [`Older::Forked`] without it.
     pub sent_before: bool,
@@ -32,6 +34,10 @@ impl Poll {
     /// What another device accepted (this one, before it was registered anew) is for the node to judge.
     fn own_head(&self) -> Option<Head> {
         self.head.filter(|head| head.device == self.device)
+    }
+
+    fn own_ordered(&self) -> Option<SectionVersion> {
+        self.ordered.filter(|at| at.device == self.device).map(|at| at.version)
     }
 
     /// A node with a TPM has its record open before it asks: it tells nothing where the record is gone.
@@ -53,7 +59,9 @@ impl Ledger {
             (None, Some(mark)) if poll.is_shut_by(mark) => Err(mark.older()),
             (None, _) => Ok(self.clone()),
         };
-        shown.and_then(|after| if poll.put_back { Err(Older::PutBack) } else { Ok(after) })
+        let after = shown?;
+        poll.own_ordered().map_or(Ok(()), |at| self.hear_ordered(own, past, at))?;
+        if poll.put_back { Err(Older::PutBack) } else { Ok(after) }
     }
 
     fn told(
@@ -112,6 +120,7 @@ mod tests {
         tpm: TpmPin::Present,
         session: NEWER,
         head: None,
+        ordered: None,
         sent_before: false,
         mark: None,
         put_back: false,
@@ -125,6 +134,9 @@ mod tests {
         let was = head(1, 1);
         let forked = marked(Older::Forked);
         let poll = NOTHING_TOLD;
+        let ordered = |version| Some(OrderedAt { device: DEVICE, version: at(version) });
+        let elsewhere_ordered = ordered(9).map(|at| OrderedAt { device: elsewhere.device, ..at });
+        let other_copy = Older::Ordered { place: 3, own: 2 };
         let absent = Poll { tpm: TpmPin::Absent, ..poll };
         for (what, poll, expected) in [
             ("nothing", poll, Ok(1)),
@@ -135,6 +147,15 @@ mod tests {
             ("never sent", Poll { head: head(2, 9), ..poll }, Err(Older::Forked)),
             ("sent long ago", Poll { head: head(2, 9), sent_before: true, ..poll }, Ok(9)),
             ("sent, and further on", Poll { head: head(3, 3), sent_before: true, ..poll }, Err(behind)),
+            ("ordered here", Poll { head: told, ordered: ordered(2), ..poll }, Ok(2)),
+            ("ordered by another", Poll { head: told, ordered: ordered(3), ..poll }, Err(other_copy)),
+            ("the same, and nothing accepted", Poll { ordered: ordered(3), ..poll }, Err(other_copy)),
+            ("ordered as another device", Poll { head: told, ordered: elsewhere_ordered, ..poll }, Ok(2)),
+            (
+                "ordered by another, and put back",
+                Poll { ordered: ordered(3), put_back: true, ..poll },
+                Err(other_copy),
+            ),
             ("marked, and nothing told", Poll { mark: forked, ..poll }, Err(Older::Forked)),
             ("the same without a TPM", Poll { mark: forked, ..absent }, Ok(1)),
             (

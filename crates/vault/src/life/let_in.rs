@@ -44,6 +44,8 @@ pub enum NotLetIn {
     Doubled,
     /// Its present session has given no good evidence, or has not told since whose lists its node holds to.
     Unproved,
+    /// The same, and none is asked for: the database was put back, and nobody went through it yet.
+    HeldBack,
     /// Its node holds to the lists of this very device.
     Itself,
     /// Its node holds to the lists of another one than was said.
@@ -81,7 +83,9 @@ impl LetIn<'_> {
             Some(Bar::Doubled) => return Err(NotLetIn::Doubled),
             None => {}
         }
-        let (held_to, told) = self.told.ok_or(NotLetIn::Unproved)?;
+        let held_back = self.bars.older == Some(Older::PutBack);
+        let unproved = if held_back { NotLetIn::HeldBack } else { NotLetIn::Unproved };
+        let (held_to, told) = self.told.ok_or(unproved)?;
         match self.bearer {
             _ if held_to == self.own => Err(NotLetIn::Itself),
             _ if held_to != self.wished => Err(NotLetIn::Otherwise { held_to }),
@@ -148,6 +152,7 @@ mod tests {
                 Err(NotLetIn::Doubled),
             ),
             ("not proved", LetIn { told: None, ..of() }, Err(NotLetIn::Unproved)),
+            ("not proved, and put back", LetIn { told: None, bars: older, ..of() }, Err(NotLetIn::HeldBack)),
             ("its own", LetIn { told: Some((device(1), at(HERE, 9))), ..of() }, Err(NotLetIn::Itself)),
             (
                 "its own, and named",

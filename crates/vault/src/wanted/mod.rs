@@ -18,7 +18,7 @@ use crate::section::{Entry, NodePolicy, Operation, Presence, Release};
 
 pub use desired::{Desired, RecordSeen};
 pub use listing::Listing;
-pub use record::{Accepted, Chain, Head, NotTaken, Record};
+pub use record::{Accepted, Chain, Head, NotTaken, OrderedAt, Record};
 
 /// What a wish rests on, and so how far it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -55,6 +55,16 @@ pub struct Head {
     pub digest: SectionDigest,
 }
 
+/// Where the newest orders to lock that a node holds stand in its device's history, as it tells its controller: an order is no link of the
+/// chain, so no section tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderedAt {
+    /// The device that they were for.
+    pub device: DeviceId,
+    /// Their place among its sections.
+    pub version: SectionVersion,
+}
+
 /// Why a section is not taken, though it is authentic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotTaken {

@@ -234,6 +234,7 @@ impl Controller {
             tpm: TPM,
             session: word.session,
             head: word.head,
+            ordered: word.ordered,
             sent_before: sent_before && self.without != Some(Guard::SentBefore),
             mark: self.older,
             put_back: false,
@@ -269,12 +270,13 @@ impl Controller {
     /// Attack F2: what a device truly has is pushed out of no memory by words of before, so each of them is numbered once.
     fn number(&mut self, content: DraftDigest, guard: Option<Guard>) {
         let known = if guard == Some(Guard::Again) { Again::default() } else { self.again.clone() };
-        let word = match known.number(content, self.digest, (self.ledger.head, self.version)) {
+        let last = self.ledger.said_last((self.version, self.digest));
+        let word = match known.number(content, last, (self.ledger.head, self.version)) {
             Number::Same(..) => return,
             Number::Next(word) => Some(word),
             Number::New => None,
         };
-        (self.version, self.digest) = (self.version + 1, Some(content));
+        (self.version, self.digest) = (self.ledger.next_number(self.version), Some(content));
         let Some(word) = word else { return self.restarts() };
         assert!(!self.numbered.contains(&word), "a word of before is numbered twice");
         self.numbered.push(word);

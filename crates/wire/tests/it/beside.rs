@@ -5,7 +5,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use proptest::prelude::*;
 use uuid::Uuid;
 use vault::ids::{DeviceId, DeviceKey, Generation, Incarnation, SectionDigest, SectionVersion};
-use vault::wanted::Head;
+use vault::wanted::{Head, OrderedAt};
 use wire::DecodeError;
 use wire::config::{ConfigRequest, ConfigResponse, VaultAsk};
 use wire::control::{BundleId, Challenge, Control, Order, PcrMask};
@@ -48,11 +48,19 @@ fn ask() -> ConfigRequest {
         held: control().held_bundle,
         rescue: None,
         accepted: Some(head),
+        ordered: None,
         lease: None,
         drills: false,
         series: false,
     };
     ConfigRequest { config_hash: "hash".to_owned(), integrity_token: Vec::new(), vault: Some(vault) }
+}
+
+/// Of a node that holds orders to lock.
+fn ordered_ask() -> ConfigRequest {
+    let ordered = Some(OrderedAt { device: device(), version: place(12) });
+    let vault = ask().vault.map(|ask| VaultAsk { ordered, ..ask });
+    ConfigRequest { vault, ..ask() }
 }
 
 pub(crate) fn answer() -> ConfigResponse {
@@ -113,6 +121,7 @@ fn control_out_of_bounds_is_refused() {
 fn if1_golden_messages_are_read_and_written() {
     for name in [
         "configrequest-bundle",
+        "configrequest-ordered",
         "configrequest-newer",
         "configrequest-older",
         "configresponse-orders",
@@ -129,6 +138,9 @@ fn if1_golden_messages_are_read_and_written() {
     }
     assert_eq!(ConfigRequest::decode(&golden("configrequest-bundle")), Ok(ask()));
     assert_eq!(hex::encode(ask().encode()), hex::encode(golden("configrequest-bundle")));
+    let ordered = ordered_ask();
+    assert_eq!(ConfigRequest::decode(&golden("configrequest-ordered")).as_ref(), Ok(&ordered));
+    assert_eq!(hex::encode(ordered.encode()), hex::encode(golden("configrequest-ordered")));
     assert_eq!(ConfigResponse::decode(&golden("configresponse-orders")), Ok(answer()));
     assert_eq!(hex::encode(answer().encode()), hex::encode(golden("configresponse-orders")));
 }
@@ -147,6 +159,7 @@ fn if1_older_and_newer_peers_are_understood() {
         held: None,
         rescue: None,
         accepted: None,
+        ordered: None,
         lease: None,
         drills: false,
         series: false,

@@ -61,6 +61,7 @@ fn config_request() -> Vec<u8> {
         held: None,
         rescue: None,
         accepted: None,
+        ordered: None,
         lease: None,
         drills: false,
         series: false,

@@ -124,6 +124,7 @@ fn question_and_answer_read_back() {
         held: Some(id()),
         rescue: Some(Generation(3)),
         accepted: None,
+        ordered: None,
         lease: None,
         drills: true,
         series: true,

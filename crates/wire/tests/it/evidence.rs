@@ -22,6 +22,7 @@ fn a_question_with_a_session_is_read_as_it_was_written() {
             held: bundle,
             rescue: None,
             accepted,
+            ordered: None,
             lease: None,
             drills: false,
             series: false,

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use vault::escrow::BundleId;
 use vault::escrow::drill::{DrillAnswer, DrillNonce, Proof};
 use vault::ids::{Generation, Incarnation, SectionDigest, SectionVersion};
-use vault::wanted::Head;
+use vault::wanted::{Head, OrderedAt};
 use wire::attest::{
     AttestRequest, AttestResponse, DeviceCert, DeviceCertKind, EscrowKey, EvidenceAnswer, EvidenceBinding,
     PcrAlgorithm, PcrPolicy, PcrValue, Quote, QuoteAnswer, QuoteCode, StoreKeys, StoreKeysCode, Version,
@@ -179,12 +179,16 @@ proptest! {
     fn any_request_for_configuration(
         config_hash in "[ -~]{0,99}", integrity_token in bytes(99), session in option::of(any::<[u8; 32]>()),
         accepted in option::of((any::<[u8; 16]>(), 1..u64::MAX, any::<[u8; 32]>())),
+        ordered in option::of((any::<[u8; 16]>(), 1..u64::MAX)),
     ) {
         let accepted = accepted.map(|(incarnation, version, digest)| {
             let version = SectionVersion { incarnation: Incarnation(incarnation), version };
             Head { device: device(), version, digest: SectionDigest(digest) }
         });
-        let vault = session.map(|key| VaultAsk { session: SessionKey(key), held: None, rescue: None, accepted, lease: None, drills: false, series: true });
+        let ordered = ordered.map(|(incarnation, version)| {
+            OrderedAt { device: device(), version: SectionVersion { incarnation: Incarnation(incarnation), version } }
+        });
+        let vault = session.map(|key| VaultAsk { session: SessionKey(key), held: None, rescue: None, accepted, ordered, lease: None, drills: false, series: true });
         let request = ConfigRequest { config_hash, integrity_token, vault };
         prop_assert_eq!(ConfigRequest::decode(&request.encode()), Ok(request));
     }

@@ -12,8 +12,8 @@ use crate::custody::CustodyError;
 use crate::store::{Failure, StoreError};
 
 pub use devices::{Barred, Message, NotAdmitted, Stale, Unproved, Which};
-pub(crate) use operators::in_life;
 pub use operators::{AtStake, BadRequest, Form, InTheWay, Irrevocable, LifeRefusal, NoToken, Unknown};
+pub(crate) use operators::{in_life, key_shut};
 
 /// A refusal. Its text is its own layer; the cause is logged, never sent.
 #[derive(Debug)]

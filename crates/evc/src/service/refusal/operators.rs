@@ -8,6 +8,7 @@ use vault::report::State;
 use wire::cert::CertificateError;
 use wire::courier::CourierError;
 
+use crate::custody::CustodyError;
 use crate::fleet::evidence::BadEvidence;
 use crate::store::{DeviceRow, UnixSeconds, VaultStanding};
 
@@ -321,6 +322,13 @@ pub enum InTheWay {
         /// Why.
         cause: NotLetIn,
     },
+    /// What is to go over to another device has a key that does not open, and that its node may need.
+    KeyShut {
+        /// The vault.
+        vault: Name,
+        /// Its device.
+        device: Name,
+    },
     /// It can't be undone, and what it is done to was not named again.
     NotConfirmed {
         /// What is to be named again.
@@ -380,6 +388,17 @@ pub struct LifeRefusal {
     pub device: Name,
     /// What it is.
     pub cause: NotDone,
+}
+
+/// Of a key that is to go over with its vault.
+pub(crate) fn key_shut(error: CustodyError, device: &Name, vault: &Name) -> Refusal {
+    match error {
+        CustodyError::Unsealed(row) | CustodyError::Absent(row) => {
+            tracing::error!(%row, %device, %vault, "this key does not open");
+            InTheWay::KeyShut { vault: vault.clone(), device: device.clone() }.into()
+        }
+        other => other.into(),
+    }
 }
 
 /// A cause in a vault's life, as a refusal.

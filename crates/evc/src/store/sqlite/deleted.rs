@@ -6,10 +6,11 @@ use vault::escrow::drill::Drills;
 use vault::ids::{DeviceId, Epoch, Project, VaultId};
 use vault::ledger::Mark;
 
+use super::chains::chain;
 use super::device_rows::place;
 use super::read::{
-    Columns, FromRow, blob, bytes32, chain, device, from_json, int, json, name, number, plain, project, uuid,
-    vault, word,
+    Columns, FromRow, blob, bytes32, device, from_json, int, json, name, number, plain, project, uuid, vault,
+    word,
 };
 use super::transaction::SqliteTx;
 use crate::store::{
@@ -171,6 +172,11 @@ impl Deleted for SqliteTx {
     async fn deleted_by_key(&mut self, key: &[u8; 32]) -> Stored<Vec<OrDamaged<DeletedRow>>> {
         let of_key = self.all("FROM deleted_devices WHERE key = ? ORDER BY rowid", (key,)).await?;
         Ok(of_key.into_iter().map(|row: OrDamaged<GoesOn>| row.map(|GoesOn(row)| row)).collect())
+    }
+
+    async fn deleted_as(&mut self, id: DeviceId) -> Stored<Vec<OrDamaged<DeletedRow>>> {
+        let list = "FROM deleted_devices WHERE device = ?1 OR id = ?1 ORDER BY rowid";
+        self.all(list, (blob(id.0),)).await
     }
 
     async fn deleted_over(&mut self, now: UnixSeconds) -> Stored<Vec<OrDamaged<DeviceId>>> {

@@ -4,9 +4,9 @@ use vault::escrow::BundleId;
 use vault::ids::DeviceId;
 use vault::ledger::Mark;
 
+use super::chains::chain;
 use super::read::{
-    Columns, FromRow, alarm, bytes32, chain, device, from_json, generation, name, number, plain, project,
-    uuid, word,
+    Columns, FromRow, alarm, bytes32, device, from_json, generation, name, number, plain, project, uuid, word,
 };
 use crate::store::{
     Alarm, CertRow, DeviceRemains, DeviceReport, DeviceRow, HeldBundle, OnboardRow, RemovedRow, RowKind,

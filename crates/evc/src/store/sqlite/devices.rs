@@ -1,34 +1,15 @@
 //! Devices, onboarding and device certificates in SQLite.
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
 use vault::decide::TpmPin;
-use vault::ids::{DeviceId, Name, Project, SectionDigest};
-use vault::ledger::{Ledger, Mark, Older};
-use vault::life::Phase;
+use vault::ids::{DeviceId, Name, Project};
 
-use super::device_rows::MarkText;
-use super::read::{Word as _, alarm_text, blob, int, json, packed_chain};
+use super::read::{Word as _, alarm_text, blob, int, json};
 use super::transaction::SqliteTx;
 use crate::store::{
-    Alarm, CertRow, DELETED_GRACE_S, DeviceRemains, DeviceReport, DeviceRow, Devices, Fared, OnboardRow,
-    OrDamaged, Page, RemovedRow, SENT_BEFORE, StoreError, Stored, UnixSeconds, VaultStanding,
+    Alarm, CertRow, DeviceRemains, DeviceReport, DeviceRow, Devices, Fared, OnboardRow, OrDamaged, Page,
+    RemovedRow, Stored, UnixSeconds,
 };
-
-impl SqliteTx {
-    async fn retain_removing(&mut self) -> Stored<()> {
-        // By the phase alone, and not row by row: a row that does not read is no reason to stay in the old life.
-        let (standing, delete_at) = VaultStanding::of(Phase::Grace { until: 0 }.begun_anew());
-        for graces in [
-            "UPDATE deleted_vaults SET standing = ?, delete_at = ? WHERE standing = 'removing'",
-            "UPDATE vaults SET standing = ?, delete_at = ? WHERE standing = 'removing'",
-        ] {
-            self.run(graces, (standing.word(), delete_at.map(int))).await?;
-        }
-        Ok(())
-    }
-}
 
 #[async_trait]
 impl Devices for SqliteTx {
@@ -218,111 +199,6 @@ impl Devices for SqliteTx {
     async fn put_report(&mut self, id: DeviceId, report: &DeviceReport, at: UnixSeconds) -> Stored<()> {
         let write = "UPDATE devices SET report = ?, last_seen = ? WHERE id = ?";
         self.change(write, (json(report), int(at), blob(id.0))).await
-    }
-
-    async fn put_section(&mut self, id: DeviceId, version: u64, digest: &[u8; 32]) -> Stored<()> {
-        let write = "UPDATE devices SET section_version = ?, section_digest = ? WHERE id = ?";
-        self.change(write, (int(version), digest, blob(id.0))).await
-    }
-
-    async fn put_ledger(&mut self, id: DeviceId, ledger: &Ledger) -> Stored<()> {
-        self.change("UPDATE devices SET ledger = ? WHERE id = ?", (packed_chain(ledger), blob(id.0))).await
-    }
-
-    async fn add_sent_before(&mut self, id: DeviceId, digests: &[SectionDigest]) -> Stored<()> {
-        let add = "INSERT OR REPLACE INTO sent_before (device, number, digest)
-                   SELECT ?1, coalesce(max(number), 0) + 1, ?2 FROM sent_before WHERE device = ?1";
-        for SectionDigest(digest) in digests {
-            self.run(add, (blob(id.0), digest)).await?;
-        }
-        // One that is sent again has a new number, so numbers are not counted.
-        let forget = "DELETE FROM sent_before
-                      WHERE device = ?1 AND number <= (SELECT number FROM sent_before WHERE device = ?1
-                                                       ORDER BY number DESC LIMIT 1 OFFSET ?2)";
-        self.run(forget, (blob(id.0), SENT_BEFORE)).await.map(drop)
-    }
-
-    async fn was_sent_before(&mut self, id: DeviceId, digest: &SectionDigest) -> Stored<bool> {
-        let SectionDigest(digest) = digest;
-        self.any("FROM sent_before WHERE device = ? AND digest = ?", (blob(id.0), digest)).await
-    }
-
-    async fn set_older(&mut self, id: DeviceId, older: Option<Mark>) -> Stored<()> {
-        let older = older.as_ref().map(json);
-        self.change("UPDATE devices SET older = ? WHERE id = ?", (older, blob(id.0))).await
-    }
-
-    async fn all_older(&mut self) -> Stored<Vec<Older>> {
-        let marks: Vec<Mark> = self.all("FROM devices WHERE older IS NOT NULL", ()).await?;
-        Ok(marks.into_iter().map(Mark::older).collect::<HashSet<_>>().into_iter().collect())
-    }
-
-    async fn one_older(&mut self) -> Stored<Option<Older>> {
-        match self.one("FROM devices WHERE older IS NOT NULL LIMIT 1", ()).await {
-            Ok(one) => {
-                Ok(one.map(|MarkText { mark, .. }: MarkText| mark.map_or(Older::SomeLaterLife, Mark::older)))
-            }
-            Err(StoreError::Damaged(_)) => Ok(Some(Older::SomeLaterLife)),
-            Err(other) => Err(other),
-        }
-    }
-
-    async fn hold_back(&mut self, held: bool) -> Stored<()> {
-        for table in ["devices", "deleted_devices"] {
-            let kept = format!("FROM {table} WHERE typeof(older) = 'text'");
-            for MarkText { text, mark } in self.all(&kept, ()).await? {
-                // One that does not read is the mark of a row that does not read: it stays.
-                let Some(mark) = mark else { continue };
-                let mark = if held { Some(Mark::held(Some(mark))) } else { mark.checked() };
-                let change = format!("UPDATE {table} SET older = ?1 WHERE older = ?2");
-                self.run(&change, (mark.as_ref().map(json), &text)).await?;
-            }
-            let mark = held.then(|| json(&Mark::held(None)));
-            self.run(&format!("UPDATE {table} SET older = ?1 WHERE older IS NULL"), (mark,)).await?;
-        }
-        Ok(())
-    }
-
-    async fn number_anew(&mut self) -> Stored<()> {
-        let devices =
-            "UPDATE devices SET section_version = 0, section_digest = NULL, ledger = ?, older = NULL";
-        self.run(devices, (packed_chain(&Ledger::default()),)).await?;
-        self.run("DELETE FROM sent_before", ()).await?;
-        let of_deleted = "UPDATE deleted_devices SET section_version = 0, ledger = ?, older = NULL";
-        self.run(of_deleted, (packed_chain(&Ledger::default()),)).await?;
-        self.run("DELETE FROM deleted_sent_before", ()).await?;
-        let told = "UPDATE deleted_vaults SET reported_epoch = NULL, report = NULL, reported_at = NULL, recreate = 0";
-        self.run(told, ()).await?;
-        let vaults =
-            "UPDATE vaults SET reported_epoch = NULL, report = NULL, reported_at = NULL, recreate = 0,
-                        left_version = iif(standing = 'gone', 1, NULL)";
-        self.run(vaults, ()).await?;
-        self.retain_removing().await
-    }
-
-    async fn keep_ending(&mut self, now: UnixSeconds) -> Stored<()> {
-        self.retain_removing().await?;
-        for orders in [
-            "UPDATE vaults SET recreate = 0 WHERE recreate <> 0",
-            "UPDATE deleted_vaults SET recreate = 0 WHERE recreate <> 0",
-        ] {
-            self.run(orders, ()).await?;
-        }
-        self.keep_deleted_longer(now).await
-    }
-
-    async fn keep_deleted_longer(&mut self, now: UnixSeconds) -> Stored<()> {
-        // An end beyond the last number would be a fraction.
-        let of_deleted = "UPDATE deleted_devices SET until = iif(until - deleted_at > 9223372036854775807 - ?1, 9223372036854775807,
-                            max(until, ?1 + (until - deleted_at))) WHERE deleted_at BETWEEN 0 AND until";
-        self.run(of_deleted, (int(now),)).await?;
-        // One that was deleted by a clock that was set back since: how long its grace was is not known.
-        let set_back = "UPDATE deleted_devices SET until = max(until, ?1) WHERE deleted_at > until";
-        self.run(set_back, (int(now.saturating_add(DELETED_GRACE_S)),)).await.map(drop)
-    }
-
-    async fn end_section(&mut self, id: DeviceId) -> Stored<()> {
-        self.change("UPDATE devices SET section_digest = NULL WHERE id = ?", (blob(id.0),)).await
     }
 
     async fn set_lost(&mut self, id: DeviceId, at: Option<UnixSeconds>) -> Stored<()> {

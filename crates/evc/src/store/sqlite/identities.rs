@@ -5,7 +5,8 @@ use vault::ids::{DeviceId, Project};
 use vault::ledger::Ledger;
 use vault::life::Phase;
 
-use super::read::{Word as _, blob, int, packed_chain};
+use super::chains::packed_chain;
+use super::read::{Word as _, blob, int};
 use super::transaction::SqliteTx;
 use crate::store::{BundleRow, EpochRow, Identities, SealedAnew, Stored, VaultStanding};
 

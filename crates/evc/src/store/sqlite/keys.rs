@@ -1,6 +1,7 @@
 //! The controller's own sealed keys, epochs, releases and tokens in SQLite.
 
 use async_trait::async_trait;
+use aws_lc_rs::digest::{Context, SHA256};
 use vault::ids::{DeviceId, Epoch, Project, VaultId};
 
 use super::read::{Columns, FromRow, blob, bytes32, device, epoch, int, number, plain, project, vault};
@@ -76,6 +77,31 @@ impl FromRow for ReleaseRow {
             ciphertext: row.read(plain)?,
         })
     }
+}
+
+/// One that is as it went out, where a digest tells: it may be said again. No node opens another, and none says so to who keeps it.
+struct Whole(ReleaseRow);
+
+impl FromRow for Whole {
+    const COLUMNS: &'static str =
+        "project, device, vault, epoch, custody, session, enc, number, ciphertext, digest";
+    fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
+        let release = ReleaseRow::from_row(row)?;
+        row.read_some(|digest| (bytes32(digest)? == digest_of(&release)).then_some(()))?;
+        Ok(Self(release))
+    }
+}
+
+/// Of all that a node opens it by.
+fn digest_of(row: &ReleaseRow) -> [u8; 32] {
+    let mut all = Context::new(&SHA256);
+    let of_what = [&blob(row.device.0)[..], &blob(row.vault.0), &row.epoch.0.to_be_bytes(), &row.session];
+    of_what.into_iter().for_each(|part| all.update(part));
+    for part in [row.custody.as_bytes(), &row.enc, &row.number.to_be_bytes(), &row.ciphertext] {
+        all.update(&(part.len() as u64).to_be_bytes());
+        all.update(part);
+    }
+    all.finish().as_ref().try_into().expect("of 32 bytes")
 }
 
 #[async_trait]
@@ -188,7 +214,13 @@ impl KeyRows for SqliteTx {
         session: &[u8; 32],
     ) -> Stored<Vec<ReleaseRow>> {
         let find = "FROM releases WHERE device = ? AND session = ? AND project = ?";
-        Ok(readable(self.all(find, (blob(device.0), session, project.as_str())).await?))
+        let kept = self.all(find, (blob(device.0), session, project.as_str())).await?;
+        let damaged =
+            kept.iter().filter(|row: &&OrDamaged<Whole>| matches!(row, OrDamaged::Damaged(_))).count();
+        if damaged > 0 {
+            tracing::warn!(%device, keys = damaged, "keys as they went out are damaged in the database: they are sealed anew");
+        }
+        Ok(readable(kept).into_iter().map(|Whole(row)| row).collect())
     }
 
     async fn releases_of(&mut self, device: DeviceId, vault: VaultId) -> Stored<Vec<ReleaseRow>> {
@@ -197,8 +229,8 @@ impl KeyRows for SqliteTx {
     }
 
     async fn put_release(&mut self, row: &ReleaseRow) -> Stored<()> {
-        let put = "INSERT OR REPLACE INTO releases (project, device, vault, epoch, custody, session, enc, number, ciphertext)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let put = "INSERT OR REPLACE INTO releases (project, device, vault, epoch, custody, session, enc, number, ciphertext, digest)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let values = (
             row.project.as_str(),
             blob(row.device.0),
@@ -209,6 +241,7 @@ impl KeyRows for SqliteTx {
             &row.enc,
             row.number,
             &row.ciphertext,
+            digest_of(row),
         );
         self.run(put, values).await.map(drop)
     }

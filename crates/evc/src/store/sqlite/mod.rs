@@ -5,6 +5,7 @@
 
 mod around;
 mod bundles;
+mod chains;
 mod connections;
 mod content;
 mod deleted;

@@ -5,12 +5,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use vault::decide::TpmPin;
-use vault::ids::{DeviceId, Epoch, Generation, Name, Project, SectionDigest, VaultId};
-use vault::ledger::{Ledger, Sent};
+use vault::ids::{DeviceId, Epoch, Generation, Name, Project, VaultId};
 
 use super::connections::failed;
 use crate::store::{
@@ -208,40 +207,6 @@ pub(super) fn packed(value: &impl Serialize) -> Vec<u8> {
     postcard::to_extend(value, vec![PACKED]).expect("all lengths are known")
 }
 
-/// The same of a chain with what its device told as its furthest.
-const PACKED_CHAIN: u8 = 2;
-
-/// A chain as builds of before packed it: without what is the furthest, and without numbers. Postcard knows no field that is missing.
-#[derive(Deserialize)]
-struct ChainBefore {
-    head: Option<SectionDigest>,
-    sent: Vec<SentBefore>,
-    #[serde(default)]
-    before_chain: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct SentBefore {
-    digest: SectionDigest,
-    follows: Option<SectionDigest>,
-}
-
-/// A device's chain: packed, also by builds of before, or as JSON.
-pub(super) fn chain(value: ValueRef<'_>) -> Option<Ledger> {
-    if let (&PACKED_CHAIN, packed) = value.as_blob().ok()?.split_first()? {
-        let read = postcard::take_from_bytes(packed).ok().filter(|(_, rest)| rest.is_empty());
-        return read.map(|(ledger, _)| ledger);
-    }
-    let ChainBefore { head, sent, before_chain } = unpacked(value)?;
-    let numberless = |SentBefore { digest, follows }| Sent { digest, follows, number: 0 };
-    Some(Ledger { head, sent: sent.into_iter().map(numberless).collect(), before_chain, furthest: None })
-}
-
-/// The same, to be written.
-pub(super) fn packed_chain(ledger: &Ledger) -> Vec<u8> {
-    postcard::to_extend(ledger, vec![PACKED_CHAIN]).expect("all lengths are known")
-}
-
 pub(super) fn word<T: Word>(value: ValueRef<'_>) -> Option<T> {
     T::from_word(text(value)?)
 }
@@ -338,42 +303,3 @@ words!(
     "approved" = ReferenceState::Approved,
     "rejected" = ReferenceState::Rejected
 );
-
-#[cfg(test)]
-mod tests {
-    use vault::ledger::Told;
-
-    use super::*;
-
-    fn read(bytes: &[u8]) -> Option<Ledger> {
-        chain(ValueRef::Blob(bytes))
-    }
-
-    /// Invariant 6: what is cut, goes on, or is of a form that nobody knows is damage, and no value.
-    #[test]
-    fn what_is_packed_reads_back_whole_or_not_at_all() {
-        let mut ledger = Ledger::default();
-        (1..4).for_each(|digest| ledger.send(SectionDigest([digest; 32])));
-        ledger.furthest = Some(Told { version: 3, digest: SectionDigest([3; 32]) });
-        let bytes = packed_chain(&ledger);
-        assert_eq!(read(&bytes), Some(ledger));
-        (0..bytes.len()).for_each(|length| assert_eq!(read(&bytes[..length]), None, "{length}"));
-        assert_eq!(read(&[&bytes[..], &[0]].concat()), None, "something after it");
-        assert_eq!(read(&[&[PACKED_CHAIN + 1], &bytes[1..]].concat()), None, "another form");
-        assert_eq!(chain(ValueRef::Text(&bytes)), None, "text");
-    }
-
-    /// A build of before packed neither numbers nor what is the furthest: its chains read, and nothing of that is made up.
-    #[test]
-    fn a_chain_that_a_build_of_before_packed_reads() {
-        let digest = |byte| SectionDigest([byte; 32]);
-        // Its head; two sections, of which the second follows the first; nothing of before the chain.
-        let bytes = [&[1, 1][..], &[7; 32], &[2], &[7; 32], &[0], &[8; 32], &[1], &[7; 32], &[0]].concat();
-        let sent = |one, follows| Sent { digest: digest(one), follows, number: 0 };
-        let sent = vec![sent(7, None), sent(8, Some(digest(7)))];
-        let was = Ledger { head: Some(digest(7)), sent, before_chain: None, furthest: None };
-        assert_eq!(read(&bytes), Some(was));
-        assert_eq!(read(&[1, 0, 0, 0]), Some(Ledger::default()), "migration 84's own");
-        assert_eq!(read(br#"{"head":null,"sent":[]}"#), Some(Ledger::default()), "and JSON");
-    }
-}

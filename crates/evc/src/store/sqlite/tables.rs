@@ -52,6 +52,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     88 = "0088_vaults_by_identity",
     89 = "0089_devices_that_went_further",
     90 = "0090_keys_that_share_an_encapsulation",
+    91 = "0091_where_orders_stand_and_keys_that_are_whole",
 ];
 
 /// Where builds of before kept their list.
@@ -151,7 +152,8 @@ mod tests {
     use vault::ids::SectionDigest;
     use vault::ledger::{Ledger, Sent};
 
-    use super::super::read::{chain, unpacked};
+    use super::super::chains::chain;
+    use super::super::read::unpacked;
     use super::{LIST_OF_BEFORE, MIGRATIONS, Migration, bring_to, bring_up_to_date, newest, refuse_others};
     use crate::store::{Pcrs, Record, StoreError};
 
@@ -262,7 +264,8 @@ mod tests {
         bring_up_to_date(&mut file).expect("carried over");
         let digest = SectionDigest([0xa5; 32]);
         let sent = vec![Sent { digest, follows: None, number: 0 }];
-        let ledger = Ledger { head: Some(digest), sent, before_chain: Some(7), furthest: None };
+        let ledger =
+            Ledger { head: Some(digest), sent, before_chain: Some(7), furthest: None, ordered: None };
         let record = Record {
             session: [3; 32],
             nonce: [3; 32],

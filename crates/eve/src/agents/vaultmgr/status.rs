@@ -72,6 +72,7 @@ impl<C: Crypt> Manager<C> {
             vaults,
             accepted: self.accepted(),
             head: self.head(),
+            ordered: self.belief.own_ordered_at(),
             seals,
             generation,
             leases: self.leases.until().clone(),

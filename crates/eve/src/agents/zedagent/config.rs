@@ -23,6 +23,7 @@ impl Zedagent<'_> {
             held,
             rescue,
             accepted,
+            ordered: self.vaults.ordered,
             lease: session.lease,
             drills: true,
             series: true,

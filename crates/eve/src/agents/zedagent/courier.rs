@@ -193,9 +193,10 @@ impl Zedagent<'_> {
         let quote = self.sealed(of, &AttestRequest::Quote(Box::new(quote(evidence)?)).encode())?;
         let report = self.sealed(of, &self.info_of(of.device)?.encode())?;
         let (held, rescue) = self.escrow.ask(Instant::now());
-        let (accepted, lease) = (self.vaults.head, of.session.lease);
+        let (accepted, ordered, lease) = (self.vaults.head, self.vaults.ordered, of.session.lease);
         let session = of.session.key;
-        let vault = Some(VaultAsk { session, held, rescue, accepted, lease, drills: false, series: true });
+        let ask = VaultAsk { session, held, rescue, accepted, ordered, lease, drills: false, series: true };
+        let vault = Some(ask);
         let ask = ConfigRequest { config_hash: String::new(), integrity_token: Vec::new(), vault };
         let poll = self.sealed(of, &ask.encode())?;
         Ok(CourierEvidence { keys, quote, report, poll }.encode()?)

@@ -9,7 +9,7 @@ use vault::lease::SinceBoot;
 pub use vault::ordered::Hope;
 use vault::report::VaultReport;
 use vault::section::Seal;
-use vault::wanted::Head;
+use vault::wanted::{Head, OrderedAt};
 
 use crate::bus::{BusRecoveryKey, Change};
 
@@ -22,6 +22,9 @@ pub struct VaultStatus {
     pub accepted: Option<SectionVersion>,
     /// The section that the next one is to follow; none while the record of sections was not read.
     pub head: Option<Head>,
+    /// Where the newest orders to lock that hold stand in the device's history.
+    #[serde(default)]
+    pub ordered: Option<OrderedAt>,
     /// What the TPM's share of each is sealed to; none where no TPM has a part in the key. Vaults of which that is not known are left out.
     pub seals: BTreeMap<VaultId, Option<Seal>>,
     /// The generation of the TPM's roots and of the share table that is in force, while that is open.

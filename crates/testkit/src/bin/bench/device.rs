@@ -150,6 +150,7 @@ impl Device {
             held: None,
             rescue: None,
             accepted: self.head,
+            ordered: None,
             lease: None,
             drills: false,
             series: true,

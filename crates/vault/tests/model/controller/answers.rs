@@ -31,7 +31,7 @@ impl Controller {
         let draft = self.draft(word, appraised, guard);
         let before = std::mem::replace(&mut self.ledger, after);
         let known = if guard == Some(Guard::Astray) { Ledger::default() } else { self.ledger.clone() };
-        let more = draft.says_more(self.digest, &known);
+        let more = draft.says_more(known.said_last((self.version, self.digest)), &known);
         let lacks = draft.lacks.filter(|_| draft.challenge == ChallengeWay::InPlace);
         let lacks = lacks.map(|check| format!("{check:?}"));
         let poll = HeldAgainst {

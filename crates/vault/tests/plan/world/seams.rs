@@ -3,6 +3,7 @@
 
 use vault::plan::View;
 use vault::report::{Reasons, VaultReport, report};
+use vault::wanted::OrderedAt;
 
 use super::*;
 
@@ -26,6 +27,7 @@ pub(crate) struct Word {
     /// Whether PCRs are as approved.
     pub(crate) measured: bool,
     pub(crate) head: Option<Head>,
+    pub(crate) ordered: Option<OrderedAt>,
     pub(crate) accepted: Option<SectionVersion>,
     /// None of a vault that is in no list, and of which there is no trace.
     pub(crate) report: Option<VaultReport>,
@@ -89,6 +91,7 @@ impl World {
             session: self.session,
             measured: self.pcrs,
             head: self.memory.belief.head(),
+            ordered: self.memory.belief.own_ordered_at(),
             accepted: self.memory.belief.accepted(),
             report: (!seen.is_nothing() || self.memory.belief.desired().vaults().any(|id| id == self.id))
                 .then_some(report),

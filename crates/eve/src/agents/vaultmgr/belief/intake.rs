@@ -10,7 +10,7 @@ use vault::wanted::Authority;
 
 use crate::agents::vaultmgr::belief::config::verify;
 use crate::agents::vaultmgr::belief::record::{self, RecordError};
-use crate::agents::vaultmgr::belief::ring::Ring;
+use crate::agents::vaultmgr::belief::ring::{Ring, words_of_shut};
 use crate::agents::vaultmgr::generation::errands::Errand;
 use crate::agents::vaultmgr::generation::roots::NoPcrs;
 use crate::agents::vaultmgr::generation::shares::ShareStore;
@@ -270,12 +270,9 @@ impl<C: Crypt> Manager<C> {
         let (ring, errors) = Ring::open(section, &self.session);
         self.ring = ring;
         self.hear_leases(section);
-        let lines: Vec<String> =
-            errors.iter().map(|(vault, error)| format!("vault {vault}: {error}")).collect();
-        if lines.is_empty() {
-            self.notes.settle(About::Keys)
-        } else {
-            self.notes.tell(About::Keys, lines.join("; "))
+        match words_of_shut(section, &errors) {
+            None => self.notes.settle(About::Keys),
+            Some(words) => self.notes.tell(About::Keys, words),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::agents::vaultmgr::paths::Paths;
 const MAX_BYTES: usize = 4 << 20;
 
 /// The record and the signed section it came from, as they lie in the file. The chain follows after it, then the former names, then
-/// what was ordered locked: a file of before there was one of these ends there, and a reader of before does not look further.
+/// what was ordered locked, and its place: a file of before there was one of these ends there, and a reader of before does not look further.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Stored {
     record: Record,
@@ -80,10 +80,12 @@ fn decode(bytes: &[u8]) -> Result<Kept, postcard::Error> {
     let (stored, rest): (Stored, _) = postcard::take_from_bytes(bytes)?;
     let (chain, rest) = later::<Chain>(rest)?;
     let (former, rest) = later(rest)?;
-    let (ordered, _) = later(rest)?;
+    let (ordered, rest) = later(rest)?;
+    let (ordered_at, _) = later(rest)?;
     let Stored { record, envelope, certs, root } = stored;
     let record = Record { former, ..record };
-    Ok(Kept { record, chain, root: RootPin(root), signed: Signed { envelope, certs }, ordered })
+    let signed = Signed { envelope, certs };
+    Ok(Kept { record, chain, root: RootPin(root), signed, ordered, ordered_at })
 }
 
 /// A part that files of before end without.
@@ -92,11 +94,11 @@ fn later<'b, T: Default + Deserialize<'b>>(bytes: &'b [u8]) -> Result<(T, &'b [u
 }
 
 fn encode(kept: &Kept) -> Result<Vec<u8>, postcard::Error> {
-    let Kept { record, chain, root, signed, ordered } = kept.clone();
+    let Kept { record, chain, root, signed, ordered, ordered_at } = kept.clone();
     let former = postcard::to_allocvec(&record.former)?;
     let stored = Stored { record, envelope: signed.envelope, certs: signed.certs, root: root.0 };
-    let ordered = postcard::to_allocvec(&ordered)?;
-    Ok([postcard::to_allocvec(&stored)?, postcard::to_allocvec(&chain)?, former, ordered].concat())
+    let (ordered, at) = (postcard::to_allocvec(&ordered)?, postcard::to_allocvec(&ordered_at)?);
+    Ok([postcard::to_allocvec(&stored)?, postcard::to_allocvec(&chain)?, former, ordered, at].concat())
 }
 
 /// Writes it, durably. The Config Vault must be open.
@@ -120,7 +122,7 @@ pub(crate) fn set_aside(paths: &Paths) -> io::Result<()> {
 mod tests {
     use super::*;
     use vault::ids::{DeviceId, Epoch, Incarnation, SectionDigest, SectionVersion};
-    use vault::wanted::Accepted;
+    use vault::wanted::{Accepted, OrderedAt};
 
     fn kept() -> Kept {
         let listed = BTreeMap::from([(VaultId(uuid::Uuid::nil()), "berlin".parse().expect("a name"))]);
@@ -132,7 +134,8 @@ mod tests {
         let chain = Chain { head: Some(SectionDigest([4; 32])), epochs };
         let signed = Signed { envelope: vec![1], certs: vec![2] };
         let ordered = [VaultId(uuid::Uuid::nil())].into();
-        Kept { record, chain, root: RootPin([3; 32]), signed, ordered }
+        let ordered_at = Some(OrderedAt { device: DeviceId(uuid::Uuid::nil()), version });
+        Kept { record, chain, root: RootPin([3; 32]), signed, ordered, ordered_at }
     }
 
     #[test]
@@ -157,7 +160,10 @@ mod tests {
         let (whole, kept) = (encode(&kept()).expect("encodes"), kept());
         let (chain, former) = (&kept.chain, &kept.record.former);
         let len = |part: postcard::Result<Vec<u8>>| part.expect("encodes").len();
-        let named = &whole[..whole.len() - len(postcard::to_allocvec(&kept.ordered))];
+        let ordered = &whole[..whole.len() - len(postcard::to_allocvec(&kept.ordered_at))];
+        let kept = Kept { ordered_at: None, ..kept.clone() };
+        assert_eq!(decode(ordered).as_ref(), Ok(&kept), "of before their place was kept");
+        let named = &ordered[..ordered.len() - len(postcard::to_allocvec(&kept.ordered))];
         let kept = Kept { ordered: [].into(), ..kept.clone() };
         assert_eq!(decode(named).as_ref(), Ok(&kept));
         let chained = &named[..named.len() - len(postcard::to_allocvec(former))];

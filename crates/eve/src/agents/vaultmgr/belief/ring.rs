@@ -81,3 +81,96 @@ fn released(entry: &Entry, device: DeviceId, opener: &mut Opener<'_>) -> Result<
     let last = (last.epoch != current.epoch).then(|| open(last)).transpose()?;
     Ok(Some(Released { current: open(current)?, last }))
 }
+
+/// Of keys that came and do not open. They are sealed to this session alone, so another one gets others.
+pub(crate) fn words_of_shut(section: &Section, errors: &[(VaultId, OpenError)]) -> Option<String> {
+    let name = |id: VaultId| section.vaults.iter().find(|entry| entry.id == id).map(|entry| &entry.name);
+    let line = |(id, error): &(VaultId, OpenError)| match name(*id) {
+        Some(name) => format!("vault `{name}`: {error}"),
+        None => format!("vault {id}: {error}"),
+    };
+    let lines: Vec<String> = errors.iter().map(line).collect();
+    (!lines.is_empty()).then(|| {
+        format!(
+            "keys of the controller's came damaged, and their vaults stay as they are: {}; restart `eve run`, whose next session gets them sealed anew; if they are damaged again, the controller's log and `evc status` say what is wrong there",
+            lines.join("; ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use attest::SessionKey;
+    use vault::ids::{DeviceKey, IMAGE_VAULT, Incarnation, SectionVersion};
+    use vault::section::{Custody, Encryption, NodePolicy, Operation, Presence, Seal};
+    use wire::release::seal;
+
+    use super::*;
+
+    const DEVICE: DeviceId = DeviceId(uuid::Uuid::from_u128(1));
+
+    fn section(session: SessionKey, key: SealedKey) -> Section {
+        let policy = NodePolicy {
+            encryption: Encryption::Aes256Xts,
+            custody: Custody::Controller,
+            seal: Seal::Tpm,
+            lease: None,
+            recovery: vault::recovery::Recipients::NONE,
+            storage_limit: None,
+        };
+        let entry = Entry {
+            id: IMAGE_VAULT,
+            name: "image".parse().expect("a name"),
+            policy,
+            operation: Operation::Unlock,
+            standing: Presence::Active,
+            created: true,
+            recreate: false,
+            release: Release::Keys { last: key.clone(), current: key },
+        };
+        Section {
+            device: DEVICE,
+            device_key: DeviceKey([3; 32]),
+            session,
+            version: SectionVersion { incarnation: Incarnation([1; 16]), version: 1 },
+            follows: None,
+            vaults: vec![entry],
+            removed: vec![],
+            lease: None,
+        }
+    }
+
+    /// TH-5: a key of which one bit was flipped is none, whichever; the status names its vault, and says what to do.
+    #[test]
+    fn a_damaged_key_is_not_at_hand_and_is_named_with_what_to_do() {
+        let session = SessionSecret::init(|bytes| {
+            bytes.fill(9);
+            Ok::<_, ()>(())
+        });
+        let session = session.expect("filled");
+        let purpose = Purpose { device: DEVICE, vault: IMAGE_VAULT, custody: Custody::Controller };
+        let key = ControllerKey::init(|bytes| {
+            bytes.fill(7);
+            Ok::<_, ()>(())
+        });
+        let whole = seal(&session.session_key(), &purpose, Epoch(1), &key.expect("filled")).expect("sealed");
+        let (ring, errors) = Ring::open(&section(session.session_key(), whole.clone()), &session);
+        assert!(errors.is_empty() && ring.key(IMAGE_VAULT, Epoch(1)).is_some(), "the twin");
+        for bit in 0..8 * (whole.enc.len() + whole.ciphertext.len()) {
+            let mut flipped = whole.clone();
+            let of_enc = 8 * whole.enc.len();
+            let part = if bit < of_enc { &mut flipped.enc } else { &mut flipped.ciphertext };
+            let at = if bit < of_enc { bit } else { bit - of_enc };
+            // The key of X25519 has 255 bits.
+            if (bit < of_enc) && at == 255 {
+                continue;
+            }
+            part[at / 8] ^= 1 << (at % 8);
+            let given = section(session.session_key(), flipped);
+            let (ring, errors) = Ring::open(&given, &session);
+            assert!(ring.key(IMAGE_VAULT, Epoch(1)).is_none(), "bit {bit}");
+            let words = words_of_shut(&given, &errors).expect("told");
+            assert!(words.contains("vault `image`") && words.contains("restart `eve run`"), "{words}");
+        }
+    }
+}
