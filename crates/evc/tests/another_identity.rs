@@ -348,7 +348,7 @@ fn with_a_damaged_key(damage: &str, epoch: u64) -> (Evc, DeviceId, common::Answe
 #[test]
 fn a_damaged_key_keeps_back_no_more_than_what_needs_it() {
     for damage in DAMAGE {
-        let (evc, was, told) = with_a_damaged_key(damage, 1);
+        let (_evc, was, told) = with_a_damaged_key(damage, 1);
         let said = String::from_utf8(told.body).expect("text");
         assert_eq!(told.status, 200, "{damage}: {said}");
         assert!(said.contains("damaged rows of keys went over as they are"), "{damage}: {said}");
