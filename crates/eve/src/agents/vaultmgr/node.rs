@@ -109,6 +109,7 @@ impl<C: Crypt> Manager<C> {
     }
 
     fn act_for_node(&mut self, step: &NodeStep) {
+        self.news += 1;
         let generation = self.shares.as_ref().and_then(ShareStore::generation);
         tracing::info!(?step, generation = generation.map(|it| it.0), "step of the node's own");
         match self.execute_for_node(step) {
