@@ -142,6 +142,23 @@ impl Folder {
     /// # Errors
     /// As [`Folder::folder`], of each on the way. [`Error::Unsafe`]: the path leads elsewhere.
     pub fn below(&self, path: &Path) -> Result<Self, Error> {
+        // What is in the way is told by the steps.
+        self.below_at_once(path).map_or_else(|| self.below_by_steps(path), Ok)
+    }
+
+    /// By one call, where the kernel has it and nothing is in the way.
+    fn below_at_once(&self, path: &Path) -> Option<Self> {
+        let plain = |part: Component<'_>| matches!(part, Component::Normal(name) if name.to_str().is_some());
+        if !path.components().all(plain) {
+            return None;
+        }
+        let resolve = ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::RESOLVE_NO_SYMLINKS;
+        let how = OpenHow::new().flags(FOLDER | OFlag::O_NOFOLLOW).resolve(resolve);
+        let fd = openat2(&self.fd, path, how).ok()?;
+        Some(Self { disk: self.disk.clone(), fd })
+    }
+
+    fn below_by_steps(&self, path: &Path) -> Result<Self, Error> {
         let fd = self.fd.try_clone().map_err(io("opening a folder"))?;
         let top = Self { disk: self.disk.clone(), fd };
         let mut way = PathBuf::new();
@@ -361,4 +378,43 @@ impl Folder {
 
 pub(crate) fn is_own(uid: u32) -> bool {
     uid == 0 || uid == geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// One call opens what the steps open, and nothing else: no link, wherever it stands or leads, and nothing outside.
+    #[test]
+    fn one_call_and_steps_open_the_same() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(dir.path().join("a/b")).expect("makes");
+        fs::write(dir.path().join("a/file"), b"").expect("writes");
+        for (link, to) in [("link", "a"), ("a/link", "b"), ("a/outside", "/"), ("a/nothing", "absent")] {
+            symlink(to, dir.path().join(link)).expect("links");
+        }
+        let top = Disk::linux().folder(dir.path()).expect("opens");
+        let inode = |folder: &Folder| fstat(folder).expect("looks").st_ino;
+        for path in ["a", "a/b", "a//b/", "a/./b"] {
+            let [once, steps] = [top.below_at_once(path.as_ref()), top.below_by_steps(path.as_ref()).ok()]
+                .map(|folder| inode(&folder.expect("opens")));
+            assert_eq!(once, steps, "{path}");
+        }
+        for path in
+            ["absent", "a/absent", "a/file", "a/file/b", "link", "link/b", "a/link", "a/outside", "a/nothing"]
+        {
+            assert!(top.below_at_once(path.as_ref()).is_none(), "{path}");
+            assert!(top.below_by_steps(path.as_ref()).is_err(), "{path}");
+        }
+        for path in ["/", "..", "a/..", "a/../a", "/usr"] {
+            assert!(top.below_at_once(path.as_ref()).is_none(), "{path}");
+            assert!(matches!(top.below(path.as_ref()), Err(Error::Unsafe { .. })), "{path}");
+        }
+        let root = Disk::linux().folder("/".as_ref()).expect("opens");
+        assert!(root.below_at_once("proc".as_ref()).is_none(), "it is mounted there");
+        assert!(matches!(root.below("proc".as_ref()), Err(Error::Covered { .. })));
+    }
 }

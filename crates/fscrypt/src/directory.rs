@@ -3,16 +3,12 @@
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, Write},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::Path,
 };
 
-use nix::{
-    errno::Errno,
-    fcntl::{OFlag, openat},
-    sys::stat::Mode,
-};
+use nix::errno::Errno;
 
 use crate::{
     Claims, ContentKey, KeyIdentifier, Modes, Policy,
@@ -56,19 +52,13 @@ pub fn look(top: impl AsFd, inside: &Path, device: u64) -> Result<PathKind, Look
     if inside.is_absolute() {
         return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
     }
-    match place::reach(top.as_fd(), inside) {
-        Ok(Some(held)) => standing(opened(&held)?, device),
+    match place::open(top.as_fd(), inside) {
+        Ok(Some(directory)) => standing(directory, device),
         Ok(None) => Ok(PathKind::Covered),
         Err(Errno::ENOENT) => Ok(PathKind::Nothing),
         Err(Errno::ENOTDIR | Errno::ELOOP) => Ok(PathKind::Stranger),
         Err(errno) => Err(LookError::Io(errno.into())),
     }
-}
-
-/// By its own dot: of what is mounted over it since it was taken hold of nothing is opened either.
-fn opened(held: &OwnedFd) -> io::Result<File> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    Ok(openat(held, ".", flags, Mode::empty())?.into())
 }
 
 fn standing(directory: File, device: u64) -> Result<PathKind, LookError> {

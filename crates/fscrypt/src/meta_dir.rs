@@ -75,15 +75,11 @@ impl MetaDir {
         Self::within(&disk.folder(path)?, path)
     }
 
-    /// The same of a name in a folder that is open; `path` is how it is called.
+    /// The same of a folder that is open; `path` is how it is called.
     ///
     /// # Errors
     /// As [`MetaDir::open`].
-    pub fn open_in(parent: &Folder, name: &str, path: &Path) -> Result<Self, MetaError> {
-        Self::within(&parent.folder(name).map_err(over(path.parent()))?, path)
-    }
-
-    fn within(root: &Folder, path: &Path) -> Result<Self, MetaError> {
+    pub fn within(root: &Folder, path: &Path) -> Result<Self, MetaError> {
         let folder = |name| root.folder(name).map_err(over(Some(path)));
         let (protectors, policies) = (folder(PROTECTORS)?, folder(POLICIES)?);
         // As the `fscrypt` tool does.

@@ -99,6 +99,13 @@ impl Hopeless {
         }
     }
 
+    /// Whether a vault may be one that a bundle still helps, by a glance.
+    #[must_use]
+    pub fn leaves_hope(&self, id: VaultId, glance: KeyFilesSeen) -> bool {
+        let bare = !glance.has_files || glance.none_fits;
+        bare && !glance.discarded && !self.vaults.contains(&id)
+    }
+
     /// The vault opened by its key files: what it loses later is asked for again.
     pub fn is_back(&mut self, id: VaultId) {
         self.lines.remove(&id);
@@ -136,8 +143,7 @@ impl Hopes<'_> {
     /// Whether a vault may be one that a bundle still helps, by a glance.
     #[must_use]
     pub fn is_hoped_for(&self, id: VaultId, glance: KeyFilesSeen) -> bool {
-        let bare = !glance.has_files || glance.none_fits;
-        bare && !glance.discarded && !self.hopeless.vaults.contains(&id)
+        self.hopeless.leaves_hope(id, glance)
     }
 
     /// Whether the bundle is to be asked back for files, of the vaults that are hoped for.

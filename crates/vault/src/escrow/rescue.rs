@@ -32,22 +32,22 @@ pub struct Hanging {
 }
 
 /// Whether the root is wanted back. `listed`: a vault waits for its first share under it.
-pub fn is_wanted(lack: Option<Lack>, hanging: Hanging, listed: impl FnOnce() -> bool) -> bool {
+pub fn is_wanted(lack: Lack, hanging: Hanging, listed: impl FnOnce() -> bool) -> bool {
     match lack {
-        Some(Lack::Moved | Lack::Gone) => hanging.dropped || hanging.shares || listed(),
-        Some(Lack::Unreadable) => hanging.shares,
-        Some(Lack::Unsteady) | None => false,
+        Lack::Moved | Lack::Gone => hanging.dropped || hanging.shares || listed(),
+        Lack::Unreadable => hanging.shares,
+        Lack::Unsteady => false,
     }
 }
 
 /// Whether a fresh one takes its place with the next generation, where it is wanted back: no share is lost by that, and none is to be had.
 #[must_use]
-pub fn begins_anew(lack: Option<Lack>, hanging: Hanging, back: Option<Back>) -> bool {
+pub fn begins_anew(lack: Lack, hanging: Hanging, back: Option<Back>) -> bool {
     let none_has_it = match lack {
-        Some(Lack::Moved) => back == Some(Back::NoneHeld),
+        Lack::Moved => back == Some(Back::NoneHeld),
         // A bundle that came and had it took its place: then nothing is lacking.
-        Some(Lack::Gone) => matches!(back, Some(Back::NoneHeld | Back::Came)),
-        Some(Lack::Unsteady | Lack::Unreadable) | None => false,
+        Lack::Gone => matches!(back, Some(Back::NoneHeld | Back::Came)),
+        Lack::Unsteady | Lack::Unreadable => false,
     };
     none_has_it && !hanging.shares
 }
@@ -79,19 +79,18 @@ mod tests {
     #[test]
     fn what_was_never_used_is_wanted_back_for_the_first_vault_that_needs_it() {
         for (lack, hanging, listed, wanted) in [
-            (Some(Lack::Moved), NOTHING, false, false),
-            (Some(Lack::Moved), NOTHING, true, true),
-            (Some(Lack::Moved), SHARES, false, true),
-            (Some(Lack::Moved), DROPPED, false, true),
-            (Some(Lack::Gone), NOTHING, false, false),
-            (Some(Lack::Gone), NOTHING, true, true),
-            (Some(Lack::Gone), SHARES, false, true),
-            (Some(Lack::Gone), DROPPED, false, true),
-            (Some(Lack::Unreadable), NOTHING, true, false),
-            (Some(Lack::Unreadable), DROPPED, true, false),
-            (Some(Lack::Unreadable), SHARES, false, true),
-            (Some(Lack::Unsteady), SHARES, true, false),
-            (None, SHARES, true, false),
+            (Lack::Moved, NOTHING, false, false),
+            (Lack::Moved, NOTHING, true, true),
+            (Lack::Moved, SHARES, false, true),
+            (Lack::Moved, DROPPED, false, true),
+            (Lack::Gone, NOTHING, false, false),
+            (Lack::Gone, NOTHING, true, true),
+            (Lack::Gone, SHARES, false, true),
+            (Lack::Gone, DROPPED, false, true),
+            (Lack::Unreadable, NOTHING, true, false),
+            (Lack::Unreadable, DROPPED, true, false),
+            (Lack::Unreadable, SHARES, false, true),
+            (Lack::Unsteady, SHARES, true, false),
         ] {
             assert_eq!(is_wanted(lack, hanging, || listed), wanted, "{lack:?} {hanging:?} {listed}");
         }
@@ -101,22 +100,21 @@ mod tests {
     #[test]
     fn a_fresh_one_takes_no_share_away() {
         for (lack, hanging, back, anew) in [
-            (Some(Lack::Moved), NOTHING, Some(Back::NoneHeld), true),
-            (Some(Lack::Moved), DROPPED, Some(Back::NoneHeld), true),
-            (Some(Lack::Moved), SHARES, Some(Back::NoneHeld), false),
-            (Some(Lack::Moved), NOTHING, Some(Back::Withheld), false),
-            (Some(Lack::Moved), NOTHING, Some(Back::Came), false),
-            (Some(Lack::Moved), NOTHING, None, false),
-            (Some(Lack::Gone), NOTHING, Some(Back::NoneHeld), true),
-            (Some(Lack::Gone), SHARES, Some(Back::NoneHeld), false),
-            (Some(Lack::Gone), NOTHING, Some(Back::Came), true),
-            (Some(Lack::Gone), DROPPED, Some(Back::Came), true),
-            (Some(Lack::Gone), SHARES, Some(Back::Came), false),
-            (Some(Lack::Gone), NOTHING, Some(Back::Withheld), false),
-            (Some(Lack::Gone), NOTHING, None, false),
-            (Some(Lack::Unreadable), NOTHING, Some(Back::NoneHeld), false),
-            (Some(Lack::Unsteady), NOTHING, Some(Back::NoneHeld), false),
-            (None, NOTHING, Some(Back::NoneHeld), false),
+            (Lack::Moved, NOTHING, Some(Back::NoneHeld), true),
+            (Lack::Moved, DROPPED, Some(Back::NoneHeld), true),
+            (Lack::Moved, SHARES, Some(Back::NoneHeld), false),
+            (Lack::Moved, NOTHING, Some(Back::Withheld), false),
+            (Lack::Moved, NOTHING, Some(Back::Came), false),
+            (Lack::Moved, NOTHING, None, false),
+            (Lack::Gone, NOTHING, Some(Back::NoneHeld), true),
+            (Lack::Gone, SHARES, Some(Back::NoneHeld), false),
+            (Lack::Gone, NOTHING, Some(Back::Came), true),
+            (Lack::Gone, DROPPED, Some(Back::Came), true),
+            (Lack::Gone, SHARES, Some(Back::Came), false),
+            (Lack::Gone, NOTHING, Some(Back::Withheld), false),
+            (Lack::Gone, NOTHING, None, false),
+            (Lack::Unreadable, NOTHING, Some(Back::NoneHeld), false),
+            (Lack::Unsteady, NOTHING, Some(Back::NoneHeld), false),
         ] {
             assert_eq!(begins_anew(lack, hanging, back), anew, "{lack:?} {hanging:?} {back:?}");
         }

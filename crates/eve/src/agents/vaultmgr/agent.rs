@@ -42,6 +42,8 @@ use over_bus::OverBus;
 
 /// How often kernel and disk are looked at though nothing was heard.
 const LOOK: Duration = Duration::from_secs(10);
+/// At which look all is told of anew: once a minute.
+const ALL_TOLD: u64 = 6;
 /// How soon roots that could not be read are asked for again.
 const ROOTS_AGAIN: Duration = Duration::from_secs(2);
 
@@ -212,12 +214,14 @@ struct Loop {
     roots_at: Instant,
     /// When the manager has something to do of itself.
     due: Due,
+    /// How often it was looked at the vaults though nothing was heard.
+    looks: u64,
 }
 
 impl Loop {
     fn new(manager: OurManager, between: Between, bus: Bus) -> Self {
         let (wish, roots_at, due) = (EscrowWish::default(), Instant::now(), Due::default());
-        Self { manager, between, bus, wish, tpm: None, roots_at, due }
+        Self { manager, between, bus, wish, tpm: None, roots_at, due, looks: 0 }
     }
 
     fn run(mut self) {
@@ -230,9 +234,13 @@ impl Loop {
                 Err(RecvTimeoutError::Timeout) => (Touched::Nothing, true),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            if self.due.take(Instant::now()) || idle {
-                self.tick();
+            // An order says itself of what something may be new by it.
+            let news = self.manager.news();
+            if self.due.take(Instant::now()) {
                 touched = Touched::All;
+                self.tick();
+            } else if idle {
+                self.tick();
             }
             if self.read_roots_again() {
                 touched = Touched::All;
@@ -240,13 +248,11 @@ impl Loop {
             self.between.answer_waiting(&self.manager);
             let asks = self.pausing(|manager, pause| manager.tend_leases_pausing(pause));
             if Instant::now() >= look {
-                self.manager.read_unsteady_root();
-                self.look_for_others();
-                self.look_around();
+                touched = touched.and(self.look_though_all_is_quiet());
                 look = Instant::now() + LOOK;
-                touched = Touched::All;
             }
             self.tell_wish();
+            let touched = if self.manager.news() == news { touched } else { Touched::All };
             self.between.tell(&self.manager, &touched);
             // After what was accepted is told: zedagent asks at once, and for what follows the section that it knows of.
             if asks {
@@ -283,13 +289,14 @@ impl Loop {
         self.pausing(|manager, pause| manager.settle_all_pausing(pause));
     }
 
-    fn look_for_others(&mut self) {
+    /// Takes the next of those that rest, and those that do not, as far as they go. All are told of now and then, though nothing is known to be new of
+    /// them.
+    fn look_though_all_is_quiet(&mut self) -> Touched {
+        self.manager.read_unsteady_root();
         self.pausing(|manager, pause| manager.look_for_others_pausing(|manager| pause(manager, None)));
-    }
-
-    /// Takes the next of them, and those that do not rest, as far as they go.
-    fn look_around(&mut self) {
-        self.pausing(|manager, pause| manager.look_around_pausing(pause));
+        let found = self.pausing(|manager, pause| manager.look_around_pausing(pause));
+        self.looks += 1;
+        if self.looks.is_multiple_of(ALL_TOLD) { Touched::All } else { Touched::Found(found) }
     }
 
     fn tick(&mut self) {

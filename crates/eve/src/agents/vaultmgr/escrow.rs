@@ -119,7 +119,7 @@ impl<C: Crypt> Manager<C> {
     /// An answer that says nothing of the list of vaults, and something of the escrow, or orders vaults locked.
     pub(crate) fn hear_word(&mut self, envelope: &[u8], certs: &[u8]) {
         let signed = Signed { envelope: envelope.to_vec(), certs: certs.to_vec() };
-        match config::verify(&self.root_pem, signed) {
+        match config::verify(&mut self.certs, &self.root_pem, signed) {
             Ok((answer, said)) => {
                 if answer.said == vault::belief::Said::Unchanged {
                     self.hear(Heard::Answer(Authority::Live, Box::new(answer)));

@@ -1,7 +1,7 @@
 //! vaultmgr's one thread of decisions: what came from outside is taken in, then each vault is planned, stepped and observed until
 //! it rests. Decides nothing itself: `vault::plan` does. Generic over the kernel and tpmmgr, so tests run it without either.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use vault::belief::{Belief, Heard};
@@ -14,6 +14,7 @@ use vault::plan::{Act, AtHand, Hold, Known, Next, Op, RecordDoor, Step, StepKind
 use vault::wanted::Wish;
 use wire::release::SessionSecret;
 
+use crate::agents::vaultmgr::belief::config::GoodCerts;
 use crate::agents::vaultmgr::belief::ring::Ring;
 use crate::agents::vaultmgr::chain;
 use crate::agents::vaultmgr::escrow;
@@ -53,6 +54,8 @@ pub(crate) struct Manager<C: Crypt> {
     pub(super) zedagent: Owner,
     pub(super) session: SessionSecret,
     pub(super) root_pem: Vec<u8>,
+    /// Those of the controller's that hang on a root certificate, the last that did.
+    pub(super) certs: GoodCerts,
     /// The last live answer was not signed by whoever hangs on that root: it is to be said again.
     pub(super) unverified: bool,
     pub(super) shares: Option<ShareStore>,
@@ -87,6 +90,10 @@ pub(crate) struct Manager<C: Crypt> {
     pub(super) hurried: bool,
     /// How often something was learned that more than one vault may depend on.
     pub(super) learned: u64,
+    /// How often something was done or heard by which more may be new than what a look finds of one vault.
+    pub(super) news: u64,
+    /// Vaults that were found otherwise than they were, since a look told of those last.
+    pub(super) found_otherwise: BTreeSet<VaultId>,
 }
 
 impl<C: Crypt> Manager<C> {
@@ -109,6 +116,7 @@ impl<C: Crypt> Manager<C> {
             escrow: escrow::EscrowMemory::default(),
             session,
             root_pem: root_certificate(&paths),
+            certs: GoodCerts::default(),
             unverified: false,
             paths,
             shares: None,
@@ -129,6 +137,8 @@ impl<C: Crypt> Manager<C> {
             jobs,
             hurried: false,
             learned: 0,
+            news: 0,
+            found_otherwise: BTreeSet::new(),
         })
     }
 
@@ -166,9 +176,18 @@ impl<C: Crypt> Manager<C> {
     pub(super) fn settle_each_pausing(
         &mut self,
         each: &[VaultId],
-        mut pause: impl FnMut(&mut Self, Option<VaultId>),
+        pause: impl FnMut(&mut Self, Option<VaultId>),
     ) {
         self.shut(each);
+        self.take_each_pausing(each, pause);
+    }
+
+    /// The same, where none of them is to be locked.
+    pub(super) fn take_each_pausing(
+        &mut self,
+        each: &[VaultId],
+        mut pause: impl FnMut(&mut Self, Option<VaultId>),
+    ) {
         self.settle_node(|manager| pause(manager, None));
         for group in each.chunks(IN_STEP) {
             self.make_in_step(group, |manager| pause(manager, None));
@@ -179,6 +198,11 @@ impl<C: Crypt> Manager<C> {
         }
         // By now it is known what was dropped.
         self.settle_node(|manager| pause(manager, None));
+    }
+
+    /// Another number than before: what is told of any vault may be another than it was.
+    pub(crate) fn news(&self) -> u64 {
+        self.news
     }
 
     /// When something that failed is to be tried again.
@@ -246,6 +270,7 @@ impl<C: Crypt> Manager<C> {
     }
 
     pub(super) fn fail(&mut self, id: VaultId, act: &Act, words: String) {
+        self.news += 1;
         tracing::warn!(vault = %id, op = %act.op, step = %act.step.kind(), error = %words, "step failed");
         self.slots.entry(id).or_default().failed(act, words, Instant::now());
     }
@@ -345,6 +370,7 @@ impl<C: Crypt> Manager<C> {
     /// Executes one step and observes what it changed.
     pub(super) fn act(&mut self, id: VaultId, act: Act) {
         tracing::debug!(vault = %id, op = %act.op, step = %act.step.kind(), "step");
+        self.news += 1;
         let ran = self.make_way(id, act.step).and_then(|way| match way {
             Way::Clear => self.execute(id, act),
             Way::Overtaken => Ok(Ran::UnderWay),

@@ -120,6 +120,7 @@ impl<C: Crypt> Manager<C> {
     }
 
     fn act_for_node(&mut self, step: &NodeStep) {
+        self.news += 1;
         if matches!(step, NodeStep::BeginTable { .. }) && self.reads_what_is_back() {
             return;
         }

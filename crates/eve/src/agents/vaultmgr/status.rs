@@ -6,7 +6,8 @@ use std::fmt::Display;
 use attest::SessionKey;
 use vault::condition::{Node, Seen, TableSeen, TpmSeen};
 use vault::ids::{SectionVersion, VaultId};
-use vault::plan::{Known, View, one};
+use vault::lease::SinceBoot;
+use vault::plan::{Hold, Known, View, one};
 use vault::report::{Reasons, VaultReport, report};
 use vault::section::Seal;
 use vault::wanted::Head;
@@ -17,6 +18,15 @@ use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::vault::slot::VaultMemory;
 use crate::bus::messages::VaultStatus;
+
+/// All that is told of the node, and all that is told of a vault depends on beside what is its own.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OfNode {
+    /// Without the vaults.
+    status: VaultStatus,
+    node: Node,
+    hold: Option<Hold>,
+}
 
 impl<C: Crypt> Manager<C> {
     /// The newest section that was accepted, now or in an earlier life.
@@ -61,19 +71,28 @@ impl<C: Crypt> Manager<C> {
 
     /// All that is told, as it fits the bus.
     pub(crate) fn vault_status(&self) -> VaultStatus {
+        let (vaults, seals) = self.told_of(self.everything());
+        fitted(VaultStatus { vaults, seals, ..self.node_status() })
+    }
+
+    /// How the node is now, at whatever time: what ends with the time is looked at then.
+    pub(crate) fn of_node(&self) -> OfNode {
+        let node = Node { since_boot: SinceBoot::default(), ..self.node_to_plan() };
+        OfNode { status: self.node_status(), node, hold: self.hold }
+    }
+
+    /// What is told of the node alone.
+    fn node_status(&self) -> VaultStatus {
         let went = self.disk_went();
         let disk_away = went.is_some();
         // What is mounted over the disk is asked for nothing: it may never answer.
         let read_only = if disk_away { None } else { self.read_only().map(str::to_owned) };
         let notes = went.into_iter().chain(self.notes()).chain(read_only).collect();
-        let (vaults, seals) = self.told_of(self.everything());
         let generation = self.shares.as_ref().and_then(ShareStore::generation);
-        fitted(VaultStatus {
-            vaults,
+        VaultStatus {
             accepted: self.accepted(),
             head: self.head(),
             ordered: self.belief.own_ordered_at(),
-            seals,
             generation,
             leases: self.leases.until().clone(),
             drill: self.escrow.drilled(),
@@ -81,7 +100,8 @@ impl<C: Crypt> Manager<C> {
             disk_away,
             unheard: self.unverified || self.belief.is_unheard(),
             root: self.belief.root().map(|root| root.0),
-        })
+            ..VaultStatus::default()
+        }
     }
 
     /// The status of one vault.

@@ -1,5 +1,5 @@
-//! What is told of the vaults on the bus: all of them, or those alone that an order was about. So an order costs as much with three
-//! vaults as with three hundred.
+//! What is told of the vaults on the bus: all of them, or those alone that an order was about, or that were found otherwise at a look. So an
+//! order costs as much with three vaults as with three hundred, and so does a look at which nothing is new.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -7,6 +7,7 @@ use vault::ids::VaultId;
 
 use crate::agents::vaultmgr::hands::crypt::Crypt;
 use crate::agents::vaultmgr::manager::Manager;
+use crate::agents::vaultmgr::status::OfNode;
 use crate::bus::messages::{VaultChange, VaultStatus};
 use crate::bus::{Bus, Change};
 
@@ -17,8 +18,20 @@ pub(super) enum Touched {
     Nothing,
     /// Of these.
     Some(Vec<VaultId>),
+    /// Of these, and perhaps of the node.
+    Found(Vec<VaultId>),
     /// Of all, and of the node.
     All,
+}
+
+impl Touched {
+    /// Of which something may be new by both.
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, touched) | (touched, Self::Nothing) => touched,
+            _ => Self::All,
+        }
+    }
 }
 
 /// What was told last.
@@ -28,11 +41,13 @@ pub(super) struct Telling {
     told: Arc<RwLock<VaultStatus>>,
     /// Something was told in this life.
     ever: bool,
+    /// How the node was when all was told last.
+    of_node: Option<OfNode>,
 }
 
 impl Telling {
     pub(super) fn new(bus: Bus) -> Self {
-        Self { bus, told: Arc::default(), ever: false }
+        Self { bus, told: Arc::default(), ever: false, of_node: None }
     }
 
     /// Publishes what is new.
@@ -40,7 +55,13 @@ impl Telling {
         match touched {
             Touched::Nothing => {}
             Touched::Some(ids) if self.ever && self.knows(ids) => self.tell_change(change(manager, ids)),
-            Touched::Some(_) | Touched::All => self.tell_all(manager.vault_status()),
+            Touched::Found(ids) if self.knows(ids) && self.of_node.as_ref() == Some(&manager.of_node()) => {
+                self.tell_change(change(manager, ids));
+            }
+            Touched::Some(_) | Touched::Found(_) | Touched::All => {
+                self.of_node = Some(manager.of_node());
+                self.tell_all(manager.vault_status());
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use crate::agents::vaultmgr::escrow::Said as OfEscrow;
 use vault::belief::{Beside, LockOrders, Said, Signed, SignedAnswer};
 use vault::shares::RootPin;
+use wire::certs::{CertsError, TrustedCerts};
 use wire::config::{DeviceConfig, SignedConfig, SignedConfigError};
 use wire::control::{Control, Order};
 use wire::{ControllerCerts, DecodeError, Validity};
@@ -16,17 +17,41 @@ use wire::{ControllerCerts, DecodeError, Validity};
 pub(crate) enum NotVerified {
     /// The certificates.
     #[error("the controller's certificates")]
-    Certs(#[from] wire::certs::CertsError),
+    Certs(#[from] CertsError),
     /// The signature or what is under it.
     #[error("the signed configuration")]
     Config(#[from] SignedConfigError),
 }
 
+/// The controller's certificates that were found good last, with the root certificate that they hang on, PEM. Whether they are good follows from these
+/// bytes alone, and answer after answer comes with the same: so it is found out again only where a byte is another.
+#[derive(Debug, Default)]
+pub(crate) struct GoodCerts(Option<(Vec<u8>, TrustedCerts)>);
+
+impl GoodCerts {
+    /// Whether these very ones were found good by that root.
+    pub(crate) fn are_these(&self, root_pem: &[u8], certs: &[u8]) -> bool {
+        self.0.as_ref().is_some_and(|(root, good)| root == root_pem && good.bytes() == certs)
+    }
+
+    fn judge(&mut self, root_pem: &[u8], certs: &[u8]) -> Result<&TrustedCerts, CertsError> {
+        if !self.are_these(root_pem, certs) {
+            let good = ControllerCerts::decode(certs)?.verify(root_pem, Validity::Ignored)?;
+            self.0 = Some((root_pem.to_vec(), good));
+        }
+        Ok(&self.0.as_ref().expect("they are there, or were put there").1)
+    }
+}
+
 /// Verifies a signed answer with the certificates that came with it, against the installed root certificate, PEM.
-pub(crate) fn verify(root_pem: &[u8], signed: Signed) -> Result<(SignedAnswer, OfEscrow), NotVerified> {
-    let trusted = ControllerCerts::decode(&signed.certs)?.verify(root_pem, Validity::Ignored)?;
+pub(crate) fn verify(
+    known: &mut GoodCerts,
+    root_pem: &[u8],
+    signed: Signed,
+) -> Result<(SignedAnswer, OfEscrow), NotVerified> {
+    let trusted = known.judge(root_pem, &signed.certs)?;
     let root = RootPin(trusted.root().0);
-    let answer = SignedConfig::verify(&signed.envelope, &trusted)?;
+    let answer = SignedConfig::verify(&signed.envelope, trusted)?;
     let said = answer.response().config.as_ref().map_or(Said::Unchanged, said);
     let control = answer.response().control.clone();
     let beside = control.as_ref().map(beside).unwrap_or_default();

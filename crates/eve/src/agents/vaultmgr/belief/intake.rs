@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use vault::belief::{About, Effect, Heard, Kept, RecordFound, Roots, Signed};
+use vault::belief::{About, Effect, Heard, Kept, RecordFound, Roots, Signed, SignedAnswer};
 use vault::ids::{CONFIG_VAULT, DeviceKey, IMAGE_VAULT, VaultId};
 use vault::shares::RootPin;
 use vault::wanted::Authority;
@@ -102,7 +102,7 @@ impl<C: Crypt> Manager<C> {
 
     /// Everything that failed may be tried anew, and keys on what did not open: others are at hand than before.
     pub(crate) fn start_afresh(&mut self) {
-        self.learned += 1;
+        (self.learned, self.news) = (self.learned + 1, self.news + 1);
         (self.node_setback, self.node_error) = (None, None);
         self.slots.values_mut().for_each(slot::VaultMemory::afresh);
         self.slots.values_mut().filter(|slot| slot.held.is_none()).for_each(|slot| slot.none_fits = false);
@@ -115,7 +115,7 @@ impl<C: Crypt> Manager<C> {
     }
 
     fn hear_signed(&mut self, authority: Authority, signed: Signed) {
-        match verify(&self.root_pem, signed) {
+        match verify(&mut self.certs, &self.root_pem, signed) {
             Ok((answer, escrow)) => {
                 self.unverified &= authority != Authority::Live;
                 self.hear(Heard::Answer(authority, Box::new(answer)));
@@ -158,11 +158,14 @@ impl<C: Crypt> Manager<C> {
     /// One thing is heard, and what follows is done.
     pub(crate) fn hear(&mut self, heard: Heard) {
         self.learned += 1;
+        // That the record is open still is said at each look, and is no news where nothing follows from it.
+        self.news += u64::from(!matches!(heard, Heard::RecordOpen));
         let mut orders = matches!(heard, Heard::Answer(..) | Heard::Tpm(..));
         let mut due = VecDeque::from([heard]);
         while let Some(heard) = due.pop_front() {
             let (written, other): (Vec<_>, Vec<_>) =
                 self.belief.hear(heard).into_iter().partition(is_written);
+            self.news += u64::from(!(written.is_empty() && other.is_empty()));
             due.extend(other.into_iter().filter_map(|effect| self.carry_out(effect)));
             if std::mem::take(&mut orders) || !written.is_empty() {
                 self.shut_before_writing();
@@ -255,7 +258,7 @@ impl<C: Crypt> Manager<C> {
     }
 
     fn verify_kept(&mut self, signed: Signed) -> Option<Heard> {
-        match verify(&self.root_pem, signed) {
+        match verify(&mut self.certs, &self.root_pem, signed) {
             Ok((answer, _)) => Some(Heard::Answer(Authority::Checkpoint, Box::new(answer))),
             Err(error) => {
                 let words =
@@ -305,16 +308,14 @@ impl<C: Crypt> Manager<C> {
 
     /// A section that the installed root does not speak for says nothing against it. One for another node's TPM is as good as none: it
     /// closes no vault here.
-    fn unless_contradicted(&self, kept: Option<Kept>) -> Result<Option<Kept>, RecordError> {
-        let damaged = |kept: &Kept| {
-            verify(&self.root_pem, kept.signed.clone()).is_ok_and(|(answer, _)| {
-                !kept.agrees_with(&answer) || self.belief.is_of_another_node(&answer)
-            })
-        };
-        if kept.as_ref().is_some_and(damaged) {
-            return Err(RecordError::Contradicted);
+    fn unless_contradicted(&mut self, kept: Option<Kept>) -> Result<Option<Kept>, RecordError> {
+        let Some(kept) = kept else { return Ok(None) };
+        let contradicts =
+            |answer: &SignedAnswer| !kept.agrees_with(answer) || self.belief.is_of_another_node(answer);
+        match verify(&mut self.certs, &self.root_pem, kept.signed.clone()) {
+            Ok((answer, _)) if contradicts(&answer) => Err(RecordError::Contradicted),
+            _ => Ok(Some(kept)),
         }
-        Ok(kept)
     }
 }
 

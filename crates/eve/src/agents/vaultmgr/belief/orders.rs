@@ -219,7 +219,8 @@ impl<C: Crypt> Manager<C> {
         id: VaultId,
         between: Between<'_, C>,
     ) -> Result<VaultReport, OrderError> {
-        let report = self.try_now(id, between);
+        self.try_now(id, between);
+        let report = self.report(id);
         match self.now(&report).recovered() {
             Became::AsOrdered => Ok(report),
             _ => Err(not_done(report, Ordered::Open)),
@@ -294,8 +295,8 @@ impl<C: Crypt> Manager<C> {
     }
 
     fn is_under_another(&self, id: VaultId) -> bool {
-        let tried = self.known(id).keys.any();
-        matches!(self.ask(id).1, Next::Wait(wait) if wait.is_under_another(tried))
+        let tried = || self.known(id).keys.any();
+        matches!(self.ask(id).1, Next::Wait(wait) if wait.is_under_another(tried()))
     }
 
     fn make_anew(&mut self, id: VaultId, between: Between<'_, C>) -> Result<VaultReport, OrderError> {
@@ -315,10 +316,9 @@ impl<C: Crypt> Manager<C> {
         }
     }
 
-    fn try_now(&mut self, id: VaultId, between: Between<'_, C>) -> VaultReport {
+    fn try_now(&mut self, id: VaultId, between: Between<'_, C>) {
         self.slots.entry(id).or_default().afresh();
         self.settle_pausing(id, between);
-        self.report(id)
     }
 
     pub(crate) fn known_here(&self, id: VaultId) -> Result<(), OrderError> {

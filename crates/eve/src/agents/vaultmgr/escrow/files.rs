@@ -171,9 +171,12 @@ impl<C: Crypt> Manager<C> {
     /// Those that there is room for, and of the others how long they are.
     pub(super) fn files_that_fit(&mut self) -> Files {
         let (files, long): (Files, BTreeMap<VaultId, usize>) = fitting(self.escrow.files.clone());
-        self.escrow.left_out = self.escrow.untold.keys().map(|id| (*id, LeftOut::Untold)).collect();
-        self.escrow.left_out.extend(self.escrow.shut.iter().map(|id| (*id, LeftOut::Shut)));
-        self.escrow.left_out.extend(long.into_iter().map(|(id, length)| (id, LeftOut::TooLong(length))));
+        let untold = self.escrow.untold.keys().map(|id| (*id, LeftOut::Untold));
+        let shut = self.escrow.shut.iter().map(|id| (*id, LeftOut::Shut));
+        let long = long.into_iter().map(|(id, length)| (id, LeftOut::TooLong(length)));
+        let left_out: BTreeMap<VaultId, LeftOut> = untold.chain(shut).chain(long).collect();
+        self.news += u64::from(left_out != self.escrow.left_out);
+        self.escrow.left_out = left_out;
         files
     }
 }

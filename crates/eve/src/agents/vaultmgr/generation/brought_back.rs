@@ -22,7 +22,6 @@ use crate::agents::vaultmgr::hands::crypt::{Crypt, Found, MetaPlace};
 use crate::agents::vaultmgr::manager::Manager;
 use crate::agents::vaultmgr::paths::Paths;
 use crate::agents::vaultmgr::vault::execute::StepError;
-use crate::agents::vaultmgr::vault::slot::VaultMemory;
 
 /// What is said where an older bundle came, and something is lacking still.
 const NEWER_IS_HELD: &str = "the bundle that came back from escrow is an older one, and does not bring back all that this node lacks; the controller holds a newer one: `evc escrow offer` with --newest has that given back";
@@ -98,11 +97,13 @@ impl<C: Crypt> Manager<C> {
     /// Whether nothing of a vault is here, so that what an older bundle has of it is all that this node can have back, and no other is made. Before the first
     /// bundle there is none.
     pub(crate) fn is_in_escrow_alone(&self, id: VaultId) -> bool {
+        let bare = self.slots.get(&id).is_some_and(|slot| self.hopeless.leaves_hope(id, slot.glance()));
+        if !bare || self.escrow.back() == Some(Back::NoneHeld) {
+            return false;
+        }
         let node = self.node();
-        let glance = self.slots.get(&id).map(VaultMemory::glance);
-        let bare = glance.is_some_and(|glance| self.hopes(&node).is_hoped_for(id, glance));
-        let may = bare && node.escrow != Escrow::Nothing && self.escrow.back() != Some(Back::NoneHeld);
-        may && is_in_escrow_alone(id, &self.known(id), self.belief.desired(), &node)
+        node.escrow != Escrow::Nothing
+            && is_in_escrow_alone(id, &self.known(id), self.belief.desired(), &node)
     }
 
     /// By what hopes are judged; `node` is what the node is seen to be now.

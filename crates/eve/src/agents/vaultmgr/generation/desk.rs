@@ -109,6 +109,7 @@ impl<C: Crypt> Manager<C> {
     }
 
     fn take_up(&mut self, brought: Brought) {
+        self.news += 1;
         match brought {
             Brought::Roots(read) => self.take_roots(read),
             Brought::Pcrs(read) => self.take_pcrs(read),

@@ -110,15 +110,16 @@ impl ShareStore {
         self.table.as_ref().is_some_and(Table::is_escrowed)
     }
 
-    /// Why the root that is bound to PCRs is not at hand, and what hangs on it; nothing while the table is lost.
-    pub(crate) fn lack(&self) -> Option<(Option<Lack>, Hanging)> {
+    /// Why the root that is bound to PCRs is not at hand, and what hangs on it; nothing while it is at hand, or the table is lost. What hangs on it
+    /// takes a look at all lines, and this is asked with each plan of each vault: so only where there is a lack.
+    pub(crate) fn lack(&self) -> Option<(Lack, Hanging)> {
         let table = self.table.as_ref()?;
-        let lack = self.without_pcrs().map(|why| match why {
+        let lack = match self.without_pcrs()? {
             NoPcrs::Moved(_) => Lack::Moved,
             NoPcrs::Unsteady => Lack::Unsteady,
             NoPcrs::Gone => Lack::Gone,
             NoPcrs::Unreadable => Lack::Unreadable,
-        });
+        };
         Some((lack, Hanging { dropped: table.has_dropped(), shares: table.has_any(Seal::Pcrs) }))
     }
 

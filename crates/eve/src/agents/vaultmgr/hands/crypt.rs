@@ -63,6 +63,13 @@ pub(crate) enum Found {
     },
 }
 
+impl Found {
+    /// Whether it may have a project of its own: an empty directory is about to be the vault.
+    pub(crate) fn has_space(self) -> bool {
+        matches!(self, Self::Policy { .. } | Self::Plain { empty: true })
+    }
+}
+
 /// Why the kernel or the metadata did not do as asked; the text says what to do where there is something to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
@@ -174,6 +181,9 @@ pub(crate) trait Crypt {
 
     /// What stands at a path.
     fn find(&self, path: &Path) -> Result<Found, CryptError>;
+    /// The same, and what the kernel says of its space: nothing, where it has none or that can't be told, for no vault waits for it. One look does for
+    /// both, so they are of the same directory.
+    fn find_with_space(&self, path: &Path) -> Result<(Found, Space), CryptError>;
     /// Whether key files of another vault name this key.
     fn is_named_by_another(&self, _vault: VaultId, _key: KeyId) -> bool {
         false
@@ -187,10 +197,6 @@ pub(crate) trait Crypt {
     /// Sets the policy on an empty directory.
     fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Result<(), CryptError>;
 
-    /// What the kernel says of a directory's space. Nothing, where that can't be told: no vault waits for it.
-    fn space(&self, _path: &Path) -> Space {
-        Space::default()
-    }
     /// The number of the project that the directory of this vault belongs to. One that has none gets one of its own.
     fn enlist(&self, _vault: VaultId, _path: &Path) -> Result<u32, CryptError> {
         Err(CryptError::new("there are no projects here"))

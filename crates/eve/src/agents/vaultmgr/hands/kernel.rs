@@ -23,7 +23,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use disk::{Disk, Op};
+use disk::{Disk, Folder, Op};
 use fscrypt::meta_dir::Stamp;
 use fscrypt::{
     Claims, KeyFiles, KeyIdentifier, KeyStatus, MetaDir, MetaError, PathKind, Policy, PolicyFile,
@@ -51,6 +51,10 @@ pub(crate) struct Kernel {
     disk: Disk,
     persist: PathBuf,
     mount: File,
+    /// The same, as a folder of ours.
+    top: Folder,
+    /// Which directory of which filesystem that is.
+    itself: looking::Known,
     device: u64,
     vaults: PathBuf,
     metas: PathBuf,
@@ -87,6 +91,7 @@ impl Kernel {
     pub(crate) fn open(paths: &Paths) -> Result<Self, CryptError> {
         let mount = File::open(paths.persist()).map_err(failed("opening the persist filesystem"))?;
         let device = mount.metadata().map_err(failed("looking at the persist filesystem"))?.dev();
+        let itself = looking::known(&mount).map_err(failed("looking at the persist filesystem"))?;
         let disk = paths.disk().clone();
         let first = places::open_first(paths);
         let stamp = first.as_ref().ok().and_then(MetaDir::stamp);
@@ -94,13 +99,15 @@ impl Kernel {
         let (names, proved, able) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let (residue, opened) = (fscrypt::scrub::residue(&mount), RefCell::default());
         let persist = paths.persist();
-        let top = disk.opened(&mount).map_err(failed("opening the persist filesystem"))?;
-        let ages = ages::AgeFiles::open(top, (&persist, paths.recoveries()));
+        let top = || disk.opened(&mount).map_err(failed("opening the persist filesystem"));
+        let (top, ages) = (top()?, ages::AgeFiles::open(top()?, (&persist, paths.recoveries())));
         let mut kernel = Self {
             paths: paths.clone(),
             disk,
             persist,
             mount,
+            top,
+            itself,
             device,
             vaults,
             metas,
@@ -275,7 +282,14 @@ impl Crypt for Kernel {
     }
 
     fn find(&self, path: &Path) -> Result<Found, CryptError> {
-        self.found_at(path)
+        looking::found(&self.look(path)?)
+    }
+
+    fn find_with_space(&self, path: &Path) -> Result<(Found, Space), CryptError> {
+        let kind = self.look(path)?;
+        let found = looking::found(&kind)?;
+        let directory = looking::directory(&kind).filter(|_| found.has_space());
+        Ok((found, directory.and_then(|directory| self.space_of(directory)).unwrap_or_default()))
     }
 
     fn is_named_by_another(&self, vault: VaultId, key: KeyId) -> bool {
@@ -321,10 +335,6 @@ impl Crypt for Kernel {
         let synced = self.disk.run(Op::SyncFile { file: &directory });
         synced.map_err(failed("syncing the directory"))?;
         parent.sync_together().map_err(failed("syncing the directory"))
-    }
-
-    fn space(&self, path: &Path) -> Space {
-        self.space_of(path).unwrap_or_default()
     }
 
     fn enlist(&self, vault: VaultId, path: &Path) -> Result<u32, CryptError> {

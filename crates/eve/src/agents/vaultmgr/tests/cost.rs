@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use vault::belief::About;
 use vault::ids::{CONFIG_VAULT, Epoch, IMAGE_VAULT, VaultId};
 use vault::report::State;
 use vault::section::Custody;
@@ -43,6 +44,81 @@ fn an_unlock_reads_each_of_the_four_key_files_once() {
         assert_eq!(reads, 8, "two copies of two files");
         assert_eq!(node.state(BERLIN), State::Unlocked);
     }
+}
+
+/// Issue 7: a vault that is locked or opened is looked at twice, before and after, and no other is.
+#[test]
+fn an_order_looks_at_the_one_vault_that_it_is_about() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let other = |n: u128| Line { id: VaultId(uuid::Uuid::from_u128(0x1000 + n)), ..Line::of(Custody::Tpm) };
+    let lines: Vec<Line> = [Line::of(Custody::Tpm)].into_iter().chain((0..20).map(other)).collect();
+    node.hear(&mut controller, &lines);
+    let calls = node.calls.clone();
+    let lock = calls.trace(|| drop(node.manager().order_lock(BERLIN).expect("locks")));
+    assert_eq!(lock, ["find", "key", "remove_key", "find", "key"]);
+    let unlock = calls.trace(|| drop(node.manager().order_unlock(BERLIN).expect("opens")));
+    assert_eq!(
+        unlock,
+        ["find", "key", "unwrap", "unwrap", "find", "key", "add_key", "find", "key"],
+        "and both copies of its key files are opened"
+    );
+}
+
+/// Of a vault that rests a look asks what stands at its place, once, and for its key. No file of it is read.
+#[test]
+fn a_look_at_vaults_that_rest_asks_for_place_and_key_alone() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let line = |n: u128| Line { id: VaultId(uuid::Uuid::from_u128(0x1000 + n)), ..Line::of(Custody::Tpm) };
+    node.hear(&mut controller, &(0..20).map(line).collect::<Vec<_>>());
+    assert_eq!(node.manager().look_around_pausing(|_, _| ()).len(), 22, "all were found made");
+    let calls = node.calls.clone();
+    let mut found = Vec::new();
+    let asked = calls.trace(|| found = node.manager().look_around_pausing(|_, _| ()));
+    let count = |what: &str| asked.iter().filter(|name| **name == what).count();
+    assert_eq!((count("find"), count("key"), asked.len()), (22, 22, 45), "and which have files: {asked:?}");
+    assert_eq!(found, [CONFIG_VAULT, IMAGE_VAULT], "of the others nothing is new");
+}
+
+/// What a look finds of one vault is told of that one; what is new of the node, or was done meanwhile, has all told.
+#[test]
+fn a_look_tells_what_it_found() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let other = VaultId(uuid::Uuid::from_u128(0x1000));
+    node.hear(&mut controller, &[Line::of(Custody::Tpm), Line { id: other, ..Line::of(Custody::Tpm) }]);
+    let bus = Bus::join(&node.disk.root(), Agent::Vaultmgr).expect("joins");
+    let mut telling = Telling::new(bus);
+    telling.tell(node.manager(), &Touched::All);
+    drop(node.manager().look_around_pausing(|_, _| ()));
+    let look = |node: &mut Node, telling: &mut Telling| {
+        let news = node.manager().news();
+        let found = node.manager().look_around_pausing(|_, _| ());
+        telling.tell(node.manager(), &Touched::Found(found.clone()));
+        let told = telling.told();
+        assert_eq!(told, node.manager().vault_status(), "as if all were told");
+        (found.len(), node.manager().news() != news)
+    };
+    assert_eq!(look(&mut node, &mut telling), (2, false), "the default ones, and nothing was done");
+    std::fs::remove_dir(node.paths.vault(BERLIN)).expect("empty");
+    assert_eq!(look(&mut node, &mut telling).0, 3, "it is found to be gone");
+    node.manager().notes.tell(About::Configuration, "a note".to_owned());
+    look(&mut node, &mut telling);
+    assert!(telling.told().notes.contains(&"a note".to_owned()));
+}
+
+/// Whether the controller's certificates hang on the installed root follows from their bytes: it is found out once for the same ones.
+#[test]
+fn certificates_that_come_again_are_known() {
+    let (mut node, mut controller) = (Node::new(true), Controller::new());
+    let known = |node: &mut Node| {
+        let manager = node.manager();
+        manager.certs.are_these(&manager.root_pem, &controller::certs())
+    };
+    assert!(!known(&mut node));
+    node.hear(&mut controller, &[Line::of(Custody::Tpm)]);
+    assert!(known(&mut node));
+    // By another root they are not.
+    node.manager().root_pem.push(b'\n');
+    assert!(!known(&mut node));
 }
 
 /// A boot finds its folders, and writes nothing but that it knows the leases, into memory: it waits for the disk once for each folder that ours lie in, since a life that was cut

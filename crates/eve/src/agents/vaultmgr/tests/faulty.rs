@@ -77,6 +77,7 @@ pub(super) struct Calls(
     Rc<RefCell<Option<PathBuf>>>,
     Rc<RefCell<Vec<MetaPlace>>>,
     Rc<RefCell<Option<BeforeALock>>>,
+    Rc<RefCell<Option<Vec<&'static str>>>>,
 );
 
 /// What a test looks at each time that a key is about to be taken out of the kernel.
@@ -125,12 +126,20 @@ impl Calls {
         self.1.set(self.1.get() + span);
     }
 
+    /// What is asked and done during some work, one after the other.
+    pub(super) fn trace(&self, work: impl FnOnce()) -> Vec<&'static str> {
+        *self.6.borrow_mut() = Some(Vec::new());
+        work();
+        self.6.take().unwrap_or_default()
+    }
+
     /// From now on nothing does. Says which call did.
     pub(super) fn heal(&self) -> Option<&'static str> {
         self.0.take().met
     }
 
     fn meet(&self, name: &'static str, kind: Kind) -> Option<Fault> {
+        self.6.borrow_mut().iter_mut().for_each(|trace| trace.push(name));
         let mut state = self.0.borrow_mut();
         let (fault, nth) = state.plan?;
         if let Some(met) = state.met {
@@ -156,6 +165,14 @@ pub(super) struct Faulty<C> {
 impl<C: Crypt> Faulty<C> {
     pub(super) fn new(inner: C, calls: &Calls) -> Self {
         Self { inner, calls: calls.clone() }
+    }
+
+    fn is_seen(&self, path: &Path) -> Told<()> {
+        if self.calls.3.borrow().as_deref() == Some(path) {
+            let denied = io::Error::from(Errno::EACCES);
+            return Err(CryptError::because("looking at a vault's place", denied));
+        }
+        Ok(())
     }
 
     fn asks<T>(&self, name: &'static str, ask: impl FnOnce(&C) -> Told<T>) -> Told<T> {
@@ -201,11 +218,14 @@ impl<C: Crypt> Crypt for Faulty<C> {
         self.asks("read", |inner| inner.read(vault, place))
     }
     fn find(&self, path: &Path) -> Told<Found> {
-        if self.calls.3.borrow().as_deref() == Some(path) {
-            let denied = io::Error::from(Errno::EACCES);
-            return Err(CryptError::because("looking at a vault's place", denied));
-        }
+        self.is_seen(path)?;
         self.asks("find", |inner| inner.find(path))
+    }
+    fn find_with_space(&self, path: &Path) -> Told<(Found, Space)> {
+        self.is_seen(path)?;
+        let (found, _) = self.asks("find", |inner| inner.find_with_space(path))?;
+        let space = if found.has_space() { self.calls.2.space(path) } else { Space::default() };
+        Ok((found, space))
     }
     fn is_named_by_another(&self, vault: VaultId, key: KeyId) -> bool {
         self.inner.is_named_by_another(vault, key)
@@ -288,9 +308,6 @@ impl<C: Crypt> Crypt for Faulty<C> {
     }
     fn set_policy(&self, path: &Path, key: KeyId, encryption: Encryption) -> Told<()> {
         self.sets("set_policy", (), |inner| inner.set_policy(path, key, encryption))
-    }
-    fn space(&self, path: &Path) -> Space {
-        self.calls.2.space(path)
     }
     fn enlist(&self, _: VaultId, path: &Path) -> Told<u32> {
         self.sets("enlist", 1, |_| {

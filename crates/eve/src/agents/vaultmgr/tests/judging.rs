@@ -9,27 +9,38 @@ use vault::wanted::Authority;
 
 use super::controller::{BERLIN, Controller, Line, certs, golden};
 use super::node::Node;
-use crate::agents::vaultmgr::belief::config::{NotVerified, verify};
+use crate::agents::vaultmgr::belief::config::{GoodCerts, NotVerified, verify};
 
 fn envelope() -> Vec<u8> {
     Controller::new().section(SessionKey([9; 32]), &[])
 }
 
-/// TH-2, IF-6: what vaultmgr verifies for itself.
+/// TH-2, IF-6: what vaultmgr verifies for itself, at first and when it knows the certificates already.
 #[test]
 fn if6_what_is_not_signed_under_the_installed_root_is_refused() {
     let root_pem = golden("root-ca.cert.pem");
-    let ask = |root_pem: &[u8], envelope: &[u8], certs: &[u8]| {
-        verify(root_pem, Signed { envelope: envelope.to_vec(), certs: certs.to_vec() })
-    };
-    let answer = ask(&root_pem, &envelope(), &certs()).expect("right");
-    assert!(matches!(answer.0.said, Said::Section(..)));
-    assert!(matches!(ask(b"", &envelope(), &certs()), Err(NotVerified::Certs(_))));
-    let mut flipped = envelope();
-    let middle = flipped.len() / 2;
-    flipped[middle] ^= 1;
-    assert!(ask(&root_pem, &flipped, &certs()).is_err());
-    assert!(ask(&root_pem, &envelope(), b"no certificates").is_err());
+    for known_before in [false, true] {
+        let ask = |root_pem: &[u8], envelope: &[u8], certs: &[u8]| {
+            let mut known = GoodCerts::default();
+            let signed = Signed { envelope: envelope.to_vec(), certs: certs.to_vec() };
+            if known_before {
+                let right = Signed { envelope: self::envelope(), certs: self::certs() };
+                verify(&mut known, &golden("root-ca.cert.pem"), right).expect("right");
+            }
+            verify(&mut known, root_pem, signed)
+        };
+        let answer = ask(&root_pem, &envelope(), &certs()).expect("right");
+        assert!(matches!(answer.0.said, Said::Section(..)));
+        assert!(matches!(ask(b"", &envelope(), &certs()), Err(NotVerified::Certs(_))));
+        let mut flipped = envelope();
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 1;
+        assert!(ask(&root_pem, &flipped, &certs()).is_err());
+        assert!(ask(&root_pem, &envelope(), b"no certificates").is_err());
+        // Each byte of them counts.
+        let others = [certs(), certs()].concat();
+        assert!(ask(&root_pem, &envelope(), &others).is_err(), "two signing leaves");
+    }
 }
 
 /// IF-6: a section for an earlier life is not taken, and one for another device's key is withheld.

@@ -12,6 +12,7 @@ use vault::recovery::Recipients;
 use vault::report::State;
 use vault::secret::{RecoveryKey, WrappingSecret};
 use vault::section::{Custody, Encryption};
+use vault::space::Space;
 
 use super::controller::{BERLIN, Controller, Line, certs};
 use super::node::Node;
@@ -128,6 +129,9 @@ impl Crypt for Undone {
     }
     fn find(&self, path: &Path) -> Result<Found, CryptError> {
         self.kernel.find(path)
+    }
+    fn find_with_space(&self, path: &Path) -> Result<(Found, Space), CryptError> {
+        self.kernel.find_with_space(path)
     }
     fn key(&self, key: KeyId) -> Result<Key, CryptError> {
         self.kernel.key(key)

@@ -197,6 +197,7 @@ impl<C: Crypt> Manager<C> {
     }
 
     fn ended(&mut self, over: Over) -> VaultId {
+        self.news += 1;
         let (id, act, stopped) = (over.id, over.act, over.stopped);
         match self.conclude(over) {
             Err(_) if stopped => {}

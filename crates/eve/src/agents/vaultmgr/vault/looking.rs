@@ -33,6 +33,9 @@ impl<C: Crypt> Manager<C> {
     /// One that could not be looked at keeps what was seen before; of its key the kernel is asked all the same, so that it can be locked.
     fn seen(&mut self, id: VaultId, sight: Result<Sight, CryptError>) {
         let slot = self.slots.entry(id).or_default();
+        if slot.unseen || sight.as_ref().ok() != Some(slot.sight()) {
+            self.found_otherwise.insert(id);
+        }
         slot.unseen = sight.is_err();
         match sight {
             Ok(sight) => slot.see(id, sight, &mut self.naming),

@@ -6,13 +6,12 @@ use std::path::Path;
 use vault::condition::{Dir, Key, MetaCopy, Others, Recovery, Seen, Staged};
 use vault::ids::VaultId;
 use vault::section::Encryption;
-use vault::space::Space;
 
 use crate::agents::vaultmgr::hands::crypt::{CopyRead, Crypt, CryptError, Found, KeyId, MetaPlace};
 use crate::agents::vaultmgr::paths::Paths;
 
 /// What was seen, and the content key's identifier as far as it is known.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sight {
     pub(crate) seen: Seen,
     pub(crate) key: Option<KeyId>,
@@ -38,7 +37,7 @@ pub(crate) fn observe(
     if let Some(as_it_was) = before.and_then(|before| went(crypt, before)) {
         return as_it_was;
     }
-    let found = crypt.find(&paths.vault(id))?;
+    let (found, space) = crypt.find_with_space(&paths.vault(id))?;
     let Copies { copies, unread } = read_both(crypt, id)?;
     let (named, others) = (named(&found, &copies), others(&copies[0]).or(others(&copies[1])));
     let recovery =
@@ -60,7 +59,7 @@ pub(crate) fn observe(
         second,
         others,
         recovery,
-        space: space(crypt, paths, id, &found),
+        space,
         ..Seen::default()
     };
     Ok(Sight { seen: Seen { lags: lags(crypt, id, &seen), ..seen }, key, named })
@@ -77,13 +76,12 @@ pub(crate) fn glance(
     if let Some(as_it_was) = went(crypt, before) {
         return as_it_was;
     }
-    let found = crypt.find(&paths.vault(id))?;
+    let (found, space) = crypt.find_with_space(&paths.vault(id))?;
     let named = before.named;
     let standing = standing(crypt, id, &found, named);
     let key = key(standing, &found, named).or(before.key);
     let status = key.map_or(Ok(Key::Absent), |key| crypt.key(key))?;
     let lags = lags(crypt, id, &before.seen);
-    let space = space(crypt, paths, id, &found);
     // It is told until whoever moved it there has put it back.
     let staged = match before.seen.staged {
         Staged::Other => staged(crypt, paths, id, key).unwrap_or(Staged::Other),
@@ -115,13 +113,6 @@ fn of_key_files(crypt: &impl Crypt, id: VaultId) -> Option<Sight> {
     let named = named(&Found::Nothing, &copies)?;
     let [first, second] = copies.map(|copy| meta(&copy, Some(named)));
     Some(Sight { seen: Seen { first, second, ..Seen::default() }, key: Some(named.key), named: Some(named) })
-}
-
-fn space(crypt: &impl Crypt, paths: &Paths, id: VaultId, found: &Found) -> Space {
-    match found {
-        Found::Policy { .. } | Found::Plain { empty: true } => crypt.space(&paths.vault(id)),
-        Found::Nothing | Found::Stranger | Found::Covered | Found::Plain { empty: false } => Space::default(),
-    }
 }
 
 /// Both copies of the key files.

@@ -12,6 +12,14 @@ use crate::agents::vaultmgr::vault::slot::VaultMemory;
 /// How many that rest are looked at at once: with a look each ten seconds, 1024 are looked at within two minutes.
 pub(crate) const AT_A_LOOK: usize = 96;
 
+/// Whom a look is at.
+pub(crate) struct Due {
+    /// Each time: the default ones first, and all that do not rest.
+    pub(crate) restless: Vec<VaultId>,
+    /// In their turn.
+    pub(crate) round: Vec<VaultId>,
+}
+
 impl<C: Crypt> Manager<C> {
     /// Looks anew at the metadata of all vaults, with a pause after each, if anybody wrote where the fscrypt tool does. For what others add is told at
     /// once.
@@ -19,6 +27,7 @@ impl<C: Crypt> Manager<C> {
         if !self.crypt.stirred() {
             return;
         }
+        self.news += 1;
         let all: Vec<VaultId> = self.slots.keys().copied().collect();
         for id in all {
             self.look_again(id);
@@ -27,19 +36,27 @@ impl<C: Crypt> Manager<C> {
     }
 
     /// A look though nothing was heard: at the default vaults, at all that do not rest, and at the next of those that do. Then as
-    /// [`Self::settle_all_pausing`].
-    pub(crate) fn look_around_pausing(&mut self, pause: impl FnMut(&mut Self, Option<VaultId>)) {
+    /// [`Self::settle_all_pausing`]; but of one that rests nothing is due unless it is found otherwise, so of those none is to be locked before. Says of
+    /// which something may be new.
+    pub(crate) fn look_around_pausing(
+        &mut self,
+        pause: impl FnMut(&mut Self, Option<VaultId>),
+    ) -> Vec<VaultId> {
         self.heal_table();
-        let due = self.due_for_a_look();
-        self.settle_each_pausing(&due, pause);
+        let Due { restless, round } = self.due_for_a_look();
+        self.shut(&restless);
+        self.take_each_pausing(&[&restless[..], &round].concat(), pause);
+        let mut new = std::mem::take(&mut self.found_otherwise);
+        new.extend(round.into_iter().filter(|id| !self.is_resting(*id)));
+        new.extend(restless);
+        new.into_iter().collect()
     }
 
-    /// Which vaults that look is at, the default ones first. Each call goes on with the next of those that rest.
-    pub(crate) fn due_for_a_look(&mut self) -> Vec<VaultId> {
-        let (resting, mut due): (Vec<_>, Vec<_>) =
+    /// Which vaults that look is at. Each call goes on with the next of those that rest.
+    pub(crate) fn due_for_a_look(&mut self) -> Due {
+        let (resting, restless): (Vec<_>, Vec<_>) =
             self.everything().into_iter().partition(|id| self.is_resting(*id));
-        due.extend(self.next_round(resting));
-        due
+        Due { restless, round: self.next_round(resting) }
     }
 
     /// One with a lease is looked at each time: after a suspend its timer comes too late.

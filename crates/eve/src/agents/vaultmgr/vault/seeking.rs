@@ -140,6 +140,7 @@ impl<C: Crypt> Manager<C> {
     /// Takes up what was found. It stands in the reports of those that are held still.
     pub(crate) fn take_up_holders(&mut self, now: Instant) {
         for (id, found) in self.jobs.sought(now) {
+            self.news += 1;
             if let Some(slot) = self.slots.get_mut(&id)
                 && slot.sight().seen.key == Key::Incomplete
             {

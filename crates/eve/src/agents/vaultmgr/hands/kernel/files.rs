@@ -2,6 +2,7 @@
 //! policy is in `others`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use disk::Folder;
 use fscrypt::{KeyFiles, KeyIdentifier, MetaDir, MetaError, PolicyFile, ProtectorDescriptor, ProtectorFile};
@@ -216,14 +217,19 @@ impl Kernel {
     }
 
     pub(super) fn second(&self, vault: VaultId) -> Result<MetaDir, MetaError> {
-        let name = vault.to_string();
-        MetaDir::open_in(&self.second_place()?, &name, &self.metas.join(&name))
+        let path = self.metas.join(vault.to_string());
+        MetaDir::within(&self.below(&path)?, &path)
     }
 
-    /// The folder of all second copies, of the disk that was opened: its path may lead to another one since, and what lies there is not ours.
+    /// The folder of all second copies.
     fn second_place(&self) -> Result<Folder, disk::Error> {
-        let path = self.metas.strip_prefix(&self.persist).unwrap_or(&self.metas);
-        self.disk.opened(&self.mount)?.below(path).map_err(|error| error.beneath(&self.persist))
+        self.below(&self.metas)
+    }
+
+    /// A folder of the disk that was opened: its path may lead to another one since, and what lies there is not ours.
+    fn below(&self, path: &Path) -> Result<Folder, disk::Error> {
+        let inside = path.strip_prefix(&self.persist).unwrap_or(path);
+        self.top.below(inside).map_err(|error| error.beneath(&self.persist))
     }
 
     /// One that is there is as durable as the life made it that wrote into it first: to make sure of it again is three waits for the disk. Should a

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use fscrypt::{PathKind, Policy};
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, CWD, Dir, Statx, StatxFlags};
 
 use super::parts::encryption;
 use super::{CryptError, Found, Kernel, KeyId, failed};
@@ -18,35 +18,54 @@ impl Kernel {
         fscrypt::look(&self.mount, inside, self.device).map_err(failed(doing))
     }
 
-    /// Whether another directory than the one that is held is at the path of the filesystem: another filesystem's, or another part of this one. It is
-    /// taken hold of, and no filesystem is asked for anything.
+    /// Whether another directory than the one that is held is at the path of the filesystem: another filesystem's, or another part of this one. No
+    /// filesystem is asked for anything. One call, for it is asked before each step.
     pub(super) fn is_elsewhere(&self) -> bool {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let there = rustix::fs::open(&self.persist, flags, Mode::empty());
-        let there = there.and_then(|there| known(&there));
-        !there.is_ok_and(|there| known(&self.mount) == Ok(there))
-    }
-
-    pub(super) fn found_at(&self, path: &Path) -> Result<Found, CryptError> {
-        Ok(match self.look(path)? {
-            PathKind::Nothing => Found::Nothing,
-            PathKind::Stranger => Found::Stranger,
-            PathKind::Covered => Found::Covered,
-            PathKind::Encrypted(_, Policy { identifier, modes }) => {
-                Found::Policy { key: KeyId(identifier.0), encryption: encryption(modes) }
-            }
-            PathKind::Plain(directory) => {
-                Found::Plain { empty: is_empty(&directory).map_err(failed("listing a directory"))? }
-            }
-        })
+        let flags = AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+        let there = rustix::fs::statx(CWD, &self.persist, flags, StatxFlags::INO);
+        there.map(|there| Known::of(&there)) != Ok(self.itself)
     }
 }
 
 /// Which directory of which filesystem it is, by what the kernel knows.
-fn known(of: impl AsFd) -> rustix::io::Result<(u32, u32, u64)> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Known {
+    device: (u32, u32),
+    inode: u64,
+}
+
+impl Known {
+    fn of(found: &Statx) -> Self {
+        Self { device: (found.stx_dev_major, found.stx_dev_minor), inode: found.stx_ino }
+    }
+}
+
+pub(super) fn known(of: impl AsFd) -> rustix::io::Result<Known> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let found = rustix::fs::statx(of, "", flags, StatxFlags::INO)?;
-    Ok((found.stx_dev_major, found.stx_dev_minor, found.stx_ino))
+    rustix::fs::statx(of, "", flags, StatxFlags::INO).map(|found| Known::of(&found))
+}
+
+/// What it is to us.
+pub(super) fn found(kind: &PathKind) -> Result<Found, CryptError> {
+    Ok(match kind {
+        PathKind::Nothing => Found::Nothing,
+        PathKind::Stranger => Found::Stranger,
+        PathKind::Covered => Found::Covered,
+        PathKind::Encrypted(_, Policy { identifier, modes }) => {
+            Found::Policy { key: KeyId(identifier.0), encryption: encryption(*modes) }
+        }
+        PathKind::Plain(directory) => {
+            Found::Plain { empty: is_empty(directory).map_err(failed("listing a directory"))? }
+        }
+    })
+}
+
+/// The directory, where it is one of ours.
+pub(super) fn directory(kind: &PathKind) -> Option<&File> {
+    match kind {
+        PathKind::Plain(directory) | PathKind::Encrypted(directory, _) => Some(directory),
+        PathKind::Nothing | PathKind::Stranger | PathKind::Covered => None,
+    }
 }
 
 /// By the directory that was looked at, whatever has its name by now.

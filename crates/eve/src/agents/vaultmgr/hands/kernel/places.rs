@@ -113,7 +113,13 @@ impl Kernel {
 
     /// Looks whether something of a vault's key files is left that is to be wiped. What can't be listed is told where it is read.
     pub(super) fn note_left(&mut self, vault: VaultId) {
-        match self.left_of(vault) {
+        let second = self.second(vault);
+        self.note_left_in(vault, second.as_ref());
+    }
+
+    /// The same, with the folder of its second copy.
+    pub(super) fn note_left_in(&mut self, vault: VaultId, second: Result<&MetaDir, &MetaError>) {
+        match self.left_of(vault, second) {
             Ok(left) if left.is_empty() => drop(self.left.remove(&vault)),
             Ok(left) => drop(self.left.insert(vault, left)),
             // What was left may be there still.
@@ -124,12 +130,16 @@ impl Kernel {
     }
 
     /// Of a place that can't be used now what was known is still so.
-    fn left_of(&self, vault: VaultId) -> Result<Vec<PathBuf>, MetaError> {
+    fn left_of(
+        &self,
+        vault: VaultId,
+        second: Result<&MetaDir, &MetaError>,
+    ) -> Result<Vec<PathBuf>, MetaError> {
         let first = match self.first() {
             Ok(first) => self.its_own(vault, first.leftovers()?),
             Err(_) => self.known_left(vault, &self.persist.join(".fscrypt")),
         };
-        let second = match self.second(vault) {
+        let second = match second {
             Ok(second) => second.leftovers()?.into_iter().map(|(path, _)| path).collect(),
             Err(_) => self.known_left(vault, &self.metas),
         };

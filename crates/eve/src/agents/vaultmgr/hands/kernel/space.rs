@@ -20,13 +20,13 @@ const TRIES: u32 = 64;
 
 impl Kernel {
     /// None: it is not known.
-    pub(super) fn space_of(&self, path: &Path) -> Option<Space> {
+    pub(super) fn space_of(&self, directory: &File) -> Option<Space> {
         let keeps = match quota::keeps(&self.mount) {
             Keeps::Nothing => return None,
             Keeps::Counts => space::Keeps::Counts,
             Keeps::Bounds => space::Keeps::Bounds,
         };
-        let (project, number) = project(&self.directory(path).ok()?).ok()?;
+        let (project, number) = project(directory).ok()?;
         let Project::Own = project else { return Some(Space { keeps, project, ..Space::default() }) };
         let usage = quota::usage(&self.mount, number).ok()?;
         let limit = usage.limit.and_then(StorageLimit::of_bytes);

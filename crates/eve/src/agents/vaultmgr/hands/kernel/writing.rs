@@ -1,7 +1,7 @@
 //! Key files as they are written: made, wrapped anew, and one copy mended by the other; and whether the filesystem encrypts as is asked.
 
 use fscrypt::kernel::AddKeyError;
-use fscrypt::{ContentKey, KeyFiles, ProbeError, ProtectorDescriptor, ProtectorKey, key_files};
+use fscrypt::{ContentKey, KeyFiles, MetaDir, ProbeError, ProtectorDescriptor, ProtectorKey, key_files};
 use vault::condition::Hint;
 use vault::ids::VaultId;
 use vault::secret::WrappingSecret;
@@ -50,11 +50,11 @@ impl Kernel {
         secret: &WrappingSecret,
     ) -> Result<(), CryptError> {
         let second = self.second_or_make(vault)?;
-        self.name_in_both(vault, protector)?;
+        self.name_in_both(vault, protector, &second)?;
         let name = label::write(vault, name);
         let file = key_files::rewrap(protector, &wrapping_key(secret), &name, iv()?);
         let rewrapped = self.first().and_then(|first| fscrypt::rewrap_both(&[first, &second], &file));
-        self.note_left(vault);
+        self.note_left_in(vault, Ok(&second));
         self.residue = rewrapped.map_err(|error| self.not_rewrapped(vault, error))?.or(self.residue);
         self.proved.entry(vault).and_modify(|files| files.protector = file);
         Ok(())
@@ -78,22 +78,25 @@ impl Kernel {
     }
 
     /// A change of protectors that was cut short may have left one policy without ours: what is re-wrapped opens both copies.
-    fn name_in_both(&self, vault: VaultId, protector: &ProtectorKey) -> Result<(), CryptError> {
+    fn name_in_both(
+        &self,
+        vault: VaultId,
+        protector: &ProtectorKey,
+        second: &MetaDir,
+    ) -> Result<(), CryptError> {
         let ours = ProtectorDescriptor::of(protector);
         let Some(files) = self.proved.get(&vault).filter(|files| files.protector.descriptor() == ours) else {
             return Ok(());
         };
         let of = files.policy.policy().identifier;
-        for place in [MetaPlace::First, MetaPlace::Second] {
-            let named = self.in_place(vault, place, |folder| match folder.read_policy(of) {
-                Ok(there) if !there.wraps_alike(&files.policy, ours) => {
-                    folder.write_policy(&mended(&there, files)?)
-                }
-                _ => Ok(()),
-            });
-            named.map_err(failed("writing the policy's file"))?;
-        }
-        Ok(())
+        let name = |folder: &MetaDir| match folder.read_policy(of) {
+            Ok(there) if !there.wraps_alike(&files.policy, ours) => {
+                folder.write_policy(&mended(&there, files)?)
+            }
+            _ => Ok(()),
+        };
+        let named = self.first().and_then(name).and_then(|()| name(second));
+        named.map_err(failed("writing the policy's file"))
     }
 
     /// Once for each: a probe makes a file and takes its key back, for which the kernel syncs the whole filesystem.
