@@ -15,7 +15,7 @@ use vault::report::State;
 use vault::section::{Operation, Presence};
 use wire::attest::AttestRequest;
 use wire::config::ConfigRequest;
-use wire::envelope::DeviceEnvelope;
+use wire::envelope::{DeviceEnvelope, seal_from_device};
 
 const POLICY: &str = "kind: VaultPolicy\nname: p\ncustody: controller\n";
 const LOCKED: &str = "kind: VaultPolicy\nname: p\ncustody: controller\noperation: lock\n";
@@ -135,7 +135,9 @@ fn an_attestation_is_one_look_and_two_transactions_that_write() {
         device.session = new_session();
         faults.set(None);
         let nonce = device.challenged(&evc);
+        let steps = faults.asked().steps;
         assert_eq!(asked(), (1, 0), "{round}: a challenge");
+        assert!(steps < 3 || round == 0, "{round}: {steps} steps for what was seen before");
         let quote = device.evidence(nonce, device.session.session_key());
         device.attest(&evc, &AttestRequest::Quote(Box::new(quote)));
         let steps = faults.asked().steps;
@@ -157,8 +159,8 @@ fn an_attestation_is_one_look_and_two_transactions_that_write() {
 /// What it is called, what is done, and how it is undone.
 type Act<'a> = (&'a str, &'a dyn Fn(), &'a dyn Fn());
 
-/// AC-5: what a challenge looked at, evidence added to, and a section is drawn from ends with an operator's word, between whichever two of them
-/// it comes, by a call or by another process's edit of the file.
+/// AC-5: what was seen in the session before, what a challenge looked at, evidence added to, and a section is drawn from ends with an operator's word,
+/// between whichever two of them it comes, by a call or by another process's edit of the file.
 #[test]
 fn an_operators_word_between_the_steps_of_an_attestation_holds() {
     let evc = Evc::start();
@@ -176,13 +178,15 @@ fn an_operators_word_between_the_steps_of_an_attestation_holds() {
         }),
     ];
     for (what, act, undo) in acts {
-        for place in [1, 2] {
+        for place in [0, 1, 2] {
+            until_unchanged(&evc, &mut device);
             device.session = new_session();
             let acts_at = |step| {
                 if step == place {
                     act()
                 }
             };
+            acts_at(0);
             let nonce = device.challenged(&evc);
             acts_at(1);
             let quote = device.evidence(nonce, device.session.session_key());
@@ -290,6 +294,34 @@ fn notes_end_nothing_that_is_remembered() {
     assert_eq!(faults.asked().reads, 1, "of all else it is feared that it changes what is said");
 }
 
+/// TH-1, AC-5: a poll that was told that nothing is new is told so again as it was signed then, or signed anew; under no signature that is not its
+/// key's, whatever is remembered of it, and not once its device is gone.
+#[test]
+fn what_is_remembered_of_a_poll_lends_its_signature_to_nothing_else() {
+    let evc = Evc::start();
+    let mut device = with_vault(&evc);
+    until_unchanged(&evc, &mut device);
+    let (path, payload) = (device.own("config"), device.ask());
+    let [first, second] = [0; 2].map(|_| device.seal(&payload));
+    let forged = seal_from_device(&payload, &device.key.cert, &Key::new("stranger").signer).expect("sealed");
+    let mut altered = first.clone();
+    *altered.last_mut().expect("a signature") ^= 1;
+    for (what, body, told) in [
+        ("as it was signed", &first, 304),
+        ("again", &first, 304),
+        ("a stranger's signature", &forged, 401),
+        ("one that was altered", &altered, 401),
+        ("as it was signed", &first, 304),
+        ("signed anew", &second, 304),
+        ("as it was signed before", &first, 304),
+        ("a stranger's signature", &forged, 401),
+    ] {
+        assert_eq!(evc.post(&path, body).status, told, "{what}");
+    }
+    evc.act("DELETE", "/devices/edge-1?force=true&confirm=edge-1", "");
+    assert_eq!(evc.post(&path, &first).status, 401, "its device is gone");
+}
+
 /// A node registers at each start: that changes nothing, and nobody is asked anything anew for it.
 #[test]
 fn a_registration_that_changes_nothing_ends_nothing_that_is_remembered() {
@@ -347,6 +379,8 @@ struct Chance {
     device: Device,
     seed: u64,
     at: u64,
+    /// The last poll, and as it was signed.
+    signed: (Vec<u8>, Vec<u8>),
 }
 
 const STEPS_S: [i64; 16] = [0, 0, 0, 1, 1, 5, 29, 31, 59, 60, 61, 119, 300, -1, -45, -700];
@@ -356,7 +390,14 @@ impl Chance {
         let faults = Faults::default();
         let evc = Evc::over_engine(Faulty(Memory::default(), faults.clone()));
         let device = with_vault(&evc);
-        Self { evc, faults, device, seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, at: now() }
+        Self {
+            evc,
+            faults,
+            device,
+            seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            at: now(),
+            signed: Default::default(),
+        }
     }
 
     /// One of so many.
@@ -415,8 +456,12 @@ impl Chance {
 
     /// What a poll is told, and what it would be if nothing were remembered.
     fn poll(&mut self) -> bool {
-        let (app, id, at) = (&self.evc.app, self.device.id, self.at);
         let payload = self.device.ask();
+        // One that says the same may come as it was signed before.
+        if self.signed.0 != payload || self.of(2) == 0 {
+            self.signed = (payload.clone(), self.device.seal(&payload));
+        }
+        let (app, id, at) = (&self.evc.app, self.device.id, self.at);
         let ask = &ConfigRequest::decode(&payload).expect("ours");
         let without = app.store.read(|tx| {
             Box::pin(async move {
@@ -425,8 +470,7 @@ impl Chance {
             })
         });
         let without = self.evc.wait(without).expect("read");
-        let sealed = self.device.seal(&payload);
-        let envelope = DeviceEnvelope::parse(&sealed).expect("ours");
+        let envelope = DeviceEnvelope::parse(&self.signed.1).expect("ours");
         let with = self.evc.wait(app.poll(&envelope, None, at)).expect("answered");
         match (without, with) {
             (Look::Unchanged { .. } | Look::Accepted { .. }, Polled::Unchanged) => return true,

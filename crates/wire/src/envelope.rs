@@ -3,6 +3,7 @@
 //! The signature covers SHA-256 of the payload alone: nothing else in the envelope is worth anything by itself.
 //! Stricter than EVE and Adam: only algorithm 2 from a device, only r || s of 64 bytes, only P-256 keys.
 
+use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use prost::Message as _;
@@ -156,7 +157,7 @@ impl DeviceEnvelope {
         if sender.digest() != self.sender {
             return Err(EnvelopeError::UnknownSender);
         }
-        self.verify_by(sender.public_key())?;
+        self.verify_by(sender.public_key()).map(drop)?;
         Ok(self.payload)
     }
 
@@ -165,9 +166,25 @@ impl DeviceEnvelope {
     ///
     /// # Errors
     /// [`EnvelopeError::BadSignature`].
-    pub fn verify_by(&self, key: &P256PublicKey) -> Result<&[u8], EnvelopeError> {
+    pub fn verify_by(&self, key: &P256PublicKey) -> Result<Verified<'_>, EnvelopeError> {
         key.verify(&self.payload, &self.signature).map_err(|_| EnvelopeError::BadSignature)?;
-        Ok(&self.payload)
+        Ok(Verified { envelope: self, key: *key })
+    }
+
+    /// As [`Self::verify_by`], where these very bytes were found good by that key before; else nothing, which says nothing of them. Whether a
+    /// signature is good depends on nothing else, so it is good again.
+    #[must_use]
+    pub fn known_by(&self, key: &P256PublicKey, proof: &Proof) -> Option<Verified<'_>> {
+        (self.proof_by(key) == *proof).then_some(Verified { envelope: self, key: *key })
+    }
+
+    fn proof_by(&self, key: &P256PublicKey) -> Proof {
+        let mut text = Context::new(&SHA256);
+        // Two parts of a fixed length before the only one that is not.
+        [&key.point()[..], &self.signature.0, &self.payload].iter().for_each(|part| text.update(part));
+        let mut proof = [0; 32];
+        proof.copy_from_slice(text.finish().as_ref());
+        Proof(proof)
     }
 
     /// Verifies a registration by the onboarding certificate that came along, and returns both.
@@ -181,6 +198,31 @@ impl DeviceEnvelope {
         Ok((sender, payload))
     }
 }
+
+/// An envelope whose signature is good. It says nothing of when it was signed, or whether it was sent before.
+#[derive(Debug, Clone, Copy)]
+pub struct Verified<'e> {
+    envelope: &'e DeviceEnvelope,
+    key: P256PublicKey,
+}
+
+impl<'e> Verified<'e> {
+    /// What was signed.
+    #[must_use]
+    pub fn payload(&self) -> &'e [u8] {
+        &self.envelope.payload
+    }
+
+    /// What these bytes are known by from now on, to [`DeviceEnvelope::known_by`].
+    #[must_use]
+    pub fn proof(&self) -> Proof {
+        self.envelope.proof_by(&self.key)
+    }
+}
+
+/// That a signature was good: SHA-256 of the key, the signature and what it is over. Only what was verified gives one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof([u8; 32]);
 
 fn certificate_along(along: &[u8]) -> Result<Certificate, EnvelopeError> {
     at_most("senderCert", along.len(), MAX_PEM)?;

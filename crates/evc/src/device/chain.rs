@@ -8,10 +8,11 @@ use vault::ledger::{Asker, Ledger, Mark, Older, Poll};
 
 use wire::config::VaultAsk;
 
-use super::config::{Ahead, Changed, known};
+use super::config::{Ahead, Changed, Drawn, Seen, known};
 use crate::clock::now;
 use crate::custody::random;
 use crate::fleet::times::no_earlier_than_shown;
+use crate::fleet::view::View;
 use crate::service::start::{INCARNATION, StartError, incarnation};
 use crate::service::{Controller, Refusal};
 use crate::store::{AsOf, DeviceRow, Scope, Store, StoreError, Stored, Tx, UnixSeconds};
@@ -60,7 +61,7 @@ impl Controller {
     }
 
     /// The device accepted what was sent last: the next section follows that. It tells it with each of its polls: a power cut that takes this
-    /// back takes nothing. The moment after, where nothing else changed the device since `as_of`.
+    /// back takes nothing. The moment after, where nothing else changed the device since `as_of`; and the device as it is then, where it was seen.
     ///
     /// # Errors
     /// [`Refusal`] of the store's.
@@ -69,11 +70,12 @@ impl Controller {
         as_of: AsOf,
         device: DeviceId,
         Changed { ask, drawn }: Changed,
-    ) -> Result<Option<AsOf>, Refusal> {
+    ) -> Result<(Option<AsOf>, Option<Seen>), Refusal> {
         let ahead = Ahead::of(as_of, drawn);
         let keep =
             self.store.write_upon(as_of, device, |tx| Box::pin(self.keep_accepted(tx, device, &ask, &ahead)));
-        Ok(keep.await?.1)
+        let (view, after) = keep.await?;
+        Ok((after, view.map(Seen)))
     }
 
     async fn keep_accepted(
@@ -82,16 +84,18 @@ impl Controller {
         device: DeviceId,
         ask: &VaultAsk,
         ahead: &Ahead,
-    ) -> Result<(), Refusal> {
-        let mut row = match ahead.take(&self.store, device) {
-            Some(mut drawn) => return keep(tx, &mut drawn.view.device, drawn.ledger, ask.session).await,
-            None => known(tx, device).await?,
-        };
-        // Whatever it shows since is noted by a poll that is answered.
-        match self.chain(tx, &row, ask).await? {
-            Ok(ledger) => keep(tx, &mut row, ledger, ask.session).await,
-            Err(_) => Ok(()),
+    ) -> Result<Option<Box<View>>, Refusal> {
+        if let Some(drawn) = ahead.take(&self.store, device) {
+            let Drawn { mut view, ledger, .. } = *drawn;
+            keep(tx, &mut view.device, ledger, ask.session).await?;
+            return Ok(Some(view));
         }
+        let mut row = known(tx, device).await?;
+        // Whatever it shows since is noted by a poll that is answered.
+        if let Ok(ledger) = self.chain(tx, &row, ask).await? {
+            keep(tx, &mut row, ledger, ask.session).await?;
+        }
+        Ok(None)
     }
 }
 

@@ -123,6 +123,16 @@ impl Controller {
                 });
             }
         };
+        self.look_at_drawn(tx, drawn, hash, (ask, now)).await
+    }
+
+    async fn look_at_drawn(
+        &self,
+        tx: &mut dyn Tx,
+        drawn: Box<Drawn>,
+        hash: &str,
+        (ask, now): (&VaultAsk, UnixSeconds),
+    ) -> Result<Look, Refusal> {
         // What is written first is asked again in the transaction that writes.
         let bundle = if drawn.is_new() {
             EscrowWord::default()
@@ -132,24 +142,41 @@ impl Controller {
         self.look_of(drawn, hash, (ask, bundle), now)
     }
 
-    /// The same of what was seen before, where it needs no other look: not for a bundle that is asked back, nor for a section that is none of
-    /// those that the device's row remembers.
+    /// The same of what was seen before, and of what the store alone says of the session that asks; none of a section that is none of those that the
+    /// device's row remembers.
     ///
     /// # Errors
     /// [`Refusal`]: nothing was released.
+    pub(super) async fn look_in_part(
+        &self,
+        tx: &mut dyn Tx,
+        view: Box<View>,
+        hash: &str,
+        (ask, now): (&VaultAsk, UnixSeconds),
+    ) -> Result<Option<Look>, Refusal> {
+        let Ok(ledger) = self.chain_by(&view.device, ask) else { return Ok(None) };
+        let drawn = self.drawn_of(tx, view, ledger, (ask, now)).await?;
+        self.look_at_drawn(tx, drawn, hash, (ask, now)).await.map(Some)
+    }
+
+    /// The same of what was seen before, where it needs no look at all: not for a bundle that is asked back, nor for a section that is none of
+    /// those that the device's row remembers.
+    ///
+    /// # Errors
+    /// What was seen, where another look is needed.
     pub(super) fn look_by_heart(
         &self,
         view: Box<View>,
         hash: &str,
-        ask: &VaultAsk,
-        now: UnixSeconds,
-    ) -> Option<Result<Look, Refusal>> {
+        (ask, now): (&VaultAsk, UnixSeconds),
+    ) -> Result<Result<Look, Refusal>, Box<View>> {
         // Whether another session followed this one is for the store to say.
         let stands = view.stands().is_some_and(|stands| SessionKey(stands.row.session) == ask.session);
-        let ledger = self.chain_by(&view.device, ask).ok().filter(|_| stands && ask.rescue.is_none())?;
+        let ledger = self.chain_by(&view.device, ask).ok().filter(|_| stands && ask.rescue.is_none());
+        let Some(ledger) = ledger else { return Err(view) };
         let bundle = EscrowWord::beside(&view, ask);
         let bundle_needed = self.bundle_needed(&view.device, ask);
-        Some(self.look_of(Drawn::of(view, ledger, (ask, bundle_needed), now), hash, (ask, bundle), now))
+        Ok(self.look_of(Drawn::of(view, ledger, (ask, bundle_needed), now), hash, (ask, bundle), now))
     }
 
     /// What is to be said of what was drawn.
@@ -197,12 +224,22 @@ impl Controller {
             Err(older) => return Ok(Err((row, older))),
         };
         let view = Box::new(View::load(&self.verdicts, tx, row).await?);
+        self.drawn_of(tx, view, ledger, (ask, now)).await.map(Ok)
+    }
+
+    async fn drawn_of(
+        &self,
+        tx: &mut dyn Tx,
+        view: Box<View>,
+        ledger: Ledger,
+        (ask, now): (&VaultAsk, UnixSeconds),
+    ) -> Result<Box<Drawn>, Refusal> {
         let stands = view.stands().is_some_and(|stands| stands.row.session == ask.session.0);
         let is_past = !stands && tx.past_session(view.device.id, &ask.session.0).await?.is_some();
         self.heard.named(view.device.id, ask.session, standing_of(stands, is_past));
         let needed = self.bundle_needed(&view.device, ask);
         let drawn = Drawn::of(view, ledger, (ask, needed), now);
-        Ok(Ok(if is_past { drawn.of_past_session() } else { drawn }))
+        Ok(if is_past { drawn.of_past_session() } else { drawn })
     }
 
     /// The same is counted of a device that gets no list.

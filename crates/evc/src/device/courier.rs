@@ -148,7 +148,7 @@ impl Controller {
             let envelope = &envelope;
             Box::pin(async move {
                 let found = find(tx, envelope, None).await?;
-                Ok::<_, Refusal>((found.row, found.payload.to_vec()))
+                Ok::<_, Refusal>((found.row, found.verified.payload().to_vec()))
             })
         });
         opened.await

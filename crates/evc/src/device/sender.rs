@@ -3,7 +3,7 @@
 //! verification, and no look into the store while nothing of the device was written.
 
 use vault::ids::DeviceId;
-use wire::envelope::{DeviceEnvelope, EnvelopeError};
+use wire::envelope::{DeviceEnvelope, EnvelopeError, Verified};
 use wire::{Certificate, P256PublicKey};
 
 use crate::fleet::settled::KnownSender;
@@ -22,7 +22,7 @@ pub struct Sender {
 pub(super) struct Found<'e> {
     pub(super) row: DeviceRow,
     pub(super) key: P256PublicKey,
-    pub(super) payload: &'e [u8],
+    pub(super) verified: Verified<'e>,
 }
 
 impl Controller {
@@ -38,26 +38,26 @@ impl Controller {
     ) -> Result<Sender, Refusal> {
         let as_of = self.store.as_of();
         let known = self.verified(envelope)?;
-        if let Some((known, payload)) = known.filter(|(known, _)| self.is_still(known)) {
+        if let Some((known, verified)) = known.filter(|(known, _)| self.is_still(known)) {
             self.heard_from(known.device, path, now)?;
-            return Ok(Sender { device: known.device, payload: payload.to_vec() });
+            return Ok(Sender { device: known.device, payload: verified.payload().to_vec() });
         }
-        let known = known.map(|(known, payload)| (known.key, payload));
-        let Found { row, key, payload } = self.store.glance(|tx| Box::pin(find(tx, envelope, known))).await?;
+        let known = known.map(|(known, verified)| (known.key, verified));
+        let Found { row, key, verified } =
+            self.store.glance(|tx| Box::pin(find(tx, envelope, known))).await?;
         self.names.learn(row.id, &row.name);
         self.heard_from(row.id, path, now)?;
         self.settled.keep(envelope.sender(), KnownSender { key, device: row.id, as_of, unchanged: None });
-        Ok(Sender { device: row.id, payload: payload.to_vec() })
+        Ok(Sender { device: row.id, payload: verified.payload().to_vec() })
     }
 
     /// Verifies by a key that is remembered; none is.
-    pub(super) fn verified<'e>(
+    fn verified<'e>(
         &self,
         envelope: &'e DeviceEnvelope,
-    ) -> Result<Option<(KnownSender, &'e [u8])>, Refusal> {
+    ) -> Result<Option<(KnownSender, Verified<'e>)>, Refusal> {
         let Some(known) = self.settled.of(&envelope.sender()) else { return Ok(None) };
-        let payload = envelope.verify_by(&known.key).map_err(unproved)?;
-        Ok(Some((known, payload)))
+        Ok(Some((known, verified_by(envelope, &known.key)?)))
     }
 
     /// Whether what is remembered is what a view of now would say. Asked last: after what takes long.
@@ -80,23 +80,30 @@ impl Controller {
     }
 }
 
-/// The device that signed, as it is in this view; `known` is the sender's key and the payload, where that was verified by it before. The
+/// The device that signed, as it is in this view; `known` is the sender's key and the message, where that was verified by it before. The
 /// key needs no other look: whoever is registered under the digest has it.
 pub(super) async fn find<'e>(
     tx: &mut dyn Tx,
     envelope: &'e DeviceEnvelope,
-    known: Option<(P256PublicKey, &'e [u8])>,
+    known: Option<(P256PublicKey, Verified<'e>)>,
 ) -> Result<Found<'e>, Refusal> {
     let sender = envelope.sender();
     let Some(row) = tx.device_by_cert(&sender.0).await? else {
         return Err(stranger(tx, &sender.0).await?.into());
     };
-    if let Some((key, payload)) = known {
-        return Ok(Found { row, key, payload });
+    if let Some((key, verified)) = known {
+        return Ok(Found { row, key, verified });
     }
     let key = *Certificate::from_der(&row.cert_der).map_err(|_| Fault::Certificate)?.public_key();
-    let payload = envelope.verify_by(&key).map_err(unproved)?;
-    Ok(Found { row, key, payload })
+    let verified = verified_by(envelope, &key)?;
+    Ok(Found { row, key, verified })
+}
+
+pub(super) fn verified_by<'e>(
+    envelope: &'e DeviceEnvelope,
+    key: &P256PublicKey,
+) -> Result<Verified<'e>, Refusal> {
+    envelope.verify_by(key).map_err(unproved)
 }
 
 /// Nobody is known by the certificate; one that was removed is told so.

@@ -22,6 +22,10 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         self.places.get(key).map(|place| &self.all[*place].1)
     }
 
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.places.get(key).map(|place| &mut self.all[*place].1)
+    }
+
     /// Puts a value in the place of the one that its key had; else, where it is full, in the place of any other.
     pub(crate) fn put(&mut self, key: K, value: V) {
         let place = match self.places.get(&key) {

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vault::ids::DeviceId;
 use wire::CertDigest;
+use wire::envelope::{DeviceEnvelope, Proof, Verified};
 use wire::sign::P256PublicKey;
 
 use super::bounded::Bounded;
@@ -33,24 +34,33 @@ pub(crate) struct KnownSender {
     pub(crate) unchanged: Option<Unchanged>,
 }
 
+impl KnownSender {
+    /// The poll that was told that nothing is new, byte by byte and signature and all: it was verified then, by this key.
+    pub(crate) fn verified_before<'e>(&self, envelope: &'e DeviceEnvelope) -> Option<Verified<'e>> {
+        envelope.known_by(&self.key, &self.unchanged?.proof)
+    }
+}
+
 /// A poll that was answered that nothing is new.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unchanged {
     /// SHA-256 of all that the device said: its session, what it has, what it accepted.
     pub(crate) said: [u8; 32],
+    /// By which the same, signed as it was, is known to be verified.
+    pub(crate) proof: Proof,
     /// From the time of the answer until the first at which it may be another.
     pub(crate) from: UnixSeconds,
     pub(crate) until: UnixSeconds,
 }
 
 impl Unchanged {
-    pub(crate) fn of(payload: &[u8], Range { start: from, end: until }: Range<UnixSeconds>) -> Self {
-        Self { said: digest(payload), from, until }
+    pub(crate) fn of(verified: &Verified<'_>, Range { start: from, end: until }: Range<UnixSeconds>) -> Self {
+        Self { said: digest(verified.payload()), proof: verified.proof(), from, until }
     }
 
     /// Whether this is the same poll, at a time for which the same was decided.
-    pub(crate) fn is_said_again(&self, payload: &[u8], now: UnixSeconds) -> bool {
-        (self.from..self.until).contains(&now) && digest(payload) == self.said
+    pub(crate) fn is_said_again(&self, verified: &Verified<'_>, now: UnixSeconds) -> bool {
+        (self.from..self.until).contains(&now) && digest(verified.payload()) == self.said
     }
 }
 
@@ -83,6 +93,15 @@ impl Settled {
         self.part(&sender).put(sender, known);
     }
 
+    /// The poll that was told that nothing is new was signed anew: it is known by that from now on. Whatever is remembered of the sender by now,
+    /// what was verified stays so.
+    pub(crate) fn signed_anew(&self, sender: CertDigest, verified: &Verified<'_>) {
+        let proof = verified.proof();
+        if let Some(before) = self.part(&sender).get_mut(&sender).and_then(|known| known.unchanged.as_mut()) {
+            before.proof = proof;
+        }
+    }
+
     /// Forgets all: the next request of each reads again.
     pub fn forget(&self) {
         for part in &self.parts {
@@ -94,5 +113,41 @@ impl Settled {
         let part = usize::try_from(self.of.hash_one(sender) % PARTS as u64).expect("less than the parts");
         // Whoever panicked had put a whole entry in, or none.
         self.parts[part].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::envelope::seal_from_device;
+    use wire::{Certificate, FileSigner};
+
+    use super::*;
+
+    /// AC-5: the poll that was told that nothing is new is known by its signature too: the one that it came under last.
+    #[test]
+    fn a_poll_is_known_by_the_signature_that_it_came_under_last() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let cert = rcgen::CertificateParams::new(Vec::new()).and_then(|params| params.self_signed(&key));
+        let cert = Certificate::from_der(cert.expect("signed").der()).expect("reads");
+        let signer = FileSigner::from_der(&key.serialize_der()).expect("of P-256");
+        let signed = || {
+            let bytes = seal_from_device(b"as before", &cert, &signer).expect("signed");
+            DeviceEnvelope::parse(&bytes).expect("ours")
+        };
+        let (first, second, sender) = (signed(), signed(), cert.digest());
+        let (settled, as_of) = (Settled::default(), AsOf::FIRST);
+        let verified = first.verify_by(cert.public_key()).expect("good");
+        let (key, device) = (*cert.public_key(), DeviceId(uuid::Uuid::from_u128(1)));
+        let known = |unchanged| KnownSender { key, device, as_of, unchanged };
+        let knows = || {
+            let known = settled.of(&sender).expect("kept");
+            [&first, &second].map(|envelope| known.verified_before(envelope).is_some())
+        };
+        settled.keep(sender, known(None));
+        assert_eq!(knows(), [false, false], "nothing was told yet");
+        settled.keep(sender, known(Some(Unchanged::of(&verified, 0..9))));
+        assert_eq!(knows(), [true, false]);
+        settled.signed_anew(sender, &second.verify_by(cert.public_key()).expect("good"));
+        assert_eq!(knows(), [false, true]);
     }
 }

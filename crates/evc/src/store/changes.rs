@@ -22,6 +22,12 @@ const NEVER_AGAIN: u64 = u64::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AsOf(u64);
 
+#[cfg(test)]
+impl AsOf {
+    /// Before any.
+    pub(crate) const FIRST: Self = Self(0);
+}
+
 /// Numbers commits, and knows the last one that may have changed a device.
 pub(super) struct Changes {
     last: AtomicU64,

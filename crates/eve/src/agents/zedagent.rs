@@ -8,6 +8,7 @@ mod escrow;
 mod pace;
 mod place;
 mod post;
+mod sealed;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ use crate::bus::messages::{
 use crate::bus::{Bus, Call};
 use crate::http::{Line, Refusal, now_unix_s};
 use pace::{INFO_BURST, Pace, info_wait};
+use sealed::SealedPoll;
 
 pub(super) use checkpoint::BeforeWalls;
 
@@ -83,6 +85,8 @@ struct Zedagent<'a> {
     /// When it was posted, the newest first.
     info_at: [Option<Instant>; INFO_BURST],
     config_hash: String,
+    /// The last poll that was answered.
+    polled: Option<SealedPoll>,
     /// The last answer with a section, until it is in the checkpoint.
     unsaved: Option<SignedConfig>,
     checkpoint_read: bool,
@@ -160,6 +164,7 @@ impl<'a> Zedagent<'a> {
             escrow: escrow::Errand::default(),
             info_at: [None; INFO_BURST],
             config_hash: String::new(),
+            polled: None,
             unsaved: None,
             checkpoint_read: false,
             walls,
@@ -324,9 +329,13 @@ impl<'a> Zedagent<'a> {
 
     /// Posts a signed payload to a path of this device's.
     fn post(&self, path: &str, payload: &[u8]) -> Result<crate::http::Answer, Failed> {
-        let identity = self.known()?;
-        let body = envelope::seal_from_device(payload, &identity.cert, &BusSigner(self.bus))?;
-        Ok(self.line.post(&format!("id/{}/{path}", identity.device), &body)?)
+        let body = envelope::seal_from_device(payload, &self.known()?.cert, &BusSigner(self.bus))?;
+        self.send(path, &body)
+    }
+
+    /// Posts what is signed.
+    fn send(&self, path: &str, body: &[u8]) -> Result<crate::http::Answer, Failed> {
+        Ok(self.line.post(&format!("id/{}/{path}", self.known()?.device), body)?)
     }
 }
 

@@ -71,6 +71,31 @@ fn evidence_is_no_request() {
     assert_eq!(open(&envelope, &cert), Err(EnvelopeError::Evidence));
 }
 
+/// TH-1: what was verified is known again by all its bytes and its key, and nothing else is known by it.
+#[test]
+fn an_envelope_that_was_verified_is_known_again_and_no_other_is() {
+    let (cert, signer) = device();
+    let key = cert.public_key();
+    let other = Certificate::from_pem(&vector("keys/device-tpm.cert.pem")).unwrap();
+    let parsed = |bytes: &[u8]| DeviceEnvelope::parse(bytes).unwrap();
+    let bytes = seal_from_device(b"hello", &cert, &signer).unwrap();
+    let envelope = parsed(&bytes);
+    let proof = envelope.verify_by(key).unwrap().proof();
+    let again = parsed(&bytes);
+    assert_eq!(again.known_by(key, &proof).map(|verified| verified.payload()), Some(&b"hello"[..]));
+    assert!(again.known_by(other.public_key(), &proof).is_none(), "by another key");
+    let signed_anew = parsed(&seal_from_device(b"hello", &cert, &signer).unwrap());
+    assert!(signed_anew.known_by(key, &proof).is_none(), "another signature, though it is good");
+    let says_other = seal_from_device(b"hellO", &cert, &signer).unwrap();
+    assert!(parsed(&says_other).known_by(key, &proof).is_none(), "another payload");
+    let place = bytes.windows(5).position(|part| part == b"hello").unwrap();
+    for at in (place..place + 5).chain(bytes.len() - 64..bytes.len()) {
+        let mut altered = bytes.clone();
+        altered[at] ^= 1;
+        assert!(parsed(&altered).known_by(key, &proof).is_none(), "byte {at}");
+    }
+}
+
 #[test]
 fn another_device_s_envelope_is_refused() {
     let (cert, signer) = device();

@@ -88,19 +88,38 @@ impl Content {
 
     /// Whether others wrote to one of the two, at any time.
     pub(super) fn is_overwritten(&self) -> bool {
+        let before = self.index_now();
+        let [database, log] = [&self.database, &self.log].map(File::metadata);
+        match (before, database, log) {
+            (Some(before), Ok(database), Ok(log)) => self.is_overwritten_since(&before, &database, &log),
+            // What can't be looked at, SQLite will tell.
+            _ => self.overwritten.load(SeqCst),
+        }
+    }
+
+    /// The index, before the two files are looked at.
+    pub(super) fn index_now(&self) -> Option<Index> {
+        Index::read(&self.index).ok()
+    }
+
+    /// The same as [`Self::is_overwritten`], for who looked at the two since the index was this.
+    pub(super) fn is_overwritten_since(&self, before: &Index, database: &Metadata, log: &Metadata) -> bool {
         if self.overwritten.load(SeqCst) {
             return true;
         }
-        // What can't be looked at, SQLite will tell.
-        let is = self.file_is().unwrap_or(false) || self.log_is().unwrap_or(false);
+        let is = self.file_is(before, database).unwrap_or(false) || self.log_is(before, log).unwrap_or(false);
         if is {
             self.overwritten.store(true, SeqCst);
         }
         is
     }
 
-    fn file_is(&self) -> io::Result<bool> {
-        if self.is_as_kept(&self.kept())? { Ok(false) } else { apart(|| self.file_is_by_others()) }
+    fn file_is(&self, before: &Index, database: &Metadata) -> io::Result<bool> {
+        let kept = self.kept();
+        if before.checkpoints() == kept.checkpoints && Written::of(database) == kept.written {
+            return Ok(false);
+        }
+        apart(|| self.file_is_by_others())
     }
 
     fn kept(&self) -> Kept {
@@ -128,16 +147,15 @@ impl Content {
     }
 
     /// The frames that the index has are in it, under its salts: they are written before the index says so.
-    fn log_is(&self) -> io::Result<bool> {
-        let before = Index::read(&self.index)?;
+    fn log_is(&self, before: &Index, log: &Metadata) -> io::Result<bool> {
         let mut header = [0; LOG_HEADER as usize];
         let read = self.log.read_exact_at(&mut header, 0);
-        let bytes = self.log.metadata()?.len();
         let after = Index::read(&self.index)?;
         if before.header() != after.header() || before.frames() == 0 {
             return Ok(false);
         }
-        Ok(read.is_err() || header[16..24] != before.checkpoints().salts || bytes < before.log_bytes())
+        let is_short = log.len() < before.log_bytes();
+        Ok(read.is_err() || header[16..24] != before.checkpoints().salts || is_short)
     }
 }
 
@@ -191,7 +209,7 @@ impl Written {
 }
 
 /// In the machine's order of bytes, but for the salts.
-struct Index([u8; INDEX]);
+pub(super) struct Index([u8; INDEX]);
 
 impl Index {
     fn read(index: &File) -> io::Result<Self> {

@@ -7,6 +7,7 @@
 //! its locks on that file.
 
 use std::ffi::OsString;
+use std::fs::Metadata;
 use std::mem::{Discriminant, discriminant, replace};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -85,17 +86,16 @@ impl Moorings {
         held
     }
 
+    /// Where the names lead to the files that are open, what is told of the ones is told of the others.
     fn look(&self) -> Stored<()> {
-        if !self.database.leads_there() {
-            return Err(StoreError::Exchanged);
-        }
-        if !self.beside.iter().all(Name::leads_there) {
-            return Err(StoreError::LogRemoved);
-        }
-        if self.content.is_overwritten() {
-            return Err(StoreError::Overwritten);
-        }
-        Ok(())
+        let (before, [log, index]) = (self.content.index_now(), &self.beside);
+        let database = self.database.found().ok_or(StoreError::Exchanged)?;
+        let (Some(log), Some(_)) = (log.found(), index.found()) else { return Err(StoreError::LogRemoved) };
+        let is_overwritten = match before {
+            Some(before) => self.content.is_overwritten_since(&before, &database, &log),
+            None => self.content.is_overwritten(),
+        };
+        if is_overwritten { Err(StoreError::Overwritten) } else { Ok(()) }
     }
 
     /// Whether others wrote into the file, or its log, wherever the names lead by now: then the log is not folded into it when it is closed.
@@ -115,14 +115,16 @@ impl Moorings {
 impl Name {
     fn of(path: OsString) -> Self {
         let path = PathBuf::from(path);
-        Self { opened: identity(&path), path }
+        Self { opened: std::fs::metadata(&path).ok().as_ref().map(identity), path }
     }
 
-    fn leads_there(&self) -> bool {
-        self.opened.is_some() && identity(&self.path) == self.opened
+    /// The file that was opened, if the name leads to it.
+    fn found(&self) -> Option<Metadata> {
+        let opened = self.opened?;
+        std::fs::metadata(&self.path).ok().filter(|found| identity(found) == opened)
     }
 }
 
-fn identity(path: &Path) -> Option<Identity> {
-    std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+fn identity(found: &Metadata) -> Identity {
+    (found.dev(), found.ino())
 }

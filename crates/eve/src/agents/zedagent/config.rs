@@ -8,9 +8,11 @@ use wire::config::{ConfigRequest, SignedConfig as Verified, VaultAsk};
 use wire::control::{Control, Order};
 
 use super::pace::Poll;
+use super::sealed::SealedPoll;
 use super::{ACCEPTED, Zedagent};
 use crate::agents::client::fetch_certs;
 use crate::agents::failed::Failed;
+use crate::agents::signer::BusSigner;
 use crate::bus::messages::{Bytes, EvidenceWanted, SignedConfig, SignedWord, Source};
 
 impl Zedagent<'_> {
@@ -29,7 +31,10 @@ impl Zedagent<'_> {
             series: true,
         });
         let ask = ConfigRequest { config_hash: self.known_hash(), integrity_token: Vec::new(), vault };
-        let answer = self.post("config", &ask.encode())?;
+        let before = self.polled.take();
+        let sealed = SealedPoll::of(before, ask.encode(), &self.known()?.cert, &BusSigner(self.bus))?;
+        let answer = self.send("config", sealed.body())?;
+        self.polled = Some(sealed);
         match answer.status {
             304 => Ok(()),
             _ => {

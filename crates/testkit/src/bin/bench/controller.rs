@@ -42,6 +42,7 @@ struct Case {
     polls: usize,
     attestations: usize,
     poll: Contest,
+    anew: Contest,
     attestation: Contest,
     first: Contest,
 }
@@ -104,26 +105,29 @@ impl Case {
         let folder = folder.join(format!("{devices}-{vaults}"));
         let fleets = builds.each(|build| Fleet::new(build, &folder, devices, vaults))?;
         let time = Contest::new(Unit::Time, builds.count());
-        let [poll, attestation, first] = [0; 3].map(|_| time.clone());
-        Ok(Self { devices, vaults, fleets, polls: each.0, attestations: each.1, poll, attestation, first })
+        let [poll, anew, attestation, first] = [0; 4].map(|_| time.clone());
+        let (polls, attestations) = each;
+        Ok(Self { devices, vaults, fleets, polls, attestations, poll, anew, attestation, first })
     }
 
     /// One round, in slices: whatever makes the machine slower for a moment meets both builds.
     fn round(&mut self, round: usize) -> Result<()> {
         let none = vec![Duration::ZERO; self.fleets.len()];
-        let [mut poll, mut attestation, mut first] = [0; 3].map(|_| none.clone());
+        let [mut poll, mut anew, mut attestation, mut first] = [0; 4].map(|_| none.clone());
         let (polls, attestations) = (self.polls.div_ceil(SLICES), self.attestations.div_ceil(SLICES));
         for slice in 0..SLICES {
             in_turn(round + slice, &mut self.fleets, |side, fleet| {
                 poll[side] += fleet.poll(polls)? / SLICES as u32;
+                anew[side] += fleet.poll_signed_anew(polls)? / SLICES as u32;
                 attestation[side] += fleet.attest(attestations)? / SLICES as u32;
                 first[side] += fleet.first_polls()? / SLICES as u32;
                 Ok(())
             })?;
         }
-        poll.into_iter().enumerate().for_each(|(side, one)| self.poll.took(side, one));
-        attestation.into_iter().enumerate().for_each(|(side, one)| self.attestation.took(side, one));
-        first.into_iter().enumerate().for_each(|(side, one)| self.first.took(side, one));
+        let all = [(poll, &mut self.poll), (anew, &mut self.anew), (attestation, &mut self.attestation)];
+        for (took, contest) in all.into_iter().chain([(first, &mut self.first)]) {
+            took.into_iter().enumerate().for_each(|(side, one)| contest.took(side, one));
+        }
         Ok(())
     }
 
@@ -135,6 +139,8 @@ impl Case {
     fn tell(&self, report: &mut Report, floor: &Floor, aims: (Aims, Aims)) {
         let vaults = u32::try_from(self.vaults).unwrap_or(u32::MAX);
         report.contest(&format!("poll, {}", self.words()), &self.poll, Some(floor.poll()), aims.0);
+        let what = format!("poll signed anew, {}", self.words());
+        report.contest(&what, &self.anew, Some(floor.poll()), Aims::default());
         let (attestation, least) = (&self.attestation, floor.attestation(vaults));
         report.contest(&format!("attestation, {}", self.words()), attestation, Some(least), aims.1);
         let (first, what) = (&self.first, format!("first poll after it, {}", self.words()));
@@ -146,9 +152,10 @@ fn tell(report: &mut Report, cases: &[Case; 4], floor: &Floor) {
     report.contest_section(
         "Controller",
         "Processor time of `evc serve`, all threads, per request over one kept connection (TLS 1.3); every poll was answered \
-         *unchanged*, every attestation released all keys. The first poll after an attestation tells that its section was accepted, which \
-         is written: it has a row of its own, and the other polls are of devices that polled since. The floor is what must be computed whatever the program: for a poll one \
-         verification of the device's signature; for an attestation (challenge, evidence, section) three of those, one of the quote, \
+         *unchanged*, every attestation released all keys. A poll goes as nodes send it: as it was signed when it said that first. One that is \
+         signed anew has a row of its own. The first poll after an attestation tells that its section was accepted, which \
+         is written: it has a row of its own, and the other polls are of devices that polled since. The floor is what must be computed whatever the program: for a poll that \
+         is signed anew one verification of the device's signature, by which the other polls are counted too; for an attestation (challenge, evidence, section) three of those, one of the quote, \
          three signatures, one HPKE seal, and for each further vault one more message of it.",
     );
     let attests = Aims::of(0.4, 2.2);
@@ -164,6 +171,8 @@ fn tell(report: &mut Report, cases: &[Case; 4], floor: &Floor) {
     let growth = cases[1].poll.times(&cases[0].poll);
     let what = format!("poll, 1 to {} devices: growth under 1.1", cases[1].devices);
     report.speed_row(&what, &growth.to_string(), growth.median < 1.1);
+    let growth = cases[1].anew.times(&cases[0].anew);
+    report.contest_row(&format!("the same, signed anew, {} devices", cases[1].devices), &growth.to_string());
     report.contest_row("one P-256 verification", &floor.verify.words());
     report.contest_row("one P-256 signature", &floor.sign.words());
     report.contest_row("one HPKE seal", &floor.seal.words());

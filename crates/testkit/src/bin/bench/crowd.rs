@@ -43,7 +43,7 @@ pub(crate) fn measure(folder: &Path, builds: &Builds, quick: bool, report: &mut 
     }
     report.contest_section(
         &format!("{CONNECTIONS} connections, {devices} devices"),
-        "The load generator runs on the same machine and signs each request: its time is in the rate, and it is the same for all.",
+        "The load generator runs on the same machine and signs what attestations send: its time is in the rate, and it is the same for all.",
     );
     polls.tell(report, 2.5);
     attestations.tell(report, 3.0);
@@ -51,7 +51,8 @@ pub(crate) fn measure(folder: &Path, builds: &Builds, quick: bool, report: &mut 
 }
 
 fn polled(device: &mut Device, line: &Line) -> Result<()> {
-    nothing_new(device, line, &device.poll_body()?)
+    let body = device.as_signed()?;
+    nothing_new(device, line, &body)
 }
 
 impl Kind {

@@ -100,6 +100,8 @@ pub(crate) struct Device {
     hash: String,
     /// The section that it accepted last, as a node tells it.
     head: Option<Head>,
+    /// The last unchanged poll, as it was signed: a node signs one anew when it says something else.
+    signed: Option<Vec<u8>>,
 }
 
 impl Device {
@@ -112,6 +114,7 @@ impl Device {
             session: session()?,
             hash: String::new(),
             head: None,
+            signed: None,
         };
         device.register(line, &onboarding.0, serial)?;
         Ok(device)
@@ -143,8 +146,19 @@ impl Device {
         Ok(open_from_controller(&body, &line.trusted)?)
     }
 
-    /// The next poll's request, signed: ready to be sent again and again.
-    pub(crate) fn poll_body(&self) -> Result<Vec<u8>> {
+    /// An unchanged poll, signed anew.
+    pub(crate) fn signed_anew(&mut self) -> Result<Vec<u8>> {
+        let body = self.poll_body()?;
+        self.signed = Some(body.clone());
+        Ok(body)
+    }
+
+    /// The same as it was signed last.
+    pub(crate) fn as_signed(&mut self) -> Result<Vec<u8>> {
+        self.signed.clone().map_or_else(|| self.signed_anew(), Ok)
+    }
+
+    fn poll_body(&self) -> Result<Vec<u8>> {
         let vault = Some(VaultAsk {
             session: self.session.session_key(),
             held: None,
@@ -179,7 +193,7 @@ impl Device {
 
     /// A new life: challenge, evidence, section. Returns how many vaults were released.
     pub(crate) fn attest(&mut self, line: &Line) -> Result<usize> {
-        self.session = session()?;
+        (self.session, self.signed) = (session()?, None);
         let control = self.poll(line)?.control.context("control")?;
         let nonce = control.challenge.context("a challenge")?.nonce;
         let request = AttestRequest::Quote(Box::new(self.quote(nonce))).encode();

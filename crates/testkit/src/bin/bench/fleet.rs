@@ -69,7 +69,10 @@ impl Fleet {
     /// Every device polls once: what the controller keeps of each, it keeps then.
     fn all_poll(&mut self) -> Result<()> {
         let line = &self.line;
-        let poll = |one: &mut Device| nothing_new(one, line, &one.poll_body()?);
+        let poll = |one: &mut Device| {
+            let body = one.signed_anew()?;
+            nothing_new(one, line, &body)
+        };
         by_hands(&mut self.devices, |devices| devices.iter_mut().try_for_each(poll))
     }
 
@@ -80,15 +83,33 @@ impl Fleet {
         (from..self.next).map(|n| n * STRIDE % self.devices.len()).collect()
     }
 
-    /// The controller's processor time for one unchanged poll, of so many; each device has polled since it attested.
+    /// The controller's processor time for one unchanged poll, of so many, as nodes send it: as it was signed when it said that first. Each device
+    /// has polled since it attested.
     pub(crate) fn poll(&mut self, polls: usize) -> Result<Duration> {
         let turn = self.turn(polls);
-        let bodies = turn.iter().map(|n| self.devices[*n].poll_body()).collect::<Result<Vec<_>>>()?;
+        let as_signed = turn.iter().map(|n| self.devices[*n].as_signed());
+        let bodies = as_signed.collect::<Result<Vec<_>>>()?;
+        self.polled(&turn, &bodies)
+    }
+
+    /// The same of polls of which each is signed anew.
+    pub(crate) fn poll_signed_anew(&mut self, polls: usize) -> Result<Duration> {
+        let turn = self.turn(polls);
+        self.polled_anew(&turn)
+    }
+
+    fn polled_anew(&mut self, turn: &[usize]) -> Result<Duration> {
+        let anew = turn.iter().map(|n| self.devices[*n].signed_anew());
+        let bodies = anew.collect::<Result<Vec<_>>>()?;
+        self.polled(turn, &bodies)
+    }
+
+    fn polled(&self, turn: &[usize], bodies: &[Vec<u8>]) -> Result<Duration> {
         let before = self.cpu_time()?;
-        for (n, body) in turn.iter().zip(&bodies) {
+        for (n, body) in turn.iter().zip(bodies) {
             nothing_new(&self.devices[*n], &self.line, body)?;
         }
-        Ok((self.cpu_time()? - before) / u32::try_from(polls)?)
+        Ok((self.cpu_time()? - before) / u32::try_from(turn.len().max(1))?)
     }
 
     /// The same for one attestation: challenge, evidence, section with the keys of all vaults.
@@ -109,12 +130,7 @@ impl Fleet {
         let mut fresh = std::mem::take(&mut self.fresh);
         fresh.sort_unstable();
         fresh.dedup();
-        let bodies = fresh.iter().map(|n| self.devices[*n].poll_body()).collect::<Result<Vec<_>>>()?;
-        let before = self.cpu_time()?;
-        for (n, body) in fresh.iter().zip(&bodies) {
-            nothing_new(&self.devices[*n], &self.line, body)?;
-        }
-        Ok((self.cpu_time()? - before) / u32::try_from(fresh.len().max(1))?)
+        self.polled_anew(&fresh)
     }
 
     /// Settles the alarm of those that would have too many sessions with these: what is measured is a node's life, and not a flood of them.
