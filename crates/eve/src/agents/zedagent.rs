@@ -45,7 +45,7 @@ enum Event {
     Session(Session),
     Evidence(Evidence),
     Tpm(TpmStatus),
-    Vaults(VaultStatus),
+    Vaults(Box<VaultStatus>),
     Escrow(EscrowWish),
     Agents(Agents),
     Import(ImportAnswer, courier::Reply<Imported>),
@@ -109,7 +109,7 @@ pub(super) fn run(
     forward(bus.subscribe(), &sender, Event::Session);
     forward(bus.subscribe(), &sender, Event::Evidence);
     forward(bus.subscribe(), &sender, Event::Tpm);
-    forward(bus.subscribe(), &sender, Event::Vaults);
+    forward(bus.subscribe(), &sender, |vaults| Event::Vaults(Box::new(vaults)));
     forward(bus.subscribe(), &sender, Event::Escrow);
     forward(bus.subscribe(), &sender, Event::Agents);
     answer(bus, &sender, Event::Import);
@@ -228,7 +228,7 @@ impl<'a> Zedagent<'a> {
                     self.config_hash.clear();
                     self.pace.at_once(Instant::now());
                 }
-                self.vaults = vaults;
+                self.vaults = *vaults;
                 self.vaults_due = true;
             }
         }

@@ -116,7 +116,7 @@ fn th3_what_did_not_count_is_asked_for_in_full() {
         (status(false, 2), ""),
     ] {
         zedagent.take_config(answer(Some(None)), Poll::Regular).expect("is taken");
-        zedagent.hear(Event::Vaults(status));
+        zedagent.hear(Event::Vaults(Box::new(status)));
         assert_eq!(zedagent.known_hash(), asks, "{:?}", zedagent.vaults);
     }
 }
