@@ -19,6 +19,7 @@ use super::{freed, table};
 use crate::agents::nim;
 use crate::agents::vaultmgr::hands::crypt::since_boot;
 use crate::agents::vaultmgr::hands::swaps;
+use crate::agents::zedagent::clock_s;
 use crate::bus::messages::{
     AgentLine, Agents, ControllerStatus, Health, NetworkStatus, Onboarded, Onboarding, Session, TpmHealth,
     TpmStatus, VaultStatus,
@@ -57,8 +58,12 @@ struct Status {
     /// None: vaultmgr does not answer.
     vaults: Option<Vec<VaultReport>>,
     disk_away: bool,
+    /// zedagent has not asked the controller for longer than it ever waits: what its status says is of before.
+    overdue: bool,
     notes: Vec<String>,
 }
+
+const OVERDUE: &str = "zedagent has not asked the controller for several poll intervals: what is said of the controller is of then, and no order of it is heard; see zedagent's last lines in the log of `eve run`, and restart that if it stays so";
 
 #[derive(Debug, Serialize)]
 struct AgentStatus {
@@ -77,6 +82,7 @@ fn with_time<S: Serializer>(controller: &Option<ControllerStatus>, out: S) -> Re
     let mut said = serde_json::to_value(controller).map_err(serde::ser::Error::custom)?;
     if let (Some(fields), Some(controller)) = (said.as_object_mut(), controller) {
         fields.remove("last_answer_unix_s");
+        fields.remove("overdue_at_s");
         fields.insert("last_answer".to_owned(), controller.last_answer().into());
     }
     said.serialize(out)
@@ -156,7 +162,7 @@ pub(super) fn readiness(root: &Root) -> Readiness {
 
 /// Who publishes as soon as it lives, and did not; and the TPM.
 fn silent(status: &Status) -> Vec<&'static str> {
-    let zedagent = status.controller.is_none().then_some(Agent::Zedagent);
+    let zedagent = (status.controller.is_none() || status.overdue).then_some(Agent::Zedagent);
     let vaultmgr = status.vaults.is_none().then_some(Agent::Vaultmgr);
     let agents = zedagent.into_iter().chain(vaultmgr).map(Agent::name);
     agents.chain(status.tpm_fails.then_some("this node's TPM")).collect()
@@ -185,6 +191,7 @@ fn look(root: &Root) -> anyhow::Result<Status> {
     let leased = |vaults: VaultStatus| (table::with_leases(&vaults, since_boot()), vaults.notes);
     let (vaults, told) = vaults.map(leased).map(|(vaults, notes)| (table::present(vaults), notes)).unzip();
     let told = told.into_iter().flatten();
+    let overdue = controller.as_ref().is_some_and(|controller| controller.is_overdue(clock_s()));
     let walls = agents.iter().filter_map(|agent| agent.note.clone()).chain(landlock_note());
     Ok(Status {
         device: seen(onboarded).map(|onboarded| onboarded.device.to_string()),
@@ -196,6 +203,7 @@ fn look(root: &Root) -> anyhow::Result<Status> {
         session: seen(session).map(|session| hex::encode(session.key.0)),
         notes: told
             .chain(controller.as_ref().and_then(ControllerStatus::note))
+            .chain(overdue.then(|| OVERDUE.to_owned()))
             .chain(silent)
             .chain(walls)
             .collect(),
@@ -205,6 +213,7 @@ fn look(root: &Root) -> anyhow::Result<Status> {
         generation,
         vaults,
         disk_away,
+        overdue,
     })
 }
 
@@ -300,6 +309,7 @@ mod tests {
             generation: None,
             vaults,
             disk_away: false,
+            overdue: false,
             notes: Vec::new(),
         }
     }
@@ -378,6 +388,10 @@ mod tests {
         assert!(silent(&status(Some(yet.clone()), Some(Vec::new()))).is_empty(), "no vaults is an answer");
         assert_eq!(silent(&status(Some(yet), None)), ["vaultmgr"]);
         assert_eq!(silent(&status(None, Some(Vec::new()))), ["zedagent"]);
+        let at_9 = ControllerStatus { overdue_at_s: Some(9), ..answers };
+        assert_eq!((at_9.is_overdue(9), at_9.is_overdue(10)), (false, true));
+        let overdue = Status { overdue: true, ..status(Some(at_9), Some(Vec::new())) };
+        assert_eq!(silent(&overdue), ["zedagent"], "an answer of long ago is none");
     }
 
     /// Seen-by-users 1.12: a node that can't do its work fails to a shell, whichever way; and who refuses is not called silent.
