@@ -24,3 +24,8 @@ pub fn write(text: &[u8]) -> anyhow::Result<bool> {
         Err(error) => Err(error).context("can't write the answer"),
     }
 }
+
+/// What is wrong, or what is waited for, on the error stream: a line. If nobody takes it, nobody can be told that either.
+pub fn complain(text: &str) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}

@@ -7,15 +7,16 @@ use clap::Parser;
 use clap::error::Error;
 use vault::text::{plain, plain_lines};
 
+use crate::say::complain;
 use crate::wrong::{asks_for_json, in_json};
 
 /// Says it in clap's words, or as an object where the line asks for JSON; the exit code is clap's: 2, or 0 where help was asked for.
 #[must_use]
 pub fn tell(error: &Error, line: &[OsString]) -> ExitCode {
     if error.use_stderr() && asks_for_json(line) {
-        eprintln!("{}", in_json(USED_WRONGLY, &in_words(error), 2));
+        complain(&in_json(USED_WRONGLY, &in_words(error), 2));
     } else if error.use_stderr() {
-        eprint!("{}", plain_lines(&error.render().to_string()));
+        complain(plain_lines(&error.render().to_string()).trim_end_matches('\n'));
     } else {
         // A reader that left is told nothing.
         drop(error.print());

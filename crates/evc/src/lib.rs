@@ -2,6 +2,15 @@
 //! Wire words are EVE API v2's and the `wire` crate's; decisions are `vault::decide`'s; this crate is the shell around them.
 //! Nothing of worth lives in memory: a restart goes on where this process stopped.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::print_stdout,
+        clippy::print_stderr,
+        reason = "they panic where nobody reads: `cli::say`, `cli::complain`"
+    )
+)]
+
 pub mod api;
 pub mod cli;
 pub mod clock;

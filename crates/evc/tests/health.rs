@@ -4,10 +4,12 @@ mod common;
 mod engines;
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{Evc, until};
 use engines::{Fault, Faults, Faulty, Memory};
+use evc::clock::now;
+use evc::http::Listener;
 
 fn seen(evc: &Evc, path: &str) -> (u16, String) {
     let answer = evc.call("GET", path, "", None);
@@ -63,4 +65,19 @@ fn many_questions_are_few_looks() {
     (0..200).for_each(|_| assert_eq!(seen(&evc, "/readyz").0, 200));
     let looks = faults.asked().reads;
     assert!(looks <= 1 + usize::try_from(begun.elapsed().as_secs()).expect("few") + 1, "{looks} looks");
+}
+
+/// Nobody would end a grace from then on, and all else would look well: it ends, and who watches it starts it anew.
+#[test]
+fn housekeeping_that_ended_by_itself_ends_the_program_with_an_error() {
+    let faults = Faults::default();
+    let evc = Evc::over_engine(Faulty(Memory::default(), faults.clone()));
+    let clock = evc.wait(evc.app.clock(now())).expect("a clock");
+    let any = "127.0.0.1:0".parse().expect("an address");
+    let listener = evc.wait(Listener::bind(any, evc.app.clone())).expect("bound");
+    faults.set(Some(Fault::Panics(1)));
+    let patience = async { tokio::time::sleep(Duration::from_secs(60)).await };
+    let held = evc.wait(evc::cli::hold(&evc.app, listener, clock, patience));
+    let why = held.expect_err("it ended").to_string();
+    assert!(why.contains("housekeeping ended by itself") && why.contains("a step that panics"), "{why}");
 }

@@ -27,6 +27,7 @@ mod restarts;
 mod rotation;
 mod stopped;
 mod told;
+mod unread_log;
 mod unreadable;
 mod walls;
 mod who_is_who;

@@ -124,7 +124,7 @@ fn unreadable(cert: &Path) -> String {
 fn apply(client: &Client, files: &Files, dry_run: bool) -> OrFailed<Told> {
     let applied = sent(client, files, dry_run)?;
     if dry_run {
-        eprintln!("dry run: nothing was changed");
+        cli::complain("dry run: nothing was changed");
     }
     Told::list(applied)
 }
@@ -239,7 +239,7 @@ fn rotate(
 ) -> OrFailed<Done> {
     let before = vault(client, device, name)?;
     if *force && before.reported_epoch != Some(before.current_epoch) {
-        eprintln!("{}", at_stake(&before, name));
+        cli::complain(&at_stake(&before, name));
     }
     let expected = expect_epoch.map_or(before.current_epoch, Epoch);
     let how = Rotation { force: *force, expect_epoch: Some(expected), confirm: confirm.clone() };

@@ -32,6 +32,8 @@ mod told;
 mod wait;
 mod wrong;
 
+pub use serve::hold;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -75,7 +77,7 @@ pub fn main_on(disk: &Disk, line: Vec<OsString>) -> Result<(), ExitCode> {
     let args = Args::try_parse_from(&line).map_err(|error| wrong::tell(error, line))?;
     let output = args.output;
     run(disk, args).map_err(|failed| {
-        eprintln!("{}", plain_lines(&failed.told(output)));
+        cli::complain(&plain_lines(&failed.told(output)));
         failed.exit()
     })
 }

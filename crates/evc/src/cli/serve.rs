@@ -1,15 +1,16 @@
 //! `evc serve`: protects memory, brings the controller up, listens, and ends cleanly on SIGTERM and SIGINT.
 
-use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use disk::Disk;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
 use tracing_subscriber::EnvFilter;
 use vault::text::OneLine;
 
@@ -18,11 +19,14 @@ use crate::clock::now;
 use crate::custody::protect;
 use crate::http::{CONNECTIONS, Listener};
 use crate::jobs::housekeeping;
-use crate::service::{Controller, Settings, start_on};
+use crate::service::{Controller, Settings, Steady, start_on};
 
 /// Runs until it is told to stop.
 pub(super) fn serve(disk: &Disk, data: &Path, args: &Serve) -> anyhow::Result<()> {
-    log_to_stderr(args.log_json || args.log_format == LogFormat::Json);
+    let as_json = args.log_json || args.log_format == LogFormat::Json;
+    // Until the runtime is gone. Without it all works, and waits for who reads the log.
+    let _drain = cli::Drain::begin(as_json);
+    log_to_stderr(as_json);
     // Before any key is read.
     for line in protect().missing {
         tracing::warn!("{line}");
@@ -50,7 +54,9 @@ fn log_to_stderr(json: bool) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
-        .with_writer(|| OneLine(io::stderr()));
+        // An event that can't be told is told nowhere else: that panics where nothing can be written.
+        .log_internal_errors(false)
+        .with_writer(move || OneLine(cli::Log { as_json: json }));
     // A second subscriber in one process is a test's: the first stays.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
 }
@@ -64,20 +70,55 @@ async fn run(disk: &Disk, data: &Path, args: &Serve) -> anyhow::Result<()> {
     let listener = Listener::bind(args.listen, controller.clone()).await?;
     announce(disk, data, &listener)?;
     introduce(data, &listener, &controller);
-    let (stop, stopped) = watch::channel(false);
-    let serving = tokio::spawn(listener.serve(stopped.clone()));
-    let keeping = tokio::spawn(housekeeping(controller.clone(), clock, stopped));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("stopping");
-    stop.send_replace(true);
-    let _ = tokio::join!(serving, keeping);
+    let told = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let held = hold(&controller, listener, clock, told).await;
     // The last moment at which it is known.
     let _ = controller.kek.is_kept();
     controller.store.close().await;
-    Ok(())
+    held
+}
+
+/// Serves, and does what is due by itself, until it is told to stop.
+///
+/// # Errors
+/// One of the two ended by itself. Without the other it would look as if all were well: both end, and who watches this program starts it anew.
+pub async fn hold(
+    controller: &Arc<Controller>,
+    listener: Listener,
+    clock: Steady,
+    told: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let (stop, stopped) = watch::channel(false);
+    let mut serving = tokio::spawn(listener.serve(stopped.clone()));
+    let mut keeping = tokio::spawn(housekeeping(controller.clone(), clock, stopped));
+    let held = tokio::select! {
+        () = told => Ok(()),
+        how = &mut serving => Err(broken("the listener", how)),
+        how = &mut keeping => Err(broken("housekeeping", how)),
+    };
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    tokio::join!(ended(serving), ended(keeping));
+    held
+}
+
+/// Waits for it, unless that was done before.
+async fn ended(task: JoinHandle<()>) {
+    if !task.is_finished() {
+        let _ = task.await;
+    }
+}
+
+fn broken(what: &str, how: Result<(), JoinError>) -> anyhow::Error {
+    let how = how.err().map_or("it returned".to_owned(), |error| error.to_string());
+    anyhow!(
+        "{what} ended by itself, which is a fault of evc's ({how}); start it again: all that was done is kept. Report this, with the lines of the log before it"
+    )
 }
 
 fn settings(data: &Path, args: &Serve) -> Settings {
@@ -105,8 +146,13 @@ fn announce(disk: &Disk, data: &Path, listener: &Listener) -> anyhow::Result<()>
     let file = data.join("url");
     disk.write(&file, format!("{url}\n").as_bytes(), 0o644)
         .with_context(|| format!("can't write {}", file.display()))?;
-    println!("listening on {url}");
-    std::io::stdout().flush().context("can't say where it listens")
+    // Nobody may read there, or not now: it serves all the same.
+    let say = thread::Builder::new().name("announce".to_owned()).spawn(move || {
+        if let Err(error) = cli::say(&format!("listening on {url}\n")) {
+            tracing::warn!(error = %format!("{error:#}"), "where it listens stands in the file url alone");
+        }
+    });
+    say.map(drop).context("can't say where it listens")
 }
 
 /// For who reads the log: who serves, and what an operator and a node's installer need.

@@ -115,8 +115,8 @@ impl Told {
     /// For who looks; a script counts rows of the standard output, and this is none.
     fn tell_none(&self) {
         match &self.none {
-            Some(words) => eprintln!("{}", plain(words)),
-            None if io::stdout().is_terminal() => eprintln!("nothing there"),
+            Some(words) => cli::complain(&plain(words)),
+            None if io::stdout().is_terminal() => cli::complain("nothing there"),
             None => {}
         }
     }

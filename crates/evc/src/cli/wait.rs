@@ -52,7 +52,7 @@ fn until(timeout: Duration, mut look: impl FnMut() -> Result<Look, Failed>) -> R
             Look::NotYet(how) => how,
         };
         if how != told {
-            eprintln!("{}", plain(&format!("waiting; {how}")));
+            cli::complain(&plain(&format!("waiting; {how}")));
             told.clone_from(&how);
         }
         let left = timeout.saturating_sub(begun.elapsed());

@@ -25,7 +25,7 @@ pub(super) fn tell(error: Error, line: impl IntoIterator<Item = OsString>) -> Ex
                 true => cli::in_json(cli::USED_WRONGLY, &words, USED_WRONGLY),
                 false => plain_lines(&format!("evc: {words}")),
             };
-            eprintln!("{told}");
+            cli::complain(&told);
             USED_WRONGLY.into()
         }
         None => cli::tell(&error, &line),

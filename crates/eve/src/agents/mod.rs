@@ -13,7 +13,7 @@ mod signer;
 mod stopped;
 pub(crate) mod tpmmgr;
 pub(crate) mod vaultmgr;
-mod zedagent;
+pub(crate) mod zedagent;
 
 use std::path::Path;
 use std::sync::mpsc::SyncSender;

@@ -320,6 +320,7 @@ impl<'a> Zedagent<'a> {
                 }
             }
         }
+        self.status.overdue_at_s = Some(clock_s() + self.pace.overdue_in(now).as_secs());
         self.bus.publish(&self.status.clone());
     }
 
@@ -337,6 +338,12 @@ impl<'a> Zedagent<'a> {
     fn send(&self, path: &str, body: &[u8]) -> Result<crate::http::Answer, Failed> {
         Ok(self.line.post(&format!("id/{}/{path}", self.known()?.device), body)?)
     }
+}
+
+/// CLOCK_MONOTONIC, by which zedagent waits too: a suspend makes nothing overdue. It is the same for all processes.
+pub(crate) fn clock_s() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    now.map_or(0, |now| Duration::from(now).as_secs())
 }
 
 /// 0.7 to 1.0.

@@ -35,7 +35,7 @@ pub(super) fn until_ready(root: &Root, timeout: Duration) -> anyhow::Result<()> 
             Readiness::NotYet(how) => how,
         };
         if how != told {
-            eprintln!("{}", plain(&format!("waiting; {how}")));
+            cli::complain(&plain(&format!("waiting; {how}")));
             told.clone_from(&how);
         }
         let left = timeout.saturating_sub(begun.elapsed());

@@ -20,6 +20,9 @@ pub(super) const INFO_EVERY: Duration = Duration::from_secs(600);
 pub(super) const INFO_WINDOW: Duration = Duration::from_millis(1600);
 pub(super) const INFO_BURST: usize = 8;
 
+/// The longest that one exchange takes, with room: a report or a bundle over a slow line.
+const SLOW: Duration = Duration::from_secs(120);
+
 /// Why there is a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Poll {
@@ -55,6 +58,11 @@ impl Pace {
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.wait(now).is_zero()
+    }
+
+    /// After how long it is overdue: some intervals after the next one is due, and what an exchange may take on a slow line.
+    pub(super) fn overdue_in(&self, now: Instant) -> Duration {
+        self.wait(now) + 3 * self.interval + SLOW
     }
 
     /// Which poll is due, if any.

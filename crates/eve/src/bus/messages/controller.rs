@@ -112,6 +112,8 @@ pub struct ControllerStatus {
     pub words: String,
     /// When it last answered, seconds since 1970.
     pub last_answer_unix_s: Option<u64>,
+    /// It is overdue that zedagent asks it again after this, by the clock that nobody sets (CLOCK_MONOTONIC, in seconds).
+    pub overdue_at_s: Option<u64>,
     /// The verdict on this session's evidence.
     pub attestation: Option<String>,
     /// The evidence was taken.
@@ -134,6 +136,12 @@ impl ControllerStatus {
     #[must_use]
     pub fn last_answer(&self) -> Option<String> {
         rfc3339(self.last_answer_unix_s?)
+    }
+
+    /// Whether zedagent has not asked it for so long that it does not work, by the same clock as [`Self::overdue_at_s`].
+    #[must_use]
+    pub fn is_overdue(&self, now_s: u64) -> bool {
+        self.overdue_at_s.is_some_and(|at| at < now_s)
     }
 
     /// What needs care though the controller answers.

@@ -21,6 +21,7 @@ use super::{freed, table};
 use crate::agents::nim;
 use crate::agents::vaultmgr::hands::crypt::since_boot;
 use crate::agents::vaultmgr::hands::swaps;
+use crate::agents::zedagent::clock_s;
 use crate::bus::messages::{
     AgentLine, Agents, ControllerStatus, Health, NetworkStatus, Onboarded, Onboarding, Session, TpmHealth,
     TpmStatus, VaultStatus,
@@ -59,8 +60,12 @@ struct Status {
     /// None: vaultmgr does not answer.
     vaults: Option<Vec<VaultReport>>,
     disk_away: bool,
+    /// zedagent has not asked the controller for longer than it ever waits: what its status says is of before.
+    overdue: bool,
     notes: Vec<String>,
 }
+
+const OVERDUE: &str = "zedagent has not asked the controller for several poll intervals: what is said of the controller is of then, and no order of it is heard; see zedagent's last lines in the log of `eve run`, and restart that if it stays so";
 
 #[derive(Debug, Serialize)]
 struct AgentStatus {
@@ -79,6 +84,7 @@ fn with_time<S: Serializer>(controller: &Option<ControllerStatus>, out: S) -> Re
     let mut said = serde_json::to_value(controller).map_err(serde::ser::Error::custom)?;
     if let (Some(fields), Some(controller)) = (said.as_object_mut(), controller) {
         fields.remove("last_answer_unix_s");
+        fields.remove("overdue_at_s");
         fields.insert("last_answer".to_owned(), controller.last_answer().into());
     }
     said.serialize(out)
@@ -158,7 +164,7 @@ pub(super) fn readiness(root: &Root) -> Readiness {
 
 /// Who publishes as soon as it lives, and did not; and the TPM.
 fn silent(status: &Status) -> Vec<&'static str> {
-    let zedagent = status.controller.is_none().then_some(Agent::Zedagent);
+    let zedagent = (status.controller.is_none() || status.overdue).then_some(Agent::Zedagent);
     let vaultmgr = status.vaults.is_none().then_some(Agent::Vaultmgr);
     let agents = zedagent.into_iter().chain(vaultmgr).map(Agent::name);
     agents.chain(status.tpm_fails.then_some("this node's TPM")).collect()
@@ -187,6 +193,7 @@ fn look(root: &Root) -> anyhow::Result<Status> {
     let leased = |vaults: VaultStatus| (table::with_leases(&vaults, since_boot()), vaults.notes);
     let (vaults, told) = vaults.map(leased).map(|(vaults, notes)| (table::present(vaults), notes)).unzip();
     let told = told.into_iter().flatten();
+    let overdue = controller.as_ref().is_some_and(|controller| controller.is_overdue(clock_s()));
     let walls = agents.iter().filter_map(|agent| agent.note.clone()).chain(landlock_note());
     Ok(Status {
         device: seen(onboarded).map(|onboarded| onboarded.device.to_string()),
@@ -198,6 +205,7 @@ fn look(root: &Root) -> anyhow::Result<Status> {
         session: seen(session).map(|session| hex::encode(session.key.0)),
         notes: told
             .chain(controller.as_ref().and_then(ControllerStatus::note))
+            .chain(overdue.then(|| OVERDUE.to_owned()))
             .chain(silent)
             .chain(walls)
             .collect(),
@@ -207,6 +215,7 @@ fn look(root: &Root) -> anyhow::Result<Status> {
         generation,
         vaults,
         disk_away,
+        overdue,
     })
 }
 

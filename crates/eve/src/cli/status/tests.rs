@@ -33,6 +33,7 @@ fn status(controller: Option<ControllerStatus>, vaults: Option<Vec<VaultReport>>
         generation: None,
         vaults,
         disk_away: false,
+        overdue: false,
         notes: Vec::new(),
     }
 }
@@ -107,6 +108,10 @@ fn silence_is_not_told_as_a_state() {
     assert!(silent(&status(Some(yet.clone()), Some(Vec::new()))).is_empty(), "no vaults is an answer");
     assert_eq!(silent(&status(Some(yet), None)), ["vaultmgr"]);
     assert_eq!(silent(&status(None, Some(Vec::new()))), ["zedagent"]);
+    let at_9 = ControllerStatus { overdue_at_s: Some(9), ..answers };
+    assert_eq!((at_9.is_overdue(9), at_9.is_overdue(10)), (false, true));
+    let overdue = Status { overdue: true, ..status(Some(at_9), Some(Vec::new())) };
+    assert_eq!(silent(&overdue), ["zedagent"], "an answer of long ago is none");
 }
 
 /// Seen-by-users 1.12: a node that can't do its work fails to a shell, whichever way; and who refuses is not called silent.

@@ -48,7 +48,7 @@ pub(super) fn controller_words(controller: Option<&ControllerStatus>, tpm_fails:
     let way = proxy.as_ref().map(|proxy| format!(" by the proxy {proxy}")).unwrap_or_default();
     match words.as_str() {
         _ if tpm_fails => format!("{server} is not asked: this node's TPM does not sign"),
-        _ if *reachable => format!("{server} answers{way}"),
+        _ if *reachable => format!("{server} answers{way}{}", last_answer(status)),
         "" => format!("{server} not contacted yet"),
         words if *not_asked => format!("{server} not asked: {words}"),
         words if *refused => format!("{server} answers{way}, and refuses: {words}"),

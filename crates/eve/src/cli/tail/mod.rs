@@ -26,7 +26,7 @@ pub(super) fn follow(root: &Root, output: Output) -> anyhow::Result<()> {
     match bus.subscribe::<Agents>().next_within(GLANCE) {
         Err(Silence::Refused) => bail!("the bus is heard by root alone: are you root?"),
         Err(Silence::Full) => bail!(super::status::NO_PLACE),
-        Err(Silence::Yet) => eprintln!("waiting: {}", plain(&root.not_running())),
+        Err(Silence::Yet) => cli::complain(&format!("waiting: {}", plain(&root.not_running()))),
         Ok(_) => {}
     }
     let (sender, values) = sync_channel(0);
