@@ -271,7 +271,11 @@ fn vc2_a_lock_that_is_not_done_is_a_failure() {
     let held = fs::File::open(&file).unwrap();
     let busy = scene.typed(&["vault", "lock", "image"], "");
     assert!(!busy.status.success());
-    assert!(has(&words(&busy), &["image", "lock-incomplete", "then lock it again"]), "{}", words(&busy));
+    assert!(
+        has(&words(&busy), &["image", "lock-incomplete", "then it is locked by itself"]),
+        "{}",
+        words(&busy)
+    );
     assert!(has(&words(&busy), &["image", &format!("process {}", std::process::id())]), "{}", words(&busy));
     drop(held);
     let done = scene.typed(&["vault", "lock", "image"], "");
@@ -320,7 +324,7 @@ fn before_the_first_contact_the_status_is_whole() {
         status.status.success().then(|| words(&status))
     });
     let told = told.unwrap();
-    assert!(has(&told, &["controller", &scene.evc.server(), "not contacted yet"]), "{told}");
+    assert!(has(&told, &["controller", &scene.evc.server(), "not asked for vaults yet"]), "{told}");
     assert!(has(&told, &["config"]) && has(&told, &["image"]), "{told}");
 }
 

@@ -129,6 +129,7 @@ pub(super) fn readiness(root: &Root) -> Readiness {
     let (agents, onboarding) = (glance::<Agents>(bus), glance::<Onboarding>(bus));
     let onboarded = glance::<Onboarded>(bus);
     let (controller, vaults) = (glance::<ControllerStatus>(bus), glance::<VaultStatus>(bus));
+    let tpm = glance::<TpmStatus>(bus);
     match heard(agents) {
         Ok(_) => {}
         Err(Silence::Refused) => return Readiness::Never(NOT_ROOT),
@@ -137,6 +138,10 @@ pub(super) fn readiness(root: &Root) -> Readiness {
     }
     let device = seen(onboarded).map(|onboarded| onboarded.device.to_string());
     let (onboarding, controller, vaults) = (seen(onboarding), seen(controller), seen(vaults));
+    // All else waits for it, and says less.
+    if let Some(TpmStatus::Failing { why }) = seen(tpm) {
+        return Readiness::NotYet(format!("this node's TPM can't be used: {why}"));
+    }
     let not_yet = match (onboarding, controller, vaults) {
         (Some(onboarding), _, _) if !onboarding.words.is_empty() => {
             text::device_words(device.as_deref(), &onboarding)
@@ -367,7 +372,7 @@ mod tests {
         let answers = ControllerStatus { server: "c:1".to_owned(), reachable: true, ..Default::default() };
         let yet = ControllerStatus { server: "c:1".to_owned(), ..Default::default() };
         assert_eq!(controller_words(Some(&answers), false), "c:1 answers");
-        assert_eq!(controller_words(Some(&yet), false), "c:1 not contacted yet");
+        assert_eq!(controller_words(Some(&yet), false), "c:1 not asked for vaults yet");
         let unsigned = ControllerStatus {
             not_asked: true,
             words: "this node's key did not sign".to_owned(),
