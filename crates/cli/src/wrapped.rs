@@ -64,7 +64,7 @@ fn cut(line: &str, width: usize) -> String {
 fn hang(line: &str, width: usize) -> usize {
     let letters: Vec<char> = line.chars().collect();
     let begins = |at: &usize| letters[..*at].ends_with(&[' ', ' ']) && letters[*at] != ' ';
-    let column = (APART.len()..letters.len().min(width * 2 / 3)).filter(begins).next_back();
+    let column = (APART.len()..letters.len().min(width * 2 / 3)).rfind(begins);
     let indent = letters.iter().take_while(|letter| **letter == ' ').count();
     column.filter(|column| *column > indent).unwrap_or(indent + APART.len())
 }
