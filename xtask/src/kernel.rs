@@ -22,7 +22,11 @@ pub(crate) fn unpacked() -> Result<()> {
     }
     fs::create_dir_all(&folder)?;
     let name = newest()?;
-    run::program(Command::new("apt-get").args(["download", &name]).current_dir(&folder))?;
+    run::program(
+        Command::new("apt-get")
+            .args(["-o", "APT::Sandbox::User=root", "download", &name])
+            .current_dir(&folder),
+    )?;
     unpack(&folder, &name)
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use vault::text::{plain, plain_lines};
 
-use crate::{say, yaml};
+use crate::{say, show, yaml};
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -80,7 +80,8 @@ impl Forms {
     /// # Errors
     /// It can't be written; a reader that went away is none.
     pub fn print(&self, output: Output) -> anyhow::Result<()> {
-        say(&self.shown(output))
+        let shown = self.shown(output);
+        if output.is_for_people() { show(&shown) } else { say(&shown) }
     }
 }
 

@@ -14,6 +14,8 @@ mod pages;
 mod say;
 mod table;
 mod typed;
+mod used;
+mod wrapped;
 mod wrong;
 mod yaml;
 
@@ -24,5 +26,7 @@ pub use pages::{completions, man, offered};
 pub use say::{complain, say, write};
 pub use table::{NOTHING, aligned, cell};
 pub use typed::{USED_WRONGLY, quoted, tell};
+pub use used::{how_to_use, used_wrongly};
+pub use wrapped::show;
 pub use wrong::{asks_for_json, in_json, object};
 pub use yaml::yaml;

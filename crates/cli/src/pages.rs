@@ -16,6 +16,7 @@ use crate::write;
 /// # Errors
 /// They can't be written, or nothing here shows one.
 pub fn man(command: clap::Command, dir: Option<&Path>) -> anyhow::Result<()> {
+    let command = in_full(command);
     let Some(dir) = dir else {
         let (mut page, name) = (Vec::new(), command.get_name().to_owned());
         clap_mangen::Man::new(command).render(&mut page).context("can't make the page")?;
@@ -25,6 +26,11 @@ pub fn man(command: clap::Command, dir: Option<&Path>) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir)
         .and_then(|()| clap_mangen::generate_to(command, dir))
         .with_context(|| format!("can't write into {}", dir.display()))
+}
+
+/// A page has what `-h` leaves out, and it left out the help of all options that `-h` does not name.
+fn in_full(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| arg.hide_short_help(false)).mut_subcommands(in_full)
 }
 
 /// What a page is made of is nothing to read: `man` shows it, where it is.
@@ -62,4 +68,20 @@ pub fn offered(names: impl Iterator<Item = String>) -> Vec<CompletionCandidate> 
     names.sort();
     names.dedup();
     names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen by a new user: `man evc-apply` named `--data` and `--url`, and did not say what they are.
+    #[test]
+    fn a_page_says_what_each_option_is() {
+        let arg = clap::Arg::new("data").long("data").help("The data folder").hide_short_help(true);
+        let program = clap::Command::new("x").subcommand(clap::Command::new("y").arg(arg));
+        let (program, mut page) = (in_full(program), Vec::new());
+        let one = program.find_subcommand("y").expect("is there").clone();
+        clap_mangen::Man::new(one).render(&mut page).expect("writes");
+        assert!(String::from_utf8_lossy(&page).contains("The data folder"));
+    }
 }

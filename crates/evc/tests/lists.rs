@@ -398,7 +398,7 @@ fn a_fleet_is_counted_by_the_controller() {
     assert_eq!(lines[20], "and 5 more like the last");
     assert!(told.to_string().len() < 4096, "{told}");
     let status = shown(&evc, &["status"]);
-    assert!(status.contains("devices:       25\npolicies:      1\nvaults:        25\n"), "{status}");
+    assert!(status.contains("Devices:       25\nPolicies:      1\nVaults:        25\n"), "{status}");
     assert!(
         status.contains("vault payments of edge-19: not reported yet\n  and 5 more like the last"),
         "{status}"

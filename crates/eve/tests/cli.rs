@@ -195,7 +195,7 @@ fn a_second_eve_run_on_one_root_is_refused() {
 fn a_root_too_long_for_a_socket_is_named_and_advised() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("r".repeat(120));
-    fs::create_dir(&root).unwrap();
+    fs::create_dir_all(root.join("config")).unwrap();
     let mut run = Command::new("timeout");
     run.arg("60").arg(program("eve").unwrap()).arg("run").arg("--root").arg(&root);
     let output = run.output().unwrap();
@@ -203,6 +203,21 @@ fn a_root_too_long_for_a_socket_is_named_and_advised() {
     assert!(!output.status.success(), "{said}");
     let path = root.canonicalize().unwrap().join("run/eve/supervisor.sock");
     assert!(has(&said, &[&path.display().to_string(), "107 bytes", "give a shorter --root"]), "{said}");
+}
+
+/// Seen by a new user: without `EVE_ROOT` the folders of a node were made under another root, and its agents looked for files there.
+#[test]
+fn nothing_is_made_under_a_root_that_is_no_nodes() {
+    let root = tempfile::tempdir().unwrap();
+    let mut run = Command::new("timeout");
+    run.arg("60").arg(program("eve").unwrap()).arg("run").env("EVE_ROOT", root.path());
+    let output = run.output().unwrap();
+    let said = words(&output);
+    assert!(
+        output.status.code() == Some(1) && has(&said, &["no node is under", "--root or EVE_ROOT"]),
+        "{said}"
+    );
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0, "nothing is made");
 }
 
 /// Threats, bus: who is not root runs no node, and neither orders nor reads one.
@@ -271,7 +286,11 @@ fn vc2_a_lock_that_is_not_done_is_a_failure() {
     let held = fs::File::open(&file).unwrap();
     let busy = scene.typed(&["vault", "lock", "image"], "");
     assert!(!busy.status.success());
-    assert!(has(&words(&busy), &["image", "lock-incomplete", "then lock it again"]), "{}", words(&busy));
+    assert!(
+        has(&words(&busy), &["image", "lock-incomplete", "then it is locked by itself"]),
+        "{}",
+        words(&busy)
+    );
     assert!(has(&words(&busy), &["image", &format!("process {}", std::process::id())]), "{}", words(&busy));
     drop(held);
     let done = scene.typed(&["vault", "lock", "image"], "");
@@ -320,7 +339,7 @@ fn before_the_first_contact_the_status_is_whole() {
         status.status.success().then(|| words(&status))
     });
     let told = told.unwrap();
-    assert!(has(&told, &["controller", &scene.evc.server(), "not contacted yet"]), "{told}");
+    assert!(has(&told, &["controller", &scene.evc.server(), "not asked for vaults yet"]), "{told}");
     assert!(has(&told, &["config"]) && has(&told, &["image"]), "{told}");
 }
 

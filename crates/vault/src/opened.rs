@@ -52,9 +52,9 @@ impl By {
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::LocalSeal => "local seal",
+            Self::LocalSeal => "TPM",
             Self::ControllerKey => "controller's key",
-            Self::Both => "local seal and controller's key",
+            Self::Both => "TPM and controller's key",
             Self::RecoveryKey => "recovery key",
             Self::Recreated => "recreated by order",
         })

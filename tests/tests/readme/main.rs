@@ -37,7 +37,7 @@ fn what_the_readme_tells_to_type_does_what_it_says() {
     assert!(names.len() == 1 && names[0] != "till.txt", "unreadable while it is locked: {names:?}");
     assert_eq!(after(&said, "+ cat /").trim(), "card 4111 1111 1111 1111", "{said}");
     assert!(has(after(&said, "+ evc describe vault payments"), &["epoch", "2"]), "{said}");
-    assert!(has(after(&said, "+ evc status"), &["vaults:", "3"]), "{said}");
+    assert!(has(after(&said, "+ evc status"), &["Vaults:", "3"]), "{said}");
     assert!(has(after(&said, "+ timeout 10 eve bus tail"), &["VaultStatus"]), "{said}");
     let listed = said.rsplit("+ eve vault list").next().unwrap();
     assert!(!has(listed, &["payments", "unlocked"]) && has(listed, &["config", "unlocked"]), "gone: {said}");

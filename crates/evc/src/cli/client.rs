@@ -40,6 +40,19 @@ pub(super) struct Client {
 
 const NO_TOKEN: &str = "give --token-file; where there is none any more, as after a restore, `evc token new` on the controller's machine makes one";
 
+const NO_URL: &str = "is `evc serve` running? if with another data folder, name that by --data or EVC_DATA; if on another machine, give --url";
+
+/// The token goes to nobody in plain text.
+fn encrypted(url: &str) -> anyhow::Result<()> {
+    match url.split_once("://") {
+        Some(("https", _)) => Ok(()),
+        Some((_, place)) => bail!(
+            "{url} is not encrypted, and the token would be read on the way\n  what to do: use https://{place}"
+        ),
+        None => bail!("{url} is no URL\n  what to do: write it as https://{url}"),
+    }
+}
+
 impl Client {
     /// Finds URL, token and root: by flag or variable, else in the data folder.
     pub(super) fn new(reach: &Reach) -> anyhow::Result<Self> {
@@ -52,18 +65,15 @@ impl Client {
         if reach.url().is_none() || reach.ca().is_none() || reach.token_file().is_none() {
             may_be_believed(reach, &data)?;
         }
-        let url =
-            file(reach.url().map(Given::Text), &data.join("url"), "is `evc serve` running? else give --url")?;
-        if !url.starts_with("https://") {
-            bail!(
-                "{url} is not encrypted, and the token would be read on the way\n  what to do: use https://"
-            );
-        }
+        let url = file(reach.url().map(Given::Text), &data.join("url"), NO_URL)?;
+        encrypted(&url)?;
         let token_file = token_file(reach);
         let token = Zeroizing::new(file(reach.token_file().map(Given::File), &token_file, NO_TOKEN)?);
-        let ca = file(reach.ca().map(Given::File), &data.join("root-certificate.pem"), "give --ca")?;
+        let ca_file = reach.ca().unwrap_or_else(|| data.join("root-certificate.pem"));
+        let ca = file(reach.ca().map(Given::File), &ca_file, "give --ca")?;
+        let agent = agent(&ca, patience);
         Ok(Self {
-            agent: agent(&ca, patience)?,
+            agent: agent.with_context(|| format!("{} holds no root certificate", ca_file.display()))?,
             base: format!("{}/api/v1", url.trim_end_matches('/')),
             bearer: bearer(&token),
             token_file,
@@ -304,7 +314,7 @@ fn agent(ca_pem: &str, patience: Duration) -> anyhow::Result<Agent> {
     let roots = roots
         .ok()
         .filter(|roots| !roots.is_empty())
-        .context("the root certificate does not read; give --ca")?;
+        .context("give --ca the root-certificate.pem of the controller's data folder")?;
     let roots: Vec<_> = roots.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
     let tls = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(roots))).build();
     Ok(Agent::config_builder()

@@ -349,11 +349,11 @@ pub(super) fn status(server: &ServerStatus, counts: Counts, calls: &[String]) ->
     page.field("Root SHA-256", &server.root_fingerprint);
     page.field("Its clock", &server.now);
     for (what, count) in
-        [("devices", counts.devices), ("policies", counts.policies), ("vaults", counts.vaults)]
+        [("Devices", counts.devices), ("Policies", counts.policies), ("Vaults", counts.vaults)]
     {
         page.field(what, count.to_string());
     }
-    page.maybe("escrow drills failed", (counts.drills_failed > 0).then(|| counts.drills_failed.to_string()));
+    page.maybe("Drills failed", (counts.drills_failed > 0).then(|| counts.drills_failed.to_string()));
     page.0 += "\n";
     match calls {
         [] => page.0 += "nothing needs anybody\n",

@@ -30,6 +30,7 @@ mod table;
 mod token;
 mod told;
 mod wait;
+#[cfg(test)]
 mod wrong;
 
 pub use serve::hold;
@@ -74,7 +75,7 @@ pub fn main() -> ExitCode {
 /// # Errors
 /// The program's exit code; what is wrong is printed.
 pub fn main_on(disk: &Disk, line: Vec<OsString>) -> Result<(), ExitCode> {
-    let args = Args::try_parse_from(&line).map_err(|error| wrong::tell(error, line))?;
+    let args = Args::try_parse_from(&line).map_err(|error| cli::used_wrongly::<Args>(error, &line))?;
     let output = args.output;
     run(disk, args).map_err(|failed| {
         cli::complain(&plain_lines(&failed.told(output)));

@@ -111,7 +111,7 @@ fn taken() -> Words {
 fn others_name(name: &Name) -> Words {
     Words::new(
         format!("the name `{name}` is another device's, or kept for one"),
-        "give another name; see `evc get devices` and `evc onboard list`",
+        "give another name; `evc get devices` and `evc onboard list` show which device or serial has this one; where that serial was typed wrongly, `evc onboard remove` frees its name",
     )
 }
 

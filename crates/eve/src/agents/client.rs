@@ -90,7 +90,8 @@ impl Taken {
 
     /// Others than were taken, which only the next life can take.
     fn others_came(&self, root: &Path) -> Option<StartsAnew> {
-        if self.cert_file.is_err() && FileIdentity::look(&paths::device_cert(root)) != self.cert_known {
+        let device_cert = paths::device_cert(root);
+        if self.cert_known.is_outdated(&device_cert) || self.cert_known.is_gone(&device_cert) {
             return Some(StartsAnew::Config(CERT_FILE));
         }
         let [cert, key] = [paths::onboard_cert(root), paths::onboard_key(root)];
@@ -320,5 +321,19 @@ mod tests {
         std::fs::remove_dir(&cert).expect("there");
         assert_eq!(taken.others_came(dir.path()), Some(StartsAnew::Config(CERT_FILE)));
         usable(&Taken::take(&Disk::linux(), dir.path()).cert_file).expect("made");
+    }
+
+    /// Seen by a new user: the certificate was removed, as the refusal said, and the agent went on with the one that it held.
+    #[test]
+    fn a_certificate_that_was_taken_away_is_not_held_on_to() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cert = paths::device_cert(dir.path());
+        std::fs::create_dir_all(cert.parent().expect("config")).expect("makes");
+        std::fs::write(&cert, "of another key").expect("writes");
+        let taken = Taken::take(&Disk::linux(), dir.path());
+        std::fs::write(&cert, "written anew in its place").expect("writes");
+        assert_eq!(taken.others_came(dir.path()), None, "as client itself writes it");
+        std::fs::remove_file(&cert).expect("there");
+        assert_eq!(taken.others_came(dir.path()), Some(StartsAnew::Config(CERT_FILE)));
     }
 }

@@ -23,8 +23,8 @@ pub enum StartsAnew {
     /// It was made or exchanged since.
     #[error("restarts to enter the Config Vault")]
     ConfigVault,
-    /// A file was put in the place of another.
-    #[error("restarts to read {0}, which is new")]
+    /// A file was put in the place of another, or taken away; or may have been, where no agent may look.
+    #[error("restarts to read {0} again")]
     Config(&'static str),
 }
 
@@ -41,5 +41,11 @@ impl FileIdentity {
     pub(super) fn is_outdated(self, path: &Path) -> bool {
         let now = Self::look(path);
         now.0.is_some() && now != self
+    }
+
+    /// It was there, and nothing stands there now. A folder in which an agent may not look says nothing.
+    pub(super) fn is_gone(self, path: &Path) -> bool {
+        let absent = |error: std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+        self.0.is_some() && std::fs::metadata(path).is_err_and(absent)
     }
 }

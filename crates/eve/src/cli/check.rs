@@ -16,10 +16,15 @@ pub(super) fn show(root: &Root, output: Output) -> anyhow::Result<()> {
     let found = look(&root.root, runs(&root.root));
     let names = found.iter().map(|found| format!("finding/{}", code(found))).collect();
     Forms::of(&found, found.iter().map(lines).collect(), names)?.print(output)?;
+    // Who forgot to name the root looks at another folder than he thinks.
+    let root = root.root.display();
+    let elsewhere = format!("; this was looked at under {root}: name another root with --root or EVE_ROOT");
     match found.iter().filter(|found| found.level == Level::Fault).count() {
         0 => Ok(()),
-        1 => bail!("this machine can't be a node yet: mend the fault that is told above"),
-        faults => bail!("this machine can't be a node yet: mend the {faults} faults that are told above"),
+        1 => bail!("this machine can't be a node yet: mend the fault that is told above{elsewhere}"),
+        faults => {
+            bail!("this machine can't be a node yet: mend the {faults} faults that are told above{elsewhere}")
+        }
     }
 }
 

@@ -20,12 +20,14 @@ mod tail;
 mod vaults;
 mod wait;
 mod walls;
+#[cfg(test)]
+mod wrong;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
 use cli::Output;
@@ -56,7 +58,7 @@ pub fn main() -> ExitCode {
     let line: Vec<_> = std::env::args_os().collect();
     let typed = match Cli::try_parse_from(&line) {
         Ok(typed) => typed,
-        Err(error) => return cli::tell(&cli::quoted::<Cli>(error, &line), &line),
+        Err(error) => return cli::used_wrongly::<Cli>(error, &line),
     };
     log(typed.log_format, &typed.command);
     // All that this program writes goes through this one.
@@ -114,6 +116,13 @@ fn act(typed: Cli, disk: &Disk) -> anyhow::Result<()> {
 }
 
 fn run(root: &Root, options: Options, format: LogFormat) -> anyhow::Result<()> {
+    let shown = root.root.display();
+    // A wrong root, or none named: the folders of a node are not to be made in it.
+    let is_node = ["config", "persist"].iter().any(|folder| root.root.join(folder).exists());
+    ensure!(
+        is_node,
+        "no node is under {shown}, where neither config/ nor persist/ lies: name its root with --root or EVE_ROOT; `eve check` says what a node needs"
+    );
     // Of the agents too, which inherit it. Without it the node runs all the same.
     let _drain = cli::Drain::begin(matches!(format, LogFormat::Json));
     let format = if matches!(format, LogFormat::Json) { "json" } else { "text" };

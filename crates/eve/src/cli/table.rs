@@ -128,12 +128,14 @@ fn cells(vault: &VaultReport, common: &[String], root: Option<&Path>, columns: C
 }
 
 /// Of a vault that is locked and waits for nothing.
-const LOCKED: &str = "as it was ordered to be";
+const LOCKED: &str = "as it was ordered to be: `eve vault unlock` opens it, or says whose order it is";
 
 /// How the last operation failed, unless the details say so.
 fn failure(vault: &VaultReport) -> Option<String> {
     let last = vault.last.as_ref()?;
-    let error = last.error.as_ref().filter(|error| !vault.detail.contains(error))?;
+    // Who holds its files is told by what it waits for.
+    let told = vault.state == State::LockIncomplete && !vault.detail.is_empty();
+    let error = last.error.as_ref().filter(|error| !told && !vault.detail.contains(error))?;
     Some(format!("{}: {error}", last.operation))
 }
 

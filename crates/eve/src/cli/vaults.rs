@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use cli::{Forms, Output, say};
+use cli::{Forms, Output, say, show};
 use serde_json::Value;
 use vault::ids::{Name, VaultId};
 use vault::report::{State, VaultReport};
@@ -31,6 +31,7 @@ pub(super) fn act(root: &Root, command: VaultCmd) -> anyhow::Result<()> {
             say(&(plain_lines(&table::path(&root.root, &vault)) + "\n"))
         }
         VaultCmd::Lock { vault } => {
+            let root = &elsewhere(root)?;
             order(root, &vault, State::Locked, |vault| ask(root, &LockVault { id: vault.id }, PATIENCE))
         }
         VaultCmd::Unlock { vault } => {
@@ -58,6 +59,13 @@ pub(super) fn act(root: &Root, command: VaultCmd) -> anyhow::Result<()> {
     }
 }
 
+/// This program holds no vault open itself, though it may have been started in one: it is told as one that does, and to be ended.
+fn elsewhere(root: &Root) -> anyhow::Result<Root> {
+    let root = Root { root: std::path::absolute(&root.root).context("which folder this is")? };
+    std::env::set_current_dir("/").context("leaving this folder")?;
+    Ok(root)
+}
+
 /// Gives an order about one vault, and shows how it is after that.
 fn order(
     root: &Root,
@@ -78,7 +86,7 @@ fn given(
     // A lock needs no disk: what is held of one that went, or vaultmgr's answer, says what comes of it.
     let all = if wanted == State::Locked { ask(root, &Vaults, QUESTION)?.vaults } else { all(root)? };
     let after = give(named(&all, vault)?)?;
-    say(&table::one(&after, &table::present(all)))?;
+    show(&table::one(&after, &table::present(all)))?;
     Ok(after)
 }
 
@@ -102,7 +110,7 @@ fn reached(wanted: State, after: &VaultReport) -> anyhow::Result<()> {
         State::Orphan if wanted == State::Unlocked && after.opened.is_some() => Ok(()),
         State::Orphan if wanted == State::Locked => Ok(()),
         State::LockIncomplete => bail!(
-            "vault {name} is {is}: what is open in it can still be read; end those who hold it, then lock it again"
+            "vault {name} is {is}: what is open in it can still be read; end those who hold it, then it is locked by itself, as `eve vault list` says"
         ),
         _ => bail!("vault {name} is {is}, not {wanted}: see the line above, which says why"),
     }
@@ -276,7 +284,7 @@ mod tests {
         reached(State::Unlocked, &report(State::Unlocked)).expect("as ordered");
         let busy =
             reached(State::Locked, &report(State::LockIncomplete)).expect_err("still open").to_string();
-        assert!(busy.contains("lock-incomplete") && busy.contains("then lock it again"), "{busy}");
+        assert!(busy.contains("lock-incomplete") && busy.contains("then it is locked by itself"), "{busy}");
         let open = reached(State::Locked, &report(State::Unlocked)).expect_err("still open").to_string();
         assert!(open.contains("is unlocked, not locked"), "{open}");
     }

@@ -99,12 +99,44 @@ fn nowhere(problem: &str, advice: &str) -> BadFile {
 
 fn syntax(error: &serde_saphyr::Error) -> BadFile {
     let place = error.location();
+    let said = first_line(&error.without_snippet().to_string());
+    let ours = of_a_duplicate(&said).or_else(|| in_our_words(&said));
+    let (problem, to_do) = ours.unwrap_or_else(|| (said.clone(), advice(error.without_snippet())));
     BadFile {
         line: place.map_or(0, |at| at.line()),
         column: place.map_or(0, |at| at.column()),
-        problem: first_line(&error.without_snippet().to_string()),
-        advice: advice(error.without_snippet()).into(),
+        problem,
+        advice: to_do.into(),
     }
+}
+
+/// A field that is there twice; or the first one of another document, where the line between them was forgotten.
+fn of_a_duplicate(said: &str) -> Option<(String, &'static str)> {
+    let field = said.strip_prefix("duplicate mapping key: ")?.split(", ").next()?;
+    let to_do = match field {
+        "kind" => "write a line `---` before each document but the first",
+        _ => "keep one of the two",
+    };
+    Some((format!("duplicate `{field}`: it is there already"), to_do))
+}
+
+/// What people write wrongly most, and the parser says for who builds with it.
+fn in_our_words(said: &str) -> Option<(String, &'static str)> {
+    let rows = [
+        (
+            "mapping values are not allowed",
+            "this line stands further in than it may",
+            "begin it where the field above it begins",
+        ),
+        ("found a tab", "a tab stands here", "write spaces: YAML takes no tab before a field"),
+        (
+            "expected sequence start",
+            "one value stands where a list is wanted",
+            "write it in brackets, like `[pcrs]`",
+        ),
+    ];
+    let row = rows.into_iter().find(|(theirs, ..)| said.contains(theirs));
+    row.map(|(_, problem, to_do)| (problem.to_owned(), to_do))
 }
 
 fn advice(error: &serde_saphyr::Error) -> &'static str {

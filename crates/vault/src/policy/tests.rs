@@ -63,6 +63,25 @@ fn a_file_of_no_kind_or_of_one_name_twice_is_refused() {
     }
 }
 
+/// Seen by a new user: a forgotten `---` was answered with the name of an option of the parser's.
+#[test]
+fn what_is_no_yaml_is_told_in_words_of_who_writes_files() {
+    for (text, says) in [
+        ("kind: Vault\nname: v\n\nkind: Vault\nname: w\n", "write a line `---` before each document"),
+        ("kind: Vault\nname: v\nname: w\n", "keep one of the two"),
+        ("kind: Vault\n  name: v\n", "begin it where the field above it begins"),
+        ("kind: Vault\n\tname: v\n", "write spaces"),
+        (
+            "kind: VaultPolicy\nname: p\ncustody: tpm\nattest: { require: pcrs }\n",
+            "in brackets, like `[pcrs]`",
+        ),
+    ] {
+        let said = read(text).expect_err(text);
+        assert!(said.advice.contains(says), "{text}: {said}");
+        assert!(!said.problem.contains("DuplicateKeyPolicy"), "{said}");
+    }
+}
+
 /// As many documents as are taken at once, and one more.
 #[test]
 fn a_file_of_too_many_documents_is_to_be_split() {

@@ -196,6 +196,7 @@ fn whole_seconds(text: &str) -> Result<Duration, String> {
 const DELETE_VAULT: &str = "\
 Examples:
   evc delete vault payments --device edge-1
+  evc apply -f shop.yaml                         # before it is erased: its document keeps it, and it opens again
   evc delete vault cache --device edge-1 --confirm cache    # of a policy with `delete_after: 0s`
   evc delete vault ledger --device edge-1 --delete-after 72h    # of a policy with `on_removal: retain`
   evc wait vault payments --device edge-1 --for gone --timeout 80h";

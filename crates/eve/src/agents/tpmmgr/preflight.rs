@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-use tpm::{OPEN_PATIENCE, Tcti, Tpm};
+use tpm::{OPEN_PATIENCE, Tpm};
 
 use super::failure::TpmFailure;
 use super::place::failing;
-use super::taken::owner_auth;
-use crate::paths;
+use super::taken::{Chosen, owner_auth};
 
 /// Why there is none to look at.
 #[derive(Debug, thiserror::Error)]
@@ -31,17 +29,9 @@ impl Unopened {
     }
 }
 
-/// None: this node would have no TPM.
+/// None: this node would have no TPM. What `eve run` would refuse is refused here.
 pub(crate) fn tpm(root: &Path) -> Result<Option<Tpm>, Unopened> {
-    let Some(tcti) = named(root).map_err(Unopened::Config)? else { return Ok(None) };
+    let Chosen::Tpm(tcti) = Chosen::of(root).map_err(Unopened::Config)? else { return Ok(None) };
     let owner = owner_auth(root).map_err(Unopened::Config)?;
     Ok(Some(Tpm::open_as(&tcti, OPEN_PATIENCE, owner).map_err(TpmFailure::from)?))
-}
-
-fn named(root: &Path) -> anyhow::Result<Option<Tcti>> {
-    let configured = match std::fs::read_to_string(paths::tcti(root)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        text => Some(text.context("config/tcti")?),
-    };
-    Tcti::find(configured.as_deref()).context("config/tcti")
 }

@@ -41,6 +41,52 @@ impl Taken {
     }
 
     fn try_take(disk: &Disk, root: &Path) -> anyhow::Result<Self> {
+        match Chosen::of(root)? {
+            Chosen::Tpm(tcti) => {
+                let (pin, owner, certified) = (paths::ek_pin(root), owner_auth(root)?, certified(root));
+                let pin = match certified {
+                    // The certificate tells whose the TPM is, where it is of this one's key.
+                    Some(_) => keep::open_to_inform(disk, &pin),
+                    None => keep::open(disk, &pin).context("config/ek.pub")?,
+                };
+                let boot = keep::open_to_inform(disk, &paths::boot_pcrs(root));
+                Ok(Self::Tpm { place: TpmConfig { tcti, owner, certified, boot: Arc::new(boot) }, pin })
+            }
+            Chosen::Soft { key: Some(key), beside_a_tpm } => {
+                if beside_a_tpm {
+                    tracing::warn!("there is a TPM, and it is not used: {WITHOUT_TPM}");
+                }
+                Ok(Self::Soft(key))
+            }
+            Chosen::Soft { key: None, .. } => {
+                make_key(disk, &paths::device_key(root))?;
+                Ok(Self::Soft(read_key(&paths::device_key(root))?))
+            }
+        }
+    }
+
+    /// The device and port that the walls must leave open.
+    pub(in crate::agents) fn walls(&self) -> (Option<PathBuf>, Option<u16>) {
+        match self {
+            Self::Tpm { place: TpmConfig { tcti: Tcti::Device(path), .. }, .. } => (Some(path.clone()), None),
+            Self::Tpm { place: TpmConfig { tcti: Tcti::Swtpm { port, .. }, .. }, .. } => (None, Some(*port)),
+            Self::Soft(_) | Self::Unusable { .. } => (None, None),
+        }
+    }
+}
+
+/// What the files of `config/` choose. Nothing is made by looking: `eve check` asks too.
+pub(super) enum Chosen {
+    Tpm(Tcti),
+    /// A key in a file; none: it is still to be made.
+    Soft {
+        key: Option<FileSigner>,
+        beside_a_tpm: bool,
+    },
+}
+
+impl Chosen {
+    pub(super) fn of(root: &Path) -> anyhow::Result<Self> {
         let configured = match std::fs::read_to_string(paths::tcti(root)) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -57,23 +103,11 @@ impl Taken {
             (Some(_), Some(_)) if without.is_some() => anyhow::bail!(WITHOUT_TPM),
             (Some(_), _) => without,
         };
-        if let Some(key) = without {
-            if found.is_some() {
-                tracing::warn!("there is a TPM, and it is not used: {WITHOUT_TPM}");
-            }
-            return Ok(Self::Soft(key));
+        if without.is_some() {
+            return Ok(Self::Soft { key: without, beside_a_tpm: found.is_some() });
         }
         match found {
-            Some(tcti) => {
-                let (owner, certified) = (owner_auth(root)?, certified(root));
-                let pin = match certified {
-                    // The certificate tells whose the TPM is, where it is of this one's key.
-                    Some(_) => keep::open_to_inform(disk, &pin),
-                    None => keep::open(disk, &pin).context("config/ek.pub")?,
-                };
-                let boot = keep::open_to_inform(disk, &paths::boot_pcrs(root));
-                Ok(Self::Tpm { place: TpmConfig { tcti, owner, certified, boot: Arc::new(boot) }, pin })
-            }
+            Some(tcti) => Ok(Self::Tpm(tcti)),
             // Either says so: with the pin lost too, a key in a file would make the vaults of this node's TPM look lost for good.
             None if holds_something(&pin, "config/ek.pub")?
                 || holds_something(&paths::boot_pcrs(root), "config/boot-pcrs")? =>
@@ -82,16 +116,10 @@ impl Taken {
                     "this node was installed with a TPM, and there is none now; bring it back, or name it in config/tcti; or, if its device key is in config/device.key.pem, write `none` into config/tcti"
                 )
             }
-            None => Ok(Self::Soft(device_key(disk, &paths::device_key(root), &paths::device_cert(root))?)),
-        }
-    }
-
-    /// The device and port that the walls must leave open.
-    pub(in crate::agents) fn walls(&self) -> (Option<PathBuf>, Option<u16>) {
-        match self {
-            Self::Tpm { place: TpmConfig { tcti: Tcti::Device(path), .. }, .. } => (Some(path.clone()), None),
-            Self::Tpm { place: TpmConfig { tcti: Tcti::Swtpm { port, .. }, .. }, .. } => (None, Some(*port)),
-            Self::Soft(_) | Self::Unusable { .. } => (None, None),
+            None => {
+                let key = device_key(&paths::device_key(root), &paths::device_cert(root))?;
+                Ok(Self::Soft { key, beside_a_tpm: false })
+            }
         }
     }
 }
@@ -167,13 +195,17 @@ fn certified_soft_key(root: &Path) -> Option<FileSigner> {
 /// Why no key is made beside a certificate.
 const CERTIFIED: &str = "config/device.cert.pem is of a device key that is not here, and no other is made beside it: bring config/device.key.pem back; or, if this node has a TPM, name it in config/tcti; or, to make it a new device, remove that certificate, give it another serial number in config/serial, and allow that at the controller";
 
-/// The device key of a node without a TPM, made at first. An empty file holds no key that could be lost. Its certificate was made with it, and of a
-/// node that has one already the key is in a TPM, or lost.
-fn device_key(disk: &Disk, path: &Path, cert: &Path) -> anyhow::Result<FileSigner> {
-    if !holds_something(path, "config/device.key.pem")? {
-        anyhow::ensure!(!holds_something(cert, "config/device.cert.pem")?, CERTIFIED);
-        make_key(disk, path)?;
+/// The device key of a node without a TPM; none where it is still to be made. An empty file holds no key that could be lost. Its certificate was made
+/// with it, and of a node that has one already the key is in a TPM, or lost.
+fn device_key(path: &Path, cert: &Path) -> anyhow::Result<Option<FileSigner>> {
+    if holds_something(path, "config/device.key.pem")? {
+        return read_key(path).map(Some);
     }
+    anyhow::ensure!(!holds_something(cert, "config/device.cert.pem")?, CERTIFIED);
+    Ok(None)
+}
+
+fn read_key(path: &Path) -> anyhow::Result<FileSigner> {
     let pem = keep::read(&File::open(path).context("config/device.key.pem")?)?;
     FileSigner::from_pem(&pem).context("config/device.key.pem is damaged; restore it, or remove it with config/device.cert.pem to make this a new device")
 }
@@ -196,9 +228,19 @@ mod tests {
 
     use super::*;
 
-    /// That of a node without a certificate.
+    /// That of a node without a certificate, made at first.
     fn of(key: &Path) -> anyhow::Result<FileSigner> {
-        device_key(&Disk::linux(), key, &key.with_file_name("device.cert.pem"))
+        match device_key(key, &key.with_file_name("device.cert.pem"))? {
+            Some(there) => Ok(there),
+            None => make_key(&Disk::linux(), key).and_then(|()| read_key(key)),
+        }
+    }
+
+    /// Seen by a new user: `eve check` found nothing wrong with files that `eve run` refused. It refuses them in the same words.
+    fn checked_alike(root: &Path, why: String) -> String {
+        let checked = super::super::preflight::tpm(root).err().expect("`eve check` refuses it too").words();
+        assert!(why.starts_with(&checked), "{why}: {checked}");
+        why
     }
 
     /// Seen-by-users 0.6: a password that others may read is refused with what to do; one line of it is taken.
@@ -292,7 +334,7 @@ mod tests {
         let config = dir.path().join("config");
         std::fs::create_dir(&config).expect("makes");
         let words = || match Taken::take(&Disk::linux(), dir.path()) {
-            Taken::Unusable { why } => (why, Files::look(dir.path())),
+            Taken::Unusable { why } => (checked_alike(dir.path(), why), Files::look(dir.path())),
             _ => panic!("it is used"),
         };
         std::fs::write(config.join("tcti"), "swtqm:host=127.0.0.1,port=2321").expect("writes");
@@ -326,6 +368,7 @@ mod tests {
         let files = Files::look(dir.path());
         let Taken::Unusable { why } = Taken::take(&Disk::linux(), dir.path()) else { panic!("it is used") };
         let told = ["config/device.key.pem back", "config/tcti", "remove that certificate", "mended"];
+        let why = checked_alike(dir.path(), why);
         assert!(told.iter().all(|words| why.contains(words)), "{why}");
         assert!(!key.exists(), "nothing was made");
         std::fs::write(&cert, "").expect("writes");
@@ -351,6 +394,7 @@ mod tests {
         write("device.cert.pem", &golden("controller-signing.cert.pem"));
         write("tcti", b"swtpm:host=127.0.0.1,port=2321");
         let Taken::Unusable { why } = take() else { panic!("the TPM is used") };
+        let why = checked_alike(dir.path(), why);
         assert!(
             ["write `none` into config/tcti", "config/serial"].iter().all(|words| why.contains(words)),
             "{why}"

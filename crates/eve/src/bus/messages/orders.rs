@@ -29,7 +29,7 @@ pub enum OrderError {
     Unknown(VaultId),
     /// The controller's lock.
     #[error(
-        "the controller wants vault {0} locked, by the last that this node heard: change its policy there, or, where this device is marked as lost, say `evc device found`; this node hears of it at its next contact"
+        "the controller wants vault {0} locked, by the last that this node heard: if it is being removed there, `evc apply` of its document keeps it; if its policy locks it, change that; if this device is marked as lost, say `evc device found`; this node hears of it at its next contact"
     )]
     LockedByController(Name),
     /// It never could be: zedagent lives in it.

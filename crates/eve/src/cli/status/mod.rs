@@ -137,6 +137,7 @@ pub(super) fn readiness(root: &Root) -> Readiness {
     let (agents, onboarding) = (glance::<Agents>(bus), glance::<Onboarding>(bus));
     let onboarded = glance::<Onboarded>(bus);
     let (controller, vaults) = (glance::<ControllerStatus>(bus), glance::<VaultStatus>(bus));
+    let tpm = glance::<TpmStatus>(bus);
     match heard(agents) {
         Ok(_) => {}
         Err(Silence::Refused) => return Readiness::Never(NOT_ROOT),
@@ -145,6 +146,10 @@ pub(super) fn readiness(root: &Root) -> Readiness {
     }
     let device = seen(onboarded).map(|onboarded| onboarded.device.to_string());
     let (onboarding, controller, vaults) = (seen(onboarding), seen(controller), seen(vaults));
+    // All else waits for it, and says less.
+    if let Some(TpmStatus::Failing { why }) = seen(tpm) {
+        return Readiness::NotYet(format!("this node's TPM can't be used: {why}"));
+    }
     let not_yet = match (onboarding, controller, vaults) {
         (Some(onboarding), _, _) if !onboarding.words.is_empty() => {
             text::device_words(device.as_deref(), &onboarding)

@@ -100,7 +100,7 @@ fn silence_is_not_told_as_a_state() {
     let answers = ControllerStatus { server: "c:1".to_owned(), reachable: true, ..Default::default() };
     let yet = ControllerStatus { server: "c:1".to_owned(), ..Default::default() };
     assert_eq!(controller_words(Some(&answers), false), "c:1 answers");
-    assert_eq!(controller_words(Some(&yet), false), "c:1 not contacted yet");
+    assert_eq!(controller_words(Some(&yet), false), "c:1 not asked for vaults yet");
     let unsigned =
         ControllerStatus { not_asked: true, words: "this node's key did not sign".to_owned(), ..yet.clone() };
     assert_eq!(controller_words(Some(&unsigned), false), "c:1 not asked: this node's key did not sign");

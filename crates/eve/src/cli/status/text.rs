@@ -49,7 +49,7 @@ pub(super) fn controller_words(controller: Option<&ControllerStatus>, tpm_fails:
     match words.as_str() {
         _ if tpm_fails => format!("{server} is not asked: this node's TPM does not sign"),
         _ if *reachable => format!("{server} answers{way}{}", last_answer(status)),
-        "" => format!("{server} not contacted yet"),
+        "" => format!("{server} not asked for vaults yet"),
         words if *not_asked => format!("{server} not asked: {words}"),
         words if *refused => format!("{server} answers{way}, and refuses: {words}"),
         words => format!("{server} does not answer{way}{}: {words}", last_answer(status)),
