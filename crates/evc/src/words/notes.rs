@@ -9,6 +9,7 @@ use vault::policy::{Caution, VaultRule};
 use vault::report::{By, VaultReport};
 use vault::text::Typed;
 
+use super::at_stake::of_rehomed;
 use super::damaged::of_row_at;
 use super::identity::how_to_let_in;
 use super::unlisted::how_to_rehome;
@@ -61,10 +62,12 @@ pub(crate) struct Moved {
     pub(crate) by_tpm_too: bool,
     /// What its node said last that it was opened by.
     pub(crate) opened: Option<Opened>,
+    /// By that it is under a key that is not here.
+    pub(crate) is_others: bool,
 }
 
 /// Of a vault that went over to another device, with its keys: where it opens from now on.
-pub(crate) fn of_moved(Moved { vault, from, to, by_tpm_too, opened }: &Moved) -> Done {
+pub(crate) fn of_moved(Moved { vault, from, to, by_tpm_too, opened, is_others }: &Moved) -> Done {
     let done = format!("vault `{vault}` of device `{from}` is device `{to}`'s, with its keys");
     let there = "it opens there if its directory is on that device's disk".to_owned();
     let said = opened.as_ref().map(|opened| format!("; its node said last that it was opened by {opened}"));
@@ -75,6 +78,7 @@ pub(crate) fn of_moved(Moved { vault, from, to, by_tpm_too, opened }: &Moved) ->
             said.unwrap_or_default()
         )
     });
+    let there = if *is_others { of_rehomed(from) } else { there };
     Done { done, notes: [there].into_iter().chain(in_doubt).collect() }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Named {
 pub(crate) struct Turned {
     pub(crate) opens: Vec<Named>,
     pub(crate) shuts: Vec<Named>,
+    /// Those that are locked while they are open under a key that is not here.
+    pub(crate) for_good: Vec<Named>,
     /// The shut ones are locked; else their keys are withheld, and what is open stays so for a while.
     pub(crate) locks: bool,
     /// Not all were looked at: there are too many, or rows of some are damaged.
@@ -22,7 +24,7 @@ pub(crate) struct Turned {
 
 /// Which vaults a changed policy opens or shuts, by what their nodes showed last.
 pub(crate) fn of_turned(turned: &Turned) -> Vec<String> {
-    let Turned { opens, shuts, locks, unseen } = turned;
+    let Turned { opens, shuts, for_good, locks, unseen } = turned;
     let opened = (!opens.is_empty()).then(|| format!("it opens {}", counted(opens)));
     let shut = (!shuts.is_empty()).then(|| match locks {
         true => format!("it locks {}", counted(shuts)),
@@ -31,12 +33,18 @@ pub(crate) fn of_turned(turned: &Turned) -> Vec<String> {
             counted(shuts)
         ),
     });
-    let none = (opens.is_empty() && shuts.is_empty()).then(|| match unseen {
+    let lost = (!for_good.is_empty()).then(|| {
+        format!(
+            "it closes for good, unless the newest database comes back, {}: open there under a key that is not here; copy the data out first, or leave `operation: unlock`",
+            counted(for_good)
+        )
+    });
+    let none = (opens.is_empty() && shuts.is_empty() && for_good.is_empty()).then(|| match unseen {
         true => "it opens and shuts none of those of its vaults that were looked at".to_owned(),
         false => "it opens and shuts none of its vaults, by what their nodes showed last".to_owned(),
     });
     let some = unseen.then(|| "not all of its vaults were looked at for this".to_owned());
-    opened.into_iter().chain(shut).chain(none).chain(some).collect()
+    lost.into_iter().chain(opened).chain(shut).chain(none).chain(some).collect()
 }
 
 /// How many, and the first by name.

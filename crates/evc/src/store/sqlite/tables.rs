@@ -52,6 +52,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     88 = "0088_vaults_by_identity",
     89 = "0089_devices_that_went_further",
     90 = "0090_keys_that_share_an_encapsulation",
+    91 = "0091_epochs_of_others",
 ];
 
 /// Where builds of before kept their list.
