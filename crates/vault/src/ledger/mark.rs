@@ -346,6 +346,21 @@ mod tests {
         }
     }
 
+    /// Decision 112: by a copy alone a device that shows a newer list is not locked; said on it, it is, whatever else comes to the mark.
+    #[test]
+    fn a_lost_device_that_is_ahead_is_locked_where_that_is_said_on_this_database() {
+        let (mark, ledger) = marked();
+        assert!(!mark.lets_lock() && Mark::held(None).lets_lock(), "a copy that shows no newer list locks");
+        let said = Mark::held(None).with_lost(true);
+        let shown = Mark::shown(Some(said), Older::Forked, by(NEWER, STOOD), &ledger);
+        for mark in [mark.with_lost(true), said, shown, Mark::held(Some(mark.with_lost(true)))] {
+            assert!(mark.lets_lock(), "{mark:?}");
+            let text = serde_json::to_string(&mark).expect("writes");
+            assert_eq!(serde_json::from_str::<Mark>(&text).expect("reads"), mark, "{text}");
+        }
+        assert!(!shown.with_lost(false).lets_lock(), "found");
+    }
+
     fn at(version: u64) -> SectionVersion {
         SectionVersion { incarnation: Incarnation([1; 16]), version }
     }
