@@ -72,7 +72,7 @@ pub(crate) fn of_not_taken_in(closes: Closes, of: Whose<'_>) -> Words {
             "if the device was found: `evc device found {:#}` first; else nothing here keeps it open, and copying its data out does",
             of.device
         ),
-        _ => "take it in under a policy that leaves it open, wait until its node wrapped it anew (`evc wait vault .. --for epoch=N`), and lock it then".into(),
+        _ => "take it in under a policy that leaves it open, wait until its node wrapped it anew (`evc get vaults` says it), and lock it then".into(),
     };
     Words::new(
         format!(
