@@ -31,7 +31,7 @@ fn conditions(row: &DeviceRow, (kind, since): (Condition, UnixSeconds)) -> Strin
         Some(mark) if kind == Condition::Lost => {
             let beside = if mark.is_put_back() { Condition::PutBack } else { Condition::Ahead };
             let held =
-                (!mark.lets_lock()).then(|| format!("; {}", of_held_lock(&row.name))).unwrap_or_default();
+                if mark.lets_lock() { String::new() } else { format!("; {}", of_held_lock(&row.name)) };
             format!("{words}; {}{held}", of_condition(beside, since))
         }
         _ => words,

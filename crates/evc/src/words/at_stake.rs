@@ -46,7 +46,7 @@ fn locks(closes: Closes, Whose { device, .. }: Whose<'_>) -> String {
 
 /// Of one that can't be wrapped anew.
 pub(crate) fn of_last_time(closes: Closes, of: Whose<'_>) -> String {
-    let soon = (closes != Closes::Boot).then(|| format!("; {}", of_closes(closes, of))).unwrap_or_default();
+    let soon = if closes == Closes::Boot { String::new() } else { format!("; {}", of_closes(closes, of)) };
     format!("open under a key that is not here, and not to be wrapped anew: {COPY_OUT}{soon}")
 }
 

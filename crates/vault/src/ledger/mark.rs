@@ -47,18 +47,13 @@ enum Kept {
         put_back: bool,
         older: Option<Older>,
         then: Option<Then>,
-        #[serde(default, skip_serializing_if = "is_not")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         lost: bool,
     },
     Known {
         older: Older,
         then: Then,
     },
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_not(is: &bool) -> bool {
-    !is
 }
 
 /// Who asks: the session, and the one whose evidence stands.
