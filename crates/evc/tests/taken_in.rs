@@ -232,7 +232,13 @@ fn what_is_open_for_the_last_time_is_not_said_to_be_well() {
         done && said.contains("may be open for the last time") && said.contains("--for epoch=2"),
         "{said}"
     );
-    let evc = goes_on(evc);
+    let folder = evc.stop();
+    run(evc::service::checked(&Disk::linux(), folder.path())).expect("said");
+    let (done, said) = begin_anew(&folder, &[]);
+    assert!(!done && said.contains("later of edge-1"), "taken in, and still open for the last time: {said}");
+    let (done, said) = begin_anew(&folder, &["--despite-open"]);
+    assert!(done, "{said}");
+    let evc = Evc::over(folder);
     device.hash.clear();
     let section = device.section(&evc);
     let under_another = |report: &mut VaultReport| {

@@ -104,6 +104,47 @@ fn a_vault_that_was_made_after_the_copy_is_taken_in_while_it_is_open() {
     assert!(scene.has_data("day"));
 }
 
+/// Invariant 4, decision 92: a vault that its policy locked when the copy was made, and that was opened and rotated since. A new life of the copy would lock it
+/// under a key that nobody has: it is not begun before the policy says otherwise, and then the vault stays open and opens after a boot.
+#[test]
+fn a_vault_that_a_copy_would_lock_under_a_newer_key_stops_a_new_life() {
+    let mut scene = Scene::attested().unwrap();
+    scene.vault_with_data("day", CONTROLLER).unwrap();
+    let locks = format!("{CONTROLLER}\noperation: lock");
+    scene.apply("day", &locks).unwrap();
+    scene.node.until_vault("day", "locked").unwrap();
+    let backup = scene.dir().join("backup");
+    scene.evc.stop().unwrap();
+    copy(&scene.evc.data(), &backup);
+    scene.evc.start().unwrap();
+    scene.apply("day", CONTROLLER).unwrap();
+    scene.node.until_vault("day", "unlocked").unwrap();
+    scene.rotate("day").unwrap();
+    scene.evc.stop().unwrap();
+    copy(&backup, &scene.evc.data());
+    scene.evc.start().unwrap();
+    let data = scene.evc.data();
+    let anew = ["begin-anew", "--data", data.to_str().unwrap(), "--confirm"];
+    wait::until("what closes it to be told", || {
+        scene.evc.run(&["get", "vaults"]).ok().filter(|told| told.contains("`operation: lock` here"))
+    })
+    .unwrap();
+    scene.evc.stop().unwrap();
+    let refused = scene.evc.run(&anew).unwrap_err().to_string();
+    assert!(refused.contains("day of") && refused.contains("their nodes lock them"), "{refused}");
+    scene.evc.start().unwrap();
+    scene.apply("day", CONTROLLER).unwrap();
+    scene.evc.stop().unwrap();
+    scene.evc.run(&anew).unwrap();
+    scene.evc.start().unwrap();
+    wait::until("the node to be followed", || (!condition(&scene.evc).contains("ahead")).then_some(()))
+        .unwrap();
+    assert!(scene.has_data("day"), "open all the while");
+    scene.node.reboot(Power::Clean).unwrap();
+    scene.node.until_vault("day", "unlocked").unwrap();
+    assert!(scene.has_data("day"));
+}
+
 /// Both controllers live, from one copy, and an operator works at each. The node is told by another address to call the one and then the other: it
 /// follows the one that it went on with, and the other's word removes, makes and re-keys nothing, however it is given.
 #[test]

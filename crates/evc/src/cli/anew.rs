@@ -38,6 +38,6 @@ const NOTES: [&str; 6] = [
     "vaults that were being removed are retained: locked, and kept with their keys, until you apply their documents or delete them anew (`evc get vaults` lists them)",
     "orders to make a vault anew are withdrawn; they can be given again once its node reports it missing again",
     "tokens that were ended, and devices that were marked as lost or removed, after this copy was made, are good in it: end, mark and remove them again",
-    "a vault that it lists, and that was wrapped under a key which this copy does not have, goes on if it is open now; else it stays closed, with what is in it, until the newest database is brought back and begun anew in its turn: so keep that one, and order no such vault made anew before you gave it up",
+    "a vault that it lists, and that was wrapped under a key which this copy does not have, goes on if it is open now and is wanted open here; else it stays closed, with what is in it, until the newest database is brought back and begun anew in its turn: so keep that one, and order no such vault made anew before you gave it up",
     "a default vault (config, image) that got a policy after this copy was made is under a key that it does not have: if it is open now, apply its documents anew before it is locked; else, as the last",
 ];

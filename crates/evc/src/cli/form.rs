@@ -177,6 +177,7 @@ every! {
         NotAdopted::Listed { .. } => NotAdopted::Listed { name: name() },
         NotAdopted::Gone { .. } => NotAdopted::Gone { name: name() },
         NotAdopted::Elsewhere { .. } => NotAdopted::Elsewhere { name: name(), other: DeviceId(uuid::Uuid::nil()) },
+        NotAdopted::Closes { .. } => NotAdopted::Closes { name: name(), by: vault::life::Closes::Policy },
         NotAdopted::Full => NotAdopted::Full,
         NotAdopted::NameTaken { .. } => NotAdopted::NameTaken { name: name() },
     }

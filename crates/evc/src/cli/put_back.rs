@@ -9,12 +9,14 @@ use crate::api::Done;
 use crate::service::checked;
 
 /// What closes with a boot, then what operators may have said after the copy was made, the most urgent first, and how each is said anew.
-const LIST: [&str; 13] = [
+const LIST: [&str; 15] = [
+    "leased vaults that were rotated or made since lock themselves when their lease ends, for nothing renews it now, and open only once the newest database is back: `evc get vaults` says which and after how long. Bring that database back, or go on, before that",
     "vaults that were made since are not in it: `evc get vaults` shows each as its node has it, with what to do. Take in those that are open before anything else, and before their nodes boot: `evc adopt vault`. Of a device that registered anew since, and whose node holds to another device's lists (`evc describe device`), that comes after `--checked` and before `evc begin-anew`: `evc adopt device`, then `evc adopt vault`. Let its node not boot meanwhile",
     "default vaults (config, image) that got a policy since are under the default one in it: apply their documents anew while they are open",
     "vaults that were rotated since (`the node is at epoch .., above ..`) are closed by a boot before `evc begin-anew`, until the newest database is back: let no node boot",
     "tokens that were ended are good again: `evc token rotate` ends all but a new one",
     "devices that were marked as lost are not: `evc get devices`, then `evc device lost NAME` for each",
+    "devices that are marked as lost in it may have been found since. One that went on since is not ordered to lock by this copy: `evc device lost NAME` again if it is lost, `evc device found NAME` if it is not",
     "devices that were deleted are registered again, and keys that were forgotten are kept: `evc delete device`, `evc device deleted`, `evc device forget`",
     "reference values that were rejected may be approved: `evc reference list`, then `evc reference reject`",
     "policies are as they were (`operation: lock`, `require`, `on_removal`, recovery recipients): `evc get policies`, or `evc apply` of your newest files",

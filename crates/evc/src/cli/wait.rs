@@ -215,9 +215,10 @@ fn judged(vault: Option<&VaultView>, name: &str, what: VaultUntil) -> Look {
         // Open for the last time is not what anybody waits for.
         VaultUntil::Unlocked => vault.standing.is_listed() && said(State::Unlocked) && !vault.last_time,
         VaultUntil::Locked => said(State::Locked),
-        // Of one that is on no list here it is the epoch of another controller's key.
+        // Of one that is on no list here, or open for the last time, it is the epoch of another controller's key.
         VaultUntil::Epoch(epoch) => {
-            vault.standing.is_listed() && vault.reported_epoch.is_some_and(|at| at >= epoch)
+            let is_ours = vault.standing.is_listed() && !vault.last_time;
+            is_ours && vault.reported_epoch.is_some_and(|at| at >= epoch)
         }
     };
     let how = how(vault);

@@ -82,8 +82,8 @@ impl Controller {
         let Drawn { mut view, mut ledger, draft } = match drawn {
             Ok(drawn) => *drawn,
             Err((row, older)) => {
-                chain::note_older(tx, &row, (session, older), now).await?;
-                let locks = self.locks_of_lost(tx, &row, ask).await?;
+                let mark = self.note_older(tx, &row, (session, older), now).await?;
+                let locks = self.locks_of_lost(tx, &row, mark, ask).await?;
                 if let Some(at) = locks.as_of {
                     chain::give_order(tx, &row, (self.place(row.section_version), at)).await?;
                 }
@@ -217,9 +217,10 @@ impl Controller {
         &self,
         tx: &mut dyn Tx,
         row: &DeviceRow,
+        mark: Mark,
         ask: &VaultAsk,
     ) -> Result<Locks, Refusal> {
-        if row.lost_at.is_none() {
+        if row.lost_at.is_none() || !mark.lets_lock() {
             return Ok(Locks::default());
         }
         let view = View::load(&self.verdicts, tx, row.clone()).await?;

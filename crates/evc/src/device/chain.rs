@@ -99,32 +99,38 @@ impl Controller {
     }
 }
 
-/// Notes that the database is older than a device, loudly, once.
-pub(crate) async fn note_older(
-    tx: &mut dyn Tx,
-    row: &DeviceRow,
-    (session, older): (SessionKey, Older),
-    now: UnixSeconds,
-) -> Result<(), Refusal> {
-    let mark = marked(tx, row, session, older).await?;
-    if row.older.map(Mark::older) != Some(mark.older()) {
-        let what_to_do = older_advice(older);
-        tracing::error!(device = %row.id, name = %row.name, "nothing is released to this node: {older}; {what_to_do}");
+impl Controller {
+    /// Notes that the database is older than a device, loudly, once.
+    pub(crate) async fn note_older(
+        &self,
+        tx: &mut dyn Tx,
+        row: &DeviceRow,
+        (session, older): (SessionKey, Older),
+        now: UnixSeconds,
+    ) -> Result<Mark, Refusal> {
+        let mark = self.marked(tx, row, session, older).await?;
+        if row.older.map(Mark::older) != Some(mark.older()) {
+            let what_to_do = older_advice(older);
+            tracing::error!(device = %row.id, name = %row.name, "nothing is released to this node: {older}; {what_to_do}");
+        }
+        if row.older != Some(mark) {
+            tx.set_older(row.id, Some(mark)).await?;
+        }
+        tx.saw_device(row.id, now).await?;
+        Ok(mark)
     }
-    if row.older != Some(mark) {
-        tx.set_older(row.id, Some(mark)).await?;
-    }
-    Ok(tx.saw_device(row.id, now).await?)
-}
 
-/// The mark of a device that shows this.
-pub(super) async fn marked(
-    tx: &mut dyn Tx,
-    row: &DeviceRow,
-    session: SessionKey,
-    older: Older,
-) -> Result<Mark, Refusal> {
-    Ok(Mark::shown(row.older, older, asker(tx, row.id, session).await?, &row.ledger))
+    /// The mark of a device that shows this. That it is lost may have been said on this database before there was one.
+    pub(super) async fn marked(
+        &self,
+        tx: &mut dyn Tx,
+        row: &DeviceRow,
+        session: SessionKey,
+        older: Older,
+    ) -> Result<Mark, Refusal> {
+        let mark = Mark::shown(row.older, older, asker(tx, row.id, session).await?, &row.ledger);
+        Ok(if self.lost_here.has(row.id) { mark.with_lost(row.lost_at.is_some()) } else { mark })
+    }
 }
 
 async fn asker(tx: &mut dyn Tx, device: DeviceId, session: SessionKey) -> Result<Asker, Refusal> {

@@ -20,7 +20,6 @@ use vault::ids::DeviceId;
 use vault::ledger::{Ledger, Older};
 use wire::config::{ConfigRequest, ConfigResponse, DeviceConfig, VaultAsk};
 
-use super::chain::marked;
 use super::drill::Due;
 use super::escrow::EscrowWord;
 use crate::fleet::heard::Standing;
@@ -112,8 +111,8 @@ impl Controller {
             Ok(drawn) => drawn,
             Err((row, older)) => {
                 self.named_while_older(tx, &row, ask.session).await?;
-                let mark = marked(tx, &row, ask.session, older).await?;
-                let locks = self.locks_of_lost(tx, &row, ask).await?;
+                let mark = self.marked(tx, &row, ask.session, older).await?;
+                let locks = self.locks_of_lost(tx, &row, mark, ask).await?;
                 let known = row.older == Some(mark) && hash == self.hash_with(&row, ask.session, &locks);
                 let changed = Changed { ask: ask.clone(), drawn: None };
                 return Ok(if known {

@@ -32,6 +32,7 @@ pub(crate) fn life(row: &VaultRow) -> Stored<Life> {
         epochs: Epochs::stored(row.current_epoch, row.last_epoch).map_err(|e| damaged(&e.to_string()))?,
         taken: row.reported_epoch,
         said: said(row),
+        others: row.others_epoch,
     }))
 }
 
@@ -76,6 +77,7 @@ pub(crate) fn new_row(
         report: NodeWord::nothing(),
         reported_at: None,
         added_at,
+        others_epoch: vault.others,
     }
 }
 

@@ -2,6 +2,7 @@
 //! operators' rooms both stand on this one, and it calls neither.
 
 pub mod again;
+pub(crate) mod at_stake;
 pub(crate) mod bounded;
 pub(crate) mod defaults;
 pub(crate) mod deleted;
@@ -10,6 +11,7 @@ pub(crate) mod fared;
 pub mod heard;
 pub(crate) mod keys;
 pub(crate) mod life;
+pub mod lost_here;
 pub(crate) mod parts;
 pub(crate) mod placed;
 pub mod recall;

@@ -144,6 +144,7 @@ fn not_adopted(cause: &NotAdopted) -> Code {
         NotAdopted::ForeignKey { .. } | NotAdopted::Elsewhere { .. } => Code::KeyForeign,
         NotAdopted::Listed { .. } => Code::VaultListed,
         NotAdopted::Gone { .. } => Code::VaultGone,
+        NotAdopted::Closes { .. } => Code::VaultStillOpen,
         NotAdopted::Full => Code::DeviceFull,
         NotAdopted::NameTaken { .. } => Code::VaultNameTaken,
     }

@@ -11,6 +11,7 @@ use super::Operator;
 use super::operate::RemovalWish;
 use crate::api::{Adoption, Done};
 use crate::custody::{Kek, add_epoch};
+use crate::fleet::at_stake::kept;
 use crate::fleet::defaults::add_vault;
 use crate::fleet::life::{beside_defaults, life, new_row};
 use crate::fleet::placed::{held_against, named_policy};
@@ -56,6 +57,11 @@ impl Operator {
         }
         let policy = named_policy(tx, &self.project, &how.policy).await?;
         held_against(&device, &policy)?;
+        let orphan = if how.remove {
+            orphan
+        } else {
+            orphan.to_stay_open(kept(&device, Some(&policy))).map_err(refused)?
+        };
         let rows = tx.vaults(device.id).await?;
         let there = rows.iter().find(|row| row.id == orphan.id).map(life).transpose()?;
         let older = held_back(device.older, self.put_back);
@@ -68,7 +74,8 @@ impl Operator {
         }
         let called = orphan.name.clone();
         let renamed = if how.remove { None } else { give_way(tx, &rows, &orphan).await? };
-        let taken = TakenIn { renamed, last_time: orphan.last_time, epoch: adopted.epochs.current() };
+        let epoch = adopted.epochs.current();
+        let taken = TakenIn { renamed, last_time: orphan.last_time, above: orphan.above, epoch };
         let name = if how.remove { free_name(&rows, &orphan) } else { orphan.name };
         let adopted = if how.remove {
             let wish = RemovalWish { after: None, confirm: how.confirm.clone() };

@@ -14,10 +14,13 @@ use super::operate::{kept_vaults, of_deleted};
 use super::show::unless_damaged;
 use super::turned::{Budget, turned};
 use crate::api::{Applied, Kind, Outcome};
+use crate::fleet::at_stake::{at_stake, is_closed};
 use crate::fleet::placed::{self, Placed};
 use crate::fleet::reported::{is_held_to, orphans};
+use crate::fleet::view::policy_of;
 use crate::service::{Fault, InTheWay, Refusal, find_device};
 use crate::store::{DeviceRow, PolicyRow, Scope, Tx, UnixSeconds, VaultRow};
+use crate::words::at_stake::{NO_KEY_OPENS, Whose, of_closes};
 use crate::words::notes;
 use crate::words::turned::of_turned;
 use crate::words::unlisted::of_namesake;
@@ -85,6 +88,7 @@ impl Operator {
         let Placed { outcome, left, fit, before } = placed;
         let changes = of_vault(before.as_ref(), spec);
         let namesake = namesake(tx, device, &spec.name).await?;
+        let no_key = no_key(tx, device, &spec.name).await?;
         Ok(Applied {
             kind: Kind::Vault,
             name: format!("{} on {}", spec.name, device.name),
@@ -94,6 +98,7 @@ impl Operator {
                 .into_iter()
                 .chain(left.then(notes::of_left_removed))
                 .chain(namesake)
+                .chain(no_key)
                 .collect(),
         })
     }
@@ -125,6 +130,16 @@ async fn namesake(tx: &mut dyn Tx, device: &DeviceRow, name: &Name) -> Result<Op
     let row = tx.vault_by_name(device.id, name).await?;
     let is_other = row.is_none_or(|row| row.id != told.id);
     Ok(is_other.then(|| of_namesake(told, &device.name)))
+}
+
+/// Of a vault that is open, or closed, under a key that is not here: what closes it as it is written now, or that nothing opens it.
+async fn no_key(tx: &mut dyn Tx, device: &DeviceRow, name: &Name) -> Result<Option<String>, Refusal> {
+    let Some(row) = tx.vault_by_name(device.id, name).await? else { return Ok(None) };
+    let policy = policy_of(tx, device, &row).await?;
+    let stake = at_stake(&row, device, Some(&policy)).filter(|stake| stake.closes.is_by_list());
+    let of = Whose { vault: &row.name, device: &device.name };
+    let closes = stake.map(|stake| of_closes(stake.closes, of));
+    Ok(closes.or_else(|| is_closed(&row, device).then(|| NO_KEY_OPENS.into())))
 }
 
 /// The line of each vault of a file, by its device as it is found and not as it is written.

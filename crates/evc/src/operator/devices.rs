@@ -5,6 +5,7 @@ use vault::decide::Bars;
 use vault::ids::{DeviceId, Name, Project};
 use vault::ledger::{Mark, held_back};
 use vault::life::{Move, NotRehomed, Rehomed, Target};
+use vault::report::{State, VaultReport};
 use vault::section::Custody;
 
 use super::Operator;
@@ -13,13 +14,14 @@ use super::deletion::{called, find_remains};
 use super::operate::{Found, find_vault};
 use crate::api::{Confirmation, Done, Rehoming};
 use crate::custody::{rehome, went_out_under};
+use crate::fleet::at_stake::{at_stake, is_closed};
 use crate::fleet::evidence::{ATTESTATION_CERT, ENDORSEMENT_CERT, taken_off};
 use crate::fleet::life::{beside_defaults, life, new_row};
 use crate::fleet::placed::held_against;
-use crate::fleet::reported::is_held_to;
+use crate::fleet::reported::{is_held_to, orphans};
 use crate::fleet::view::policy_of;
 use crate::service::{Irrevocable, Refusal, device_by_id, find_device, in_life, key_shut};
-use crate::store::{CertRow, Scope, StoreError, Tx, UnixSeconds, VaultRow};
+use crate::store::{CertRow, DeviceRow, Scope, StoreError, Tx, UnixSeconds, VaultRow, readable};
 use crate::words::marks::{Settled, of_found, of_lost, of_repinned, of_settled};
 use crate::words::notes::{Moved, of_moved};
 
@@ -32,8 +34,9 @@ impl Operator {
         let id = self.store.read(|tx| Box::pin(find_remains(tx, &self.project, device))).await?.id;
         let which = id.to_string();
         let mark = self.store.write(Scope::Device(id), |tx| Box::pin(bar(tx, &self.project, &which, now)));
-        let (name, mark) = mark.await?;
-        Ok(of_lost(&name, held_back(mark, self.put_back)))
+        let Lost { name, mark, closes } = mark.await?;
+        self.lost_here.say(id);
+        Ok(of_lost(&name, held_back(mark, self.put_back), &closes))
     }
 
     /// Takes the mark off. Safe to repeat.
@@ -96,6 +99,7 @@ impl Operator {
         let new = find_device(tx, &self.project, to).await?;
         let there = tx.vault(new.id, row.id).await?;
         let policy = policy_of(tx, &old, &row).await?;
+        let is_others = at_stake(&row, &old, Some(&policy)).is_some() || is_closed(&row, &old);
         let went_out = went_out(tx, &row).await?;
         let beside = beside_defaults(&tx.vaults(new.id).await?);
         let how = Move {
@@ -127,26 +131,46 @@ impl Operator {
             other => other.into(),
         })?;
         let by_tpm_too = went_out.contains(&Custody::TpmAndController);
-        Ok(Moved { vault: row.name, from: old.name, to: new.name, by_tpm_too, opened, shut })
+        Ok(Moved { vault: row.name, from: old.name, to: new.name, by_tpm_too, opened, shut, is_others })
     }
 }
 
 /// Of a damaged row as of any other: it asks for nothing of it but what it is.
-async fn bar(
-    tx: &mut dyn Tx,
-    project: &Project,
-    which: &str,
-    now: UnixSeconds,
-) -> Result<(String, Option<Mark>), Refusal> {
+async fn bar(tx: &mut dyn Tx, project: &Project, which: &str, now: UnixSeconds) -> Result<Lost, Refusal> {
     let of = find_remains(tx, project, which).await?;
     // The first word counts.
     tx.set_lost(of.id, Some(of.lost_at.unwrap_or(now))).await?;
-    // Of a row that does not read the mark is not known.
-    let mark = match tx.device(of.id).await {
+    // Of a row that does not read no more is known.
+    let row = match tx.device(of.id).await {
         Err(StoreError::Damaged(_)) => None,
-        row => row?.and_then(|row| row.older),
+        row => row?,
     };
-    Ok((called(&of).to_string(), mark))
+    let (name, mark) = (called(&of).to_string(), row.as_ref().and_then(|row| row.older));
+    if let Some(mark) = mark {
+        tx.set_older(of.id, Some(mark.with_lost(true))).await?;
+    }
+    let closes = match row {
+        Some(row) => closes(tx, &row).await?,
+        None => Vec::new(),
+    };
+    Ok(Lost { name, mark, closes })
+}
+
+/// A device that is lost from now on.
+struct Lost {
+    name: String,
+    mark: Option<Mark>,
+    /// Vaults that it has open, under keys that are not here.
+    closes: Vec<Name>,
+}
+
+async fn closes(tx: &mut dyn Tx, device: &DeviceRow) -> Result<Vec<Name>, Refusal> {
+    let rows = readable(tx.vaults_listed(device.id).await?);
+    let listed = rows.iter().filter(|row| at_stake(row, device, None).is_some()).map(|row| row.name.clone());
+    let is_open = |told: &&VaultReport| told.state == State::Unlocked && told.epoch.is_some();
+    let has_row = |told: &&VaultReport| rows.iter().any(|row| row.id == told.id);
+    let others = orphans(device).filter(is_open).filter(|told| !has_row(told)).map(|told| told.name.clone());
+    Ok(listed.chain(others).collect())
 }
 
 /// What is left of a device that is not lost any more.
@@ -162,6 +186,9 @@ struct Unmarked {
 async fn unmark(tx: &mut dyn Tx, project: &Project, id: DeviceId) -> Result<Unmarked, Refusal> {
     let row = device_by_id(tx, project, id).await?;
     tx.set_lost(row.id, None).await?;
+    if let Some(mark) = row.older {
+        tx.set_older(row.id, Some(mark.with_lost(false))).await?;
+    }
     // What it was ordered while nothing is numbered to it stands after its last section: that one, said again under its number, does not lift it.
     tx.end_section(row.id).await?;
     let (elsewhere, doubled) = (is_held_to(&row), row.alarm.is_some());

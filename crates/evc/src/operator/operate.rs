@@ -10,6 +10,7 @@ use super::Operator;
 use super::again::{confirmed, is_meant};
 use super::deletion::id_as_name;
 use crate::api::{Done, Known, Recreation};
+use crate::fleet::at_stake::at_stake;
 use crate::fleet::life::{life, listed, write_gone};
 use crate::fleet::reported::{default_states, disk_is_away};
 use crate::fleet::times::no_earlier_than_shown;
@@ -18,6 +19,7 @@ use crate::service::{Fault, InTheWay, Irrevocable, Refusal, Unknown, device_by_i
 use crate::store::{
     DeviceRow, OfDeleted, OrDamaged, RowKind, Scope, StoreError, Tx, UnixSeconds, VaultRow, VaultStanding,
 };
+use crate::words::at_stake::CLOSED_BY_THIS;
 use crate::words::{notes, of_older};
 
 /// How an operator asks for a vault's removal.
@@ -110,7 +112,8 @@ async fn delete(
 ) -> Result<Done, Refusal> {
     let device = device_by_id(tx, project, id).await?;
     let Found { device, row, vault } = find_vault(tx, device, name).await?;
-    let of_policy = policy_of(tx, &device, &row).await?.on_removal;
+    let policy = policy_of(tx, &device, &row).await?;
+    let (of_policy, stake) = (policy.on_removal, at_stake(&row, &device, Some(&policy)));
     let shown = held_back(device.older, put_back);
     let by_another = tx.one_older().await?.is_some();
     let how = Deletion {
@@ -133,6 +136,8 @@ async fn delete(
         }
     }
     let mut done = notes::of_deleted(&row.name, &became, shown);
+    let closes = stake.is_some() && !matches!(became, Deleted::Default(_) | Deleted::AtOnce { .. });
+    done.notes.iter_mut().take(1).filter(|_| closes).for_each(|note| *note = CLOSED_BY_THIS.into());
     // That another device showed it is none of this one's, and is not settled at this one.
     let others = (shown.is_none() && by_another && !matches!(became, Deleted::Default(_))).then(of_older);
     done.notes.extend(others);

@@ -10,11 +10,13 @@ use super::again::confirmed;
 use super::operate::{Found, find_vault};
 use crate::api::{Done, Rotation};
 use crate::custody::add_epoch;
+use crate::fleet::at_stake;
 use crate::fleet::view::policy_of;
 use crate::service::{Irrevocable, Refusal, device_by_id, in_life};
 use crate::store::{Scope, Tx, UnixSeconds, VaultRow};
+use crate::words::at_stake::NOT_TO_BE_TAKEN;
 use crate::words::marks::released_to;
-use crate::words::notes::at_stake;
+use crate::words::notes;
 
 impl Operator {
     /// Makes a new key current.
@@ -42,7 +44,9 @@ impl Operator {
     ) -> Result<Done, Refusal> {
         let device = device_by_id(tx, &self.project, id).await?;
         let Found { device, row, vault } = find_vault(tx, device, name).await?;
-        let needs_controller = policy_of(tx, &device, &row).await?.node.custody.needs_controller();
+        let policy = policy_of(tx, &device, &row).await?;
+        let needs_controller = policy.node.custody.needs_controller();
+        let can_not = at_stake::at_stake(&row, &device, Some(&policy)).is_some_and(|stake| stake.last_time);
         let Rotation { force, expect_epoch, confirm } = how.clone();
         let how = life::Rotation { force, expect_epoch, older: held_back(device.older, self.put_back) };
         let became =
@@ -61,9 +65,13 @@ impl Operator {
                 let current = vault.epochs.current();
                 let (lost, doubled) = (device.lost_at.is_some(), device.alarm.is_some());
                 let barred = (lost || doubled).then(|| released_to(Bars { lost, older: None, doubled }));
-                let when = if barred.is_some() { "" } else { "; the node takes it at its next contact" };
+                let when = match barred {
+                    Some(_) => "",
+                    None if can_not => NOT_TO_BE_TAKEN,
+                    None => "; the node takes it at its next contact",
+                };
                 let done = format!("vault `{name}` is at epoch {current}{when}");
-                Ok(Done { done, notes: shut_out.map(at_stake).into_iter().chain(barred).collect() })
+                Ok(Done { done, notes: shut_out.map(notes::at_stake).into_iter().chain(barred).collect() })
             }
         }
     }

@@ -348,7 +348,8 @@ pub(super) fn readable<T>(asked: Result<T, Refusal>) -> Result<Option<T>, Refusa
 
 /// Where something that its key depends on is damaged.
 fn unexplained(damaged: &str, device: &DeviceRow, row: &VaultRow, now: UnixSeconds) -> VaultView {
-    let shown = VaultView::from(row).aged(device, said_at(row, device.report.get()), now);
+    let shown = VaultView::from(row).noted(row, device, None);
+    let shown = shown.aged(device, said_at(row, device.report.get()), now);
     let why = Why::plain(format!("the database is damaged: {damaged}"));
     VaultView { withheld: true, ..shown }.keyed(Some(OfKey::Withheld(why)))
 }
@@ -364,14 +365,21 @@ fn explained(
     }
     let held = view.vaults.iter().find(|held| held.row.id == row.id);
     let withheld = held.is_some_and(|held| is_withheld(view, held, now));
-    let shown = VaultView { withheld, ..row.into() }.fitted(
-        held.map(|held| &held.policy),
+    let policy = held.map(|held| &held.policy);
+    let shown = VaultView { withheld, ..row.into() }.noted(row, device, policy).fitted(
+        policy,
         &view.device,
         behind.is_some() || is_behind(row, now),
     );
     let shown = shown.aged(device, said_at(row, device.report.get()), now);
     let opened_at = opened_at(&shown).filter(|_| !is_silent(device, now));
-    shown.keyed(held.map(|held| of_its_key(view, held, opened_at, now)))
+    let key = held.map(|held| of_its_key(view, held, opened_at, now));
+    let key = key.map(|key| match key {
+        // It would be released, and opens nothing.
+        OfKey::Ready { .. } if shown.last_time => OfKey::NotHere,
+        key => key,
+    });
+    shown.keyed(key)
 }
 
 /// What a list says of it: why a key is withheld where the evidence shows PCRs of no reference value, and else nothing of its key.
@@ -386,7 +394,8 @@ pub(super) fn in_a_list(
         Some(view) => explained(view, (device, behind), row, now).if_withheld(),
         None => {
             let is_behind = behind.is_some() || is_behind(row, now);
-            let fitted = VaultView::from(row).fitted(policy, device, is_behind);
+            let noted = VaultView::from(row).noted(row, device, policy);
+            let fitted = noted.fitted(policy, device, is_behind);
             fitted.aged(device, said_at(row, device.report.get()), now)
         }
     }

@@ -9,6 +9,7 @@ use vault::policy::{Door, VaultPolicy};
 
 use super::key_words::decided;
 use super::show::readable;
+use crate::fleet::at_stake::at_stake;
 use crate::fleet::view::View;
 use crate::service::{Controller, Fault, Refusal};
 use crate::store::{Tx, UnixSeconds};
@@ -58,7 +59,7 @@ pub(super) async fn turned(
             Some(view) => {
                 budget.spend(view.vaults.len());
                 turned.looked += under.len();
-                judge(view, &under, was, now, &mut turned);
+                judge(view, &under, (was, is), now, &mut turned);
             }
             None => turned.unseen = true,
         }
@@ -72,7 +73,13 @@ async fn view(of: &Controller, tx: &mut dyn Tx, device: DeviceId) -> Result<View
     Ok(View { put_back: of.put_back, ..loaded })
 }
 
-fn judge(mut view: View, under: &HashSet<VaultId>, was: &VaultPolicy, now: UnixSeconds, turned: &mut Turned) {
+fn judge(
+    mut view: View,
+    under: &HashSet<VaultId>,
+    (was, is): (&VaultPolicy, &VaultPolicy),
+    now: UnixSeconds,
+    turned: &mut Turned,
+) {
     let after = open(&view, now);
     view.vaults
         .iter_mut()
@@ -80,6 +87,10 @@ fn judge(mut view: View, under: &HashSet<VaultId>, was: &VaultPolicy, now: UnixS
         .for_each(|held| held.policy = was.clone());
     let before = open(&view, now);
     for held in view.vaults.iter().filter(|held| under.contains(&held.row.id)) {
+        if is.operation == Door::Lock && at_stake(&held.row, &view.device, Some(is)).is_some() {
+            turned.for_good.push(Named { vault: held.row.name.clone(), device: view.device.name.clone() });
+            continue;
+        }
         let named = || Named { vault: held.row.name.clone(), device: view.device.name.clone() };
         match (before.contains(&held.row.id), after.contains(&held.row.id)) {
             (false, true) => turned.opens.push(named()),

@@ -9,7 +9,6 @@ use vault::report::{State, VaultReport};
 use vault::section::{Operation, Seal};
 
 use super::elsewhere::Elsewhere;
-use super::epochs::{epoch_note, is_open_for_the_last_time, key_note};
 use super::escrow::held;
 use super::strays::{EXPLAINED, default_vaults, orphans};
 use crate::api::{
@@ -18,6 +17,7 @@ use crate::api::{
 use crate::fleet::heard::{Heard, Word, ago, condition, word};
 use crate::fleet::reported;
 use crate::store::{Accepted, DeviceReport, DeviceRow, Fared, Strange, UnixSeconds, VaultRow};
+use crate::words::at_stake::of_held_lock;
 use crate::words::condition::{DISK_AWAY, of_condition};
 use crate::words::escrow::{ESCROW_BEHIND, NOT_ESCROWED, NOT_SEALED_YET};
 use crate::words::evidence::{of_alarm, of_fared, of_references};
@@ -31,7 +31,9 @@ fn conditions(row: &DeviceRow, (kind, since): (Condition, UnixSeconds)) -> Strin
     match row.older {
         Some(mark) if kind == Condition::Lost => {
             let beside = if mark.is_put_back() { Condition::PutBack } else { Condition::Ahead };
-            format!("{words}; {}", of_condition(beside, since))
+            let held =
+                if mark.lets_lock() { String::new() } else { format!("; {}", of_held_lock(&row.name)) };
+            format!("{words}; {}{held}", of_condition(beside, since))
         }
         _ => words,
     }
@@ -196,11 +198,11 @@ impl From<&VaultRow> for VaultView {
             state: row.report.get().map(|report| StateNow::Said(report.state)),
             last_state: None,
             state_now: None,
-            notes: epoch_note(row).into_iter().chain(key_note(row)).collect(),
+            notes: Vec::new(),
             key: None,
             key_now: None,
             withheld: false,
-            last_time: is_open_for_the_last_time(row),
+            last_time: false,
             opened: row.report.get().and_then(|report| report.opened.clone()),
             storage: row.report.get().and_then(|report| report.storage),
             report: row.report.get().cloned(),

@@ -4,13 +4,14 @@
 use std::path::Path;
 
 use vault::ids::{Name, Project, VaultId};
-use vault::life::{self, Life, is_last_time};
+use vault::life::{self, is_last_time};
+use vault::policy::VaultPolicy;
 use vault::report::{State, VaultReport};
 
 use super::start::{StartError, claimed};
-use crate::fleet::life::life as life_of;
+use crate::fleet::at_stake::at_stake;
 use crate::fleet::reported::{default_vaults, is_held_to, orphans};
-use crate::store::{DeviceRow, Page, Tx, VaultRow, VaultStanding, next_page, readable};
+use crate::store::{DeviceRow, Page, StoreError, Tx, VaultRow, VaultStanding, next_page, readable};
 
 /// Devices of one view.
 const PAGE: u32 = 200;
@@ -39,6 +40,8 @@ pub enum Whose {
     LastTime,
     /// It is listed here, and its node has it under a key that is not here, which it may not have at hand any more.
     Listed,
+    /// The same, and a list of this database locks it, whatever its node has at hand.
+    Shut,
     /// One of another device, of which this database may know nothing.
     Elsewhere,
     /// It was removed here, and its node did not tell that it erased it.
@@ -48,8 +51,13 @@ pub enum Whose {
 impl LeftBehind {
     fn of(device: &DeviceRow, told: &VaultReport, whose: Whose) -> Self {
         let is_open = told.state == State::Unlocked;
-        let has_key = told.epoch.is_some() || whose == Whose::Listed;
+        let has_key = told.epoch.is_some();
         Self { device: device.name.clone(), vault: told.name.clone(), is_open, has_key, whose }
+    }
+
+    fn listed(device: &DeviceRow, row: &VaultRow, whose: Whose) -> Self {
+        let (device, vault) = (device.name.clone(), row.name.clone());
+        Self { device, vault, is_open: true, has_key: true, whose }
     }
 
     fn removed(device: &DeviceRow, row: &VaultRow) -> Self {
@@ -124,16 +132,37 @@ async fn of_device(tx: &mut dyn Tx, device: &DeviceRow) -> Result<Vec<LeftBehind
         false => Whose::Unlisted,
     };
     let told = told.chain(defaults).map(|told| LeftBehind::of(device, told, whose(told)));
-    let listed = rows.iter().filter(|_| !is_held).filter_map(open_for_the_last_time);
-    let told = told.chain(listed.map(|told| LeftBehind::of(device, told, Whose::Listed)));
+    let told: Vec<_> = told.chain(of_rows(tx, device, &rows).await?).collect();
     let is_told = |id: VaultId| orphans(device).any(|told| told.id == id);
     let removed = rows.iter().filter(|row| row.standing == VaultStanding::Gone && !is_told(row.id));
-    Ok(told.chain(removed.map(|row| LeftBehind::removed(device, row))).collect())
+    Ok(told.into_iter().chain(removed.map(|row| LeftBehind::removed(device, row))).collect())
 }
 
-/// What its node said of it, where that is so. A row that does not read as a life is told elsewhere.
-fn open_for_the_last_time(row: &VaultRow) -> Option<&VaultReport> {
-    let told = row.report.get()?;
-    let Ok(Life::Listed(vault)) = life_of(row) else { return None };
-    vault.is_last_time(told).then_some(told)
+/// Those that are listed, and that the new life would lock, or that nothing opens again once they are closed.
+async fn of_rows(
+    tx: &mut dyn Tx,
+    device: &DeviceRow,
+    rows: &[VaultRow],
+) -> Result<Vec<LeftBehind>, StartError> {
+    let mut found = Vec::new();
+    for row in rows.iter().filter(|row| at_stake(row, device, None).is_some()) {
+        let policy = policy_of(tx, row).await?;
+        let stake = at_stake(row, device, policy.as_ref());
+        let whose = stake.and_then(|stake| match stake.closes {
+            _ if stake.last_time => Some(Whose::Listed),
+            closes => closes.is_by_list().then_some(Whose::Shut),
+        });
+        found.extend(whose.map(|whose| LeftBehind::listed(device, row, whose)));
+    }
+    Ok(found)
+}
+
+/// One that does not read is told elsewhere, and no list goes out by it.
+async fn policy_of(tx: &mut dyn Tx, row: &VaultRow) -> Result<Option<VaultPolicy>, StartError> {
+    let Some(name) = &row.policy else { return Ok(None) };
+    match tx.policy(&row.project, name.as_str()).await {
+        Ok(found) => Ok(found.map(|found| found.policy)),
+        Err(StoreError::Damaged(_)) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
 }

@@ -27,6 +27,7 @@ pub use crate::device::certified::Certified;
 pub use crate::device::courier::{COURIER_LIFE_S, CarriedAnswer};
 pub use crate::fleet::again::Again;
 pub use crate::fleet::heard::Heard;
+pub use crate::fleet::lost_here::LostHere;
 pub use crate::fleet::recall::Recall;
 pub use crate::fleet::settled::Settled;
 pub use crate::fleet::verdicts::Verdicts;
@@ -103,6 +104,8 @@ pub struct Controller {
     pub certified: Certified,
     /// Devices whose evidence was refused, as far as the log was told.
     pub refused: Repeats<DeviceId>,
+    /// Devices of which an operator said that they are lost since this one was started.
+    pub lost_here: LostHere,
     /// Vaults whose key does not open, as far as the log was told.
     pub unopened: Repeats<VaultId>,
     /// Bundles that do not, by device: the same.

@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 use super::folder::{at, make_folder, publish_root};
 use super::{
-    Again, Certified, Controller, Glances, Heard, Knocks, Names, Recall, Settled, Unkept, Verdicts, first,
-    new_token, put_back,
+    Again, Certified, Controller, Glances, Heard, Knocks, LostHere, Names, Recall, Settled, Unkept, Verdicts,
+    first, new_token, put_back,
 };
 use crate::clock;
 use crate::custody::authority::Authority;
@@ -248,6 +248,7 @@ pub async fn start_over(
         unkept: Unkept::default(),
         owes_number: AtomicBool::new(false),
         certified: Certified::default(),
+        lost_here: LostHere::default(),
         refused: Repeats::default(),
         unopened: Repeats::default(),
         unopened_bundles: Once::default(),

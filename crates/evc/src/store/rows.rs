@@ -282,6 +282,8 @@ pub struct VaultRow {
     pub reported_at: Option<UnixSeconds>,
     /// When it was added.
     pub added_at: UnixSeconds,
+    /// Taken in while it was open: the epoch of the key of another's that its node had it under.
+    pub others_epoch: Option<Epoch>,
 }
 
 /// A vault's grace, in the order of its end. No more of the row: whatever else is wrong in it is its own matter.

@@ -2,10 +2,11 @@
 
 use vault::ids::{Epoch, Name};
 use vault::life::{
-    MOST_BESIDE_DEFAULTS, NodeAt, NotAdopted, NotApplied, NotDeleted, NotDone, NotRecreated, NotRehomed,
-    NotRotated,
+    Closes, MOST_BESIDE_DEFAULTS, NodeAt, NotAdopted, NotApplied, NotDeleted, NotDone, NotRecreated,
+    NotRehomed, NotRotated,
 };
 
+use super::at_stake::{Whose, of_not_taken_in};
 use super::notes::stands_at;
 use super::{OLDER, Words, older_advice};
 use crate::service::LifeRefusal;
@@ -149,6 +150,7 @@ fn adopted(vault: &Name, device: &Name, cause: &NotAdopted) -> Words {
             ),
             "let it in as that one first: bring it back if `evc device deleted` lists it (`evc onboard add --give-back`), else `evc adopt device`; see `evc describe device`. If it is to stay so, copy the data out of the vault while it is open",
         ),
+        NotAdopted::Closes { name, by } => return not_taken_in(name, device, *by),
         NotAdopted::Full => full(device),
         NotAdopted::NameTaken { name } => (
             format!("device `{device}` has another vault of the name `{name}`"),
@@ -156,6 +158,10 @@ fn adopted(vault: &Name, device: &Name, cause: &NotAdopted) -> Words {
         ),
     };
     Words::new(problem, advice)
+}
+
+fn not_taken_in(vault: &Name, device: &Name, by: Closes) -> Words {
+    of_not_taken_in(by, Whose { vault, device })
 }
 
 fn rehomed(vault: &Name, device: &Name, cause: NotRehomed) -> Words {

@@ -4,6 +4,7 @@ use vault::decide::{Barred, Bars};
 use vault::ids::{DeviceId, Name};
 use vault::ledger::Older;
 
+use super::at_stake;
 use super::evidence::of_alarm;
 use super::notes::of_found_elsewhere;
 use super::older_advice;
@@ -11,7 +12,8 @@ use crate::api::Done;
 use crate::store::Alarm;
 
 /// `name`: as it is called, whatever its row says. `older`: why it gets no list.
-pub(crate) fn of_lost(name: &str, older: Option<Older>) -> Done {
+/// `closes`: what it has open under keys that are not here.
+pub(crate) fn of_lost(name: &str, older: Option<Older>, closes: &[Name]) -> Done {
     let older = older.map(|older| {
         format!(
             "no list is sent to it, for {older}; it is ordered to lock all that it has all the same: {}",
@@ -29,6 +31,7 @@ pub(crate) fn of_lost(name: &str, older: Option<Older>) -> Done {
             ]
             .into_iter()
             .chain(older)
+            .chain(at_stake::of_lost(closes))
             .collect(),
         }
 }

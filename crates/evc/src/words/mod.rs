@@ -1,6 +1,7 @@
 //! What people are told: of a refusal, what is and what to do; of what was done, what they should know. Here alone causes become text.
 //! Quoted names and serials are made harmless where they leave: [`crate::http`], and the log.
 
+pub(crate) mod at_stake;
 pub(crate) mod condition;
 pub(crate) mod damaged;
 pub(crate) mod deletion;

@@ -9,6 +9,7 @@ use vault::policy::{Caution, VaultRule};
 use vault::report::{By, VaultReport};
 use vault::text::Typed;
 
+use super::at_stake::of_rehomed;
 use super::damaged::of_row_at;
 use super::identity::how_to_let_in;
 use super::in_the_way::of_shut;
@@ -65,10 +66,12 @@ pub(crate) struct Moved {
     pub(crate) opened: Option<Opened>,
     /// Keys that do not open, and that nothing needs.
     pub(crate) shut: Vec<SealedRow>,
+    /// By that it is under a key that is not here.
+    pub(crate) is_others: bool,
 }
 
 /// Of a vault that went over to another device, with its keys: where it opens from now on.
-pub(crate) fn of_moved(Moved { vault, from, to, by_tpm_too, opened, shut }: &Moved) -> Done {
+pub(crate) fn of_moved(Moved { vault, from, to, by_tpm_too, opened, shut, is_others }: &Moved) -> Done {
     let done = format!("vault `{vault}` of device `{from}` is device `{to}`'s, with its keys");
     let there = "it opens there if its directory is on that device's disk".to_owned();
     let said = opened.as_ref().map(|opened| format!("; its node said last that it was opened by {opened}"));
@@ -79,6 +82,7 @@ pub(crate) fn of_moved(Moved { vault, from, to, by_tpm_too, opened, shut }: &Mov
             said.unwrap_or_default()
         )
     });
+    let there = if *is_others { of_rehomed(from) } else { there };
     Done { done, notes: [there].into_iter().chain(in_doubt).chain(of_shut(shut)).collect() }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Named {
 pub(crate) struct Turned {
     pub(crate) opens: Vec<Named>,
     pub(crate) shuts: Vec<Named>,
+    /// Those that are locked while they are open under a key that is not here.
+    pub(crate) for_good: Vec<Named>,
     /// The shut ones are locked; else their keys are withheld, and what is open stays so for a while.
     pub(crate) locks: bool,
     /// How many were looked at.
@@ -24,7 +26,7 @@ pub(crate) struct Turned {
 
 /// Which vaults a changed policy opens or shuts, by what their nodes showed last.
 pub(crate) fn of_turned(turned: &Turned) -> Vec<String> {
-    let Turned { opens, shuts, locks, looked, unseen } = turned;
+    let Turned { opens, shuts, for_good, locks, looked, unseen } = turned;
     if *unseen && *looked == 0 {
         return vec![UNSEEN.to_owned()];
     }
@@ -36,12 +38,18 @@ pub(crate) fn of_turned(turned: &Turned) -> Vec<String> {
             counted(shuts)
         ),
     });
-    let none = (opens.is_empty() && shuts.is_empty()).then(|| match unseen {
+    let lost = (!for_good.is_empty()).then(|| {
+        format!(
+            "it closes for good, unless the newest database comes back, {}: open there under a key that is not here; copy the data out first, or leave `operation: unlock`",
+            counted(for_good)
+        )
+    });
+    let none = (opens.is_empty() && shuts.is_empty() && for_good.is_empty()).then(|| match unseen {
         true => "it opens and shuts none of those of its vaults that were looked at".to_owned(),
         false => "it opens and shuts none of its vaults, by what their nodes showed last".to_owned(),
     });
     let some = unseen.then(|| "not all of its vaults were looked at for this".to_owned());
-    opened.into_iter().chain(shut).chain(none).chain(some).collect()
+    lost.into_iter().chain(opened).chain(shut).chain(none).chain(some).collect()
 }
 
 /// Of a policy none of whose vaults was looked at.

@@ -6,6 +6,7 @@ use vault::life::is_last_time;
 use vault::report::{State, VaultReport};
 use vault::text::Typed;
 
+use super::at_stake::CLOSED_BY_THIS;
 use crate::api::{Adoption, Done};
 use crate::service::{LeftBehind, Whose};
 
@@ -84,18 +85,13 @@ pub(crate) fn of_elsewhere(vault: &VaultReport, device: &Name, other: DeviceId) 
 }
 
 /// What helps where no key of this database ever opens what is open now.
-const COPY_OUT: &str = "copy its data out before its node boots, or anything locks it; closed, it opens only once the database that has its key is back, or by its recovery key";
+pub(super) const COPY_OUT: &str = "copy its data out before its node boots, or anything locks it; closed, it opens only once the database that has its key is back, or by its recovery key";
 
 /// Of one that its node may not be able to wrap anew.
 const MAYBE_LAST: &str = "its node was started since it opened it, and may have it no more: then it can't be wrapped under another key. So copy its data out first; closed, it opens only once the database that has its key is back, or by its recovery key";
 
-/// Of one that is listed, and open, under a key that is not here and can't be wrapped anew.
-pub(crate) fn of_last_time() -> String {
-    format!("open under a key that is not here, and not to be wrapped anew: {COPY_OUT}")
-}
-
 /// Of one that is open, and at an epoch that was never made here.
-pub(crate) const CLOSES: &str = "; open now, it goes on after `evc begin-anew`; a boot before that closes it until the newest database is back";
+pub(crate) const CLOSES: &str = "open now, it goes on after `evc begin-anew`; a boot before that closes it until the newest database is back";
 
 /// The same, locked.
 pub(crate) const UNDER_ANOTHERS: &str = "locked, under a controller's key that is not here: it opens once the database that has that key is back, or by its recovery key";
@@ -124,10 +120,15 @@ pub(crate) fn of_default(vault: &VaultReport) -> String {
 
 /// Of those that are open, and that a new life would close for good, or that nothing opens again once they are closed.
 pub(crate) fn of_open(open: &[&LeftBehind]) -> String {
-    let (kept, last): (Vec<_>, Vec<_>) = open.iter().partition(|left| left.is_to_be_taken_in());
+    let (shut, others): (Vec<&&LeftBehind>, Vec<&&LeftBehind>) =
+        open.iter().partition(|left| left.whose == Whose::Shut);
+    let (kept, last): (Vec<&&LeftBehind>, Vec<&&LeftBehind>) =
+        others.into_iter().partition(|left| left.is_to_be_taken_in());
+    let of_shut = "Begun anew, their nodes lock them, for what this copy says of them, and they open only once the newest database is back. Start `evc serve` over it first, and say anew that they are wanted open: their policy, that they are kept, that their device was found (`evc get vaults` says which for each)";
     let of_kept = "Begun anew, their nodes lock them, and they open only once the newest database is back. Start `evc serve` over it first, and take them in (`evc get vaults` says how for each)";
     let of_last = "No key of this copy's is taken for them: copy their data out first (`evc get vaults` says why for each)";
-    let parts: Vec<_> = [(kept, of_kept), (last, of_last)].into_iter().filter_map(of_these).collect();
+    let parts: Vec<_> =
+        [(shut, of_shut), (kept, of_kept), (last, of_last)].into_iter().filter_map(of_these).collect();
     format!(
         "open on their nodes, by what these told last, under keys that this copy does not have: {}; or give them up with --despite-open",
         parts.join("; and ")
@@ -145,7 +146,7 @@ pub(crate) fn of_others(left: &LeftBehind) -> String {
         (_, _, Whose::Removed) => {
             "was removed, and its node has not told that it erased it: no list of the new life erases it. If its node tells of it as an orphan, `evc adopt vault` with `--remove` has it erased"
         }
-        (true, true, Whose::Unlisted) => {
+        (true, true, Whose::Unlisted | Whose::Shut) => {
             "is open, by what its node told last, under a key that this copy does not have: it is locked there, and opens only once the newest database is back"
         }
         (true, true, _) => {
@@ -167,6 +168,8 @@ pub(crate) struct TakenIn {
     pub(crate) renamed: Option<VaultId>,
     /// It may be open for the last time, whatever key it gets.
     pub(crate) last_time: bool,
+    /// It is open under a key that is not here, of this epoch.
+    pub(crate) above: Option<Epoch>,
     /// The epoch that its node is to wrap it under.
     pub(crate) epoch: Epoch,
 }
@@ -175,6 +178,12 @@ pub(crate) struct TakenIn {
 pub(crate) fn of_adopted(vault: &Name, how: &Adoption, taken: &TakenIn) -> Done {
     let policy = &how.policy;
     let (done, note) = match (how.remove, taken.last_time) {
+        (true, _) if taken.above.is_some() => (
+            format!(
+                "vault `{vault}` is open, and is to be locked by its node at its next contact, which erases it as `on_removal` of policy `{policy}` says"
+            ),
+            CLOSED_BY_THIS.into(),
+        ),
         (true, _) => (
             format!(
                 "vault `{vault}` stays locked, and its node erases it as `on_removal` of policy `{policy}` says"
@@ -186,6 +195,13 @@ pub(crate) fn of_adopted(vault: &Name, how: &Adoption, taken: &TakenIn) -> Done 
             format!("vault `{vault}` is under policy `{policy}`, and may be open for the last time"),
             format!(
                 "{MAYBE_LAST}. `evc wait vault … --for epoch={}` ends once it is wrapped anew",
+                taken.epoch
+            ),
+        ),
+        (false, false) if taken.above.is_some() => (
+            format!("vault `{vault}` is under policy `{policy}`; its node wraps it anew with the next list that it takes"),
+            format!(
+                "until then a lock or a boot closes it, and nothing here opens it again: delete it not, and let its policy lock it not. `evc wait vault … --for epoch={}` ends once it is wrapped anew",
                 taken.epoch
             ),
         ),

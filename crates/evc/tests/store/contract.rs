@@ -187,6 +187,7 @@ fn vault(device: &DeviceRow, number: u8, called: &str) -> VaultRow {
         report: NodeWord::nothing(),
         reported_at: None,
         added_at: NOW,
+        others_epoch: Some(Epoch(1)),
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Mark {
     shown: Option<Shown>,
     /// The database was put back from a copy, and nobody went through it yet.
     put_back: bool,
+    /// That the device is lost was said on this database: it is no word of a copy that may have been taken back since.
+    lost: bool,
 }
 
 /// That a device was further on than this database.
@@ -41,8 +43,17 @@ struct Then {
 enum Kept {
     Word(Older),
     // Before the next, which would read it too, and not hear of its flag.
-    Both { put_back: bool, older: Older, then: Option<Then> },
-    Known { older: Older, then: Then },
+    Both {
+        put_back: bool,
+        older: Option<Older>,
+        then: Option<Then>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        lost: bool,
+    },
+    Known {
+        older: Older,
+        then: Then,
+    },
 }
 
 /// Who asks: the session, and the one whose evidence stands.
@@ -63,7 +74,7 @@ impl Mark {
         if older == Older::PutBack {
             return Self::held(before);
         }
-        let put_back = before.is_some_and(|before| before.put_back);
+        let (put_back, lost) = before.map_or((false, false), |before| (before.put_back, before.lost));
         let again = asker.stands == Some(asker.session);
         let shown = match before.and_then(|before| before.shown) {
             Some(before) if before.older == older && !before.knows_too_little() && !again => before,
@@ -72,25 +83,39 @@ impl Mark {
                 Shown { older, then: (older == Older::Forked).then_some(then) }
             }
         };
-        Self { shown: Some(shown), put_back }
+        Self { shown: Some(shown), put_back, lost }
     }
 
     /// The mark of a device whose database was put back.
     #[must_use]
     pub fn held(before: Option<Self>) -> Self {
-        Self { shown: before.and_then(|before| before.shown), put_back: true }
+        let lost = before.is_some_and(|before| before.lost);
+        Self { shown: before.and_then(|before| before.shown), put_back: true, lost }
     }
 
     /// What is left of it once the database was gone through.
     #[must_use]
     pub fn checked(self) -> Option<Self> {
-        self.shown.map(|shown| Self { shown: Some(shown), put_back: false })
+        self.shown.map(|shown| Self { shown: Some(shown), put_back: false, lost: self.lost })
     }
 
     /// What is left of it once what the device showed is settled.
     #[must_use]
     pub fn settled(self) -> Option<Self> {
-        self.put_back.then(|| Self::held(None))
+        self.put_back.then_some(Self { shown: None, ..self })
+    }
+
+    /// With whether an operator says on this database that the device is lost.
+    #[must_use]
+    pub fn with_lost(self, lost: bool) -> Self {
+        Self { lost, ..self }
+    }
+
+    /// Whether a lost device is ordered to lock (decision 112). One that showed a newer list may have been found by the newest database, and a lock
+    /// may close for good what is under its keys: that it is lost is to be said on this one.
+    #[must_use]
+    pub fn lets_lock(self) -> bool {
+        self.shown.is_none() || self.lost
     }
 
     /// What the device showed; where it showed nothing, that the database was put back.
@@ -159,7 +184,7 @@ impl From<Older> for Mark {
     fn from(older: Older) -> Self {
         match older {
             Older::PutBack => Self::held(None),
-            older => Self { shown: Some(Shown { older, then: None }), put_back: false },
+            older => Self { shown: Some(Shown { older, then: None }), put_back: false, lost: false },
         }
     }
 }
@@ -168,19 +193,26 @@ impl From<Kept> for Mark {
     fn from(kept: Kept) -> Self {
         match kept {
             Kept::Word(older) => older.into(),
-            Kept::Both { put_back, older, then } => Self { shown: Some(Shown { older, then }), put_back },
+            Kept::Both { put_back, older, then, lost } => {
+                Self { shown: older.map(|older| Shown { older, then }), put_back, lost }
+            }
             Kept::Known { older, then } => {
-                Self { shown: Some(Shown { older, then: Some(then) }), put_back: false }
+                Self { shown: Some(Shown { older, then: Some(then) }), put_back: false, lost: false }
             }
         }
     }
 }
 
 impl From<Mark> for Kept {
-    fn from(Mark { shown, put_back }: Mark) -> Self {
+    fn from(Mark { shown, put_back, lost }: Mark) -> Self {
+        let both = || {
+            let (older, then) = shown.map_or((None, None), |shown| (Some(shown.older), shown.then));
+            Self::Both { put_back, older, then, lost }
+        };
         match (shown, put_back) {
+            _ if lost => both(),
             (None, _) => Self::Word(Older::PutBack),
-            (Some(Shown { older, then }), true) => Self::Both { put_back, older, then },
+            (Some(_), true) => both(),
             (Some(Shown { older, then: Some(then) }), false) => Self::Known { older, then },
             (Some(Shown { older, then: None }), false) => Self::Word(older),
         }
@@ -307,6 +339,21 @@ mod tests {
         ] {
             assert_eq!(held_back(mark.map(Mark::from), put_back), expected);
         }
+    }
+
+    /// Decision 112: by a copy alone a device that shows a newer list is not locked; said on it, it is, whatever else comes to the mark.
+    #[test]
+    fn a_lost_device_that_is_ahead_is_locked_where_that_is_said_on_this_database() {
+        let (mark, ledger) = marked();
+        assert!(!mark.lets_lock() && Mark::held(None).lets_lock(), "a copy that shows no newer list locks");
+        let said = Mark::held(None).with_lost(true);
+        let shown = Mark::shown(Some(said), Older::Forked, by(NEWER, STOOD), &ledger);
+        for mark in [mark.with_lost(true), said, shown, Mark::held(Some(mark.with_lost(true)))] {
+            assert!(mark.lets_lock(), "{mark:?}");
+            let text = serde_json::to_string(&mark).expect("writes");
+            assert_eq!(serde_json::from_str::<Mark>(&text).expect("reads"), mark, "{text}");
+        }
+        assert!(!shown.with_lost(false).lets_lock(), "found");
     }
 
     fn at(version: u64) -> SectionVersion {

@@ -4,6 +4,7 @@
 //! Invariant: only [`Gone`] has no keys, it is reached through a grace that is over, and nothing leads back from it.
 
 mod anew;
+mod at_stake;
 mod back;
 mod fit;
 mod keys;
@@ -23,6 +24,7 @@ use crate::report::VaultReport;
 use crate::rotation::Epochs;
 use crate::section::{MAX_VAULTS, Presence};
 
+pub use at_stake::{AtStake, Closes, Kept};
 pub use back::{NotBack, There, Was, has_room, not_erased, was};
 pub use fit::{Fit, Unfit, UnfitDefault, fits, fits_default};
 pub use keys::{NodeAt, NotRotated, Rotated, Rotation};
@@ -65,6 +67,8 @@ pub struct Listed {
     pub taken: Option<Epoch>,
     /// What its node said last.
     pub said: Option<ReportedState>,
+    /// Taken in while it was open: the epoch of the key of another's that its node had it under. None of ours has that number, or one below.
+    pub others: Option<Epoch>,
 }
 
 /// Whether a listed vault is wanted. Times are Unix seconds.
@@ -129,6 +133,7 @@ impl Listed {
             epochs: Epochs::first(),
             taken: None,
             said: None,
+            others: None,
         }
     }
 

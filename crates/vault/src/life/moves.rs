@@ -1,6 +1,6 @@
 //! Vaults that come from elsewhere: an orphan that a node has and no section listed, and a vault whose device became another one.
 
-use super::{GoesBy, Life, Listed, MOST_BESIDE_DEFAULTS, Phase, is_last_time, is_unlisted};
+use super::{Closes, GoesBy, Kept, Life, Listed, MOST_BESIDE_DEFAULTS, Phase, is_last_time, is_unlisted};
 use crate::condition::State;
 use crate::ids::{DeviceId, Epoch, Name, VaultId};
 use crate::ledger::Older;
@@ -68,6 +68,14 @@ pub enum NotAdopted {
         /// The device whose lists it holds to.
         other: DeviceId,
     },
+    /// It is open under a key that is not here, and the first list that takes it in would lock it: nothing here opens it again.
+    #[error("its first list closes it")]
+    Closes {
+        /// The vault.
+        name: Name,
+        /// By what.
+        by: Closes,
+    },
     /// The device has [`MOST_BESIDE_DEFAULTS`].
     #[error("no room")]
     Full,
@@ -113,6 +121,17 @@ impl Orphan {
         above.unwrap_or_else(Epochs::first)
     }
 
+    /// One that is to stay open until its node has wrapped it anew, as its policy and its device are kept.
+    ///
+    /// # Errors
+    /// [`NotAdopted::Closes`].
+    pub fn to_stay_open(self, kept: Kept) -> Result<Self, NotAdopted> {
+        match kept.closes(Phase::Wanted) {
+            by if self.above.is_some() && by.is_by_list() => Err(NotAdopted::Closes { name: self.name, by }),
+            _ => Ok(self),
+        }
+    }
+
     /// One that is to be opened.
     ///
     /// # Errors
@@ -144,8 +163,8 @@ pub fn adopted(
             Err(NotAdopted::Gone { name: orphan.name.clone() })
         }
         Some(Life::Gone(_)) | None => {
-            let epochs = orphan.epochs();
-            Ok(Listed { made: true, epochs, ..Listed::new(Some(policy.clone())) })
+            let (epochs, others) = (orphan.epochs(), orphan.above);
+            Ok(Listed { made: true, epochs, others, ..Listed::new(Some(policy.clone())) })
         }
     }
 }

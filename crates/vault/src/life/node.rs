@@ -90,7 +90,11 @@ impl Listed {
     #[must_use]
     pub fn hear(self, report: &VaultReport, of: ListOf) -> Self {
         let made_anew = report.created && matches!(report.state, State::Unlocked | State::Locked);
-        let ours = |epoch| of == ListOf::Ours && epoch <= self.epochs.current();
+        let ours = |epoch| {
+            of == ListOf::Ours
+                && epoch <= self.epochs.current()
+                && self.others.is_none_or(|others| epoch > others)
+        };
         let known = report.epoch.is_none_or(ours);
         Self {
             made: self.made || report.created,

@@ -32,11 +32,11 @@ pub fn is_last_time(told: &VaultReport) -> bool {
 }
 
 impl Listed {
-    /// The same of one that is listed: by its node's word the key given here is another one, or it is at an epoch that was never made here.
+    /// The same of one that is listed: by its node's word the key given here is another one, or it is at an epoch that was never made here, or at that from which it was taken in.
     #[must_use]
     pub fn is_last_time(&self, told: &VaultReport) -> bool {
-        let is_above = self.never_made().is_some() && told.opened.is_none();
-        told.state == State::Unlocked && (is_above || told.under_anothers_key)
+        let has_no_key = self.is_under_anothers(told) && told.opened.is_none();
+        told.state == State::Unlocked && (has_no_key || told.under_anothers_key)
     }
 }
 

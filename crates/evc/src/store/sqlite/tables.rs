@@ -53,6 +53,7 @@ const MIGRATIONS: &[Migration] = &migrations![
     89 = "0089_devices_that_went_further",
     90 = "0090_keys_that_share_an_encapsulation",
     91 = "0091_where_orders_stand_and_keys_that_are_whole",
+    92 = "0092_epochs_of_others",
 ];
 
 /// Where builds of before kept their list.

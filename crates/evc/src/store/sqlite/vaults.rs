@@ -33,7 +33,7 @@ impl FromRow for VaultRow {
     const KIND: RowKind = RowKind::Vault;
     const COLUMNS: &'static str =
         "project, device, id, name, standing, policy, delete_at, left_version, created, recreate,
-        current_epoch, last_epoch, reported_epoch, report, reported_at, added_at";
+        current_epoch, last_epoch, reported_epoch, report, reported_at, added_at, others_epoch";
     fn from_row(row: &mut Columns<'_>) -> Stored<Self> {
         let (project, device, id) = (row.read(project)?, row.read(device)?, row.read(vault)?);
         let (name, standing) = (row.read(super::read::name)?, row.read(word)?);
@@ -55,6 +55,7 @@ impl FromRow for VaultRow {
             report: row.told()?,
             reported_at: row.read_some(number)?,
             added_at: row.read(number)?,
+            others_epoch: row.read_some(epoch)?,
         })
     }
 }
@@ -105,6 +106,7 @@ pub(super) fn remains(damaged: DamagedRow, row: &mut Columns<'_>) -> VaultRemain
             report: NodeWord::nothing(),
             reported_at: None,
             added_at: 0,
+            others_epoch: None,
         })
     };
     VaultRemains { row: damaged, id, may_be_default, is_gone, listed: listed() }
@@ -228,7 +230,11 @@ impl Vaults for SqliteTx {
             row.reported_at.map(int),
             int(row.added_at),
         );
-        self.run(add, values).await.map(drop)
+        self.run(add, values).await?;
+        // One value more than a statement takes. Few have it.
+        let Some(others) = row.others_epoch else { return Ok(()) };
+        let write = "UPDATE vaults SET others_epoch = ? WHERE device = ? AND id = ?";
+        self.change(write, (int(others.0), blob(row.device.0), blob(row.id.0))).await
     }
 
     async fn want_vault(&mut self, device: DeviceId, id: VaultId, policy: Option<&Name>) -> Stored<()> {

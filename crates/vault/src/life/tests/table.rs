@@ -9,10 +9,10 @@ use crate::ids::{CONFIG_VAULT, Epoch, Incarnation, SectionVersion};
 use crate::ledger::Older;
 use crate::life::ListOf;
 use crate::life::{
-    Applied, AskedRemoval, AskedVault, Bundles, Contact, Deleted, Deletion, Disk, Fit, Gone, GraceEnd, Life,
-    Listed, MOST_BESIDE_DEFAULTS, Move, NodeAt, NotAdopted, NotApplied, NotDeleted, NotForgotten, NotOver,
-    NotRecreated, NotRehomed, NotRotated, Orphan, Phase, Rehomed, ReportedState, Rotated, Rotation, Target,
-    Unfit, Writer, adopted, applied, fits, is_last_time, orphan,
+    Applied, AskedRemoval, AskedVault, Bundles, Closes, Contact, Deleted, Deletion, Disk, Fit, Gone,
+    GraceEnd, Kept, Life, Listed, MOST_BESIDE_DEFAULTS, Move, NodeAt, NotAdopted, NotApplied, NotDeleted,
+    NotForgotten, NotOver, NotRecreated, NotRehomed, NotRotated, Orphan, Phase, Rehomed, ReportedState,
+    Rotated, Rotation, Target, Unfit, Writer, adopted, applied, fits, is_last_time, orphan,
 };
 use crate::policy::Removal;
 use crate::policy::{Check, VaultPolicy};
@@ -478,8 +478,13 @@ fn an_orphan_is_adopted_as_made_where_there_is_room_and_nothing_of_it() {
         assert_eq!(adopted(it, &name("p"), Some(&gone), 1, newer).is_ok(), expected, "{it:?}");
     }
     let here = (Incarnation([1; 16]), None, None);
-    let epochs = adopted(&open, &name("p"), None, 1, here).map(|vault| vault.epochs);
-    assert_eq!(epochs, Ok(Epochs::stored(Epoch(4), Epoch(3)).expect("a rotation")), "above what it is under");
+    let taken = adopted(&open, &name("p"), None, 1, here).expect("taken in");
+    assert_eq!(
+        taken.epochs,
+        Epochs::stored(Epoch(4), Epoch(3)).expect("a rotation"),
+        "above what it is under"
+    );
+    assert_eq!(taken.others, open.above, "and what it was under is remembered");
 }
 
 /// Decision 92: a vault is open for the last time where its node has not the key at hand that it is under, and gets none by which that opens.
@@ -618,4 +623,88 @@ fn a_policy_is_held_against_the_tpm_of_its_device() {
         assert_eq!(fits(&policy, TpmPin::Unknown), Ok(unknown), "{what}");
         assert_eq!(fits(&policy, TpmPin::Absent), without.map_or(Ok(Fit::Yes), Err), "{what}");
     }
+}
+
+/// Decision 92: what a node has open under a key that is not here, and what closes it. A lock by a list is told before the end of a lease.
+#[test]
+fn what_is_open_under_a_key_that_is_not_here_is_at_stake() {
+    let by_key = Some(Opened { by: By::ControllerKey });
+    let open =
+        |epoch| crate::report::VaultReport { opened: by_key.clone(), ..report(State::Unlocked, epoch) };
+    let under_other = crate::report::VaultReport { under_anothers_key: true, ..open(None) };
+    let lease = crate::lease::Lease::of_seconds(60).expect("a lease");
+    let grace = Phase::Grace { until: 9 };
+    let free = Kept::default();
+    let (lost, locks) = (Kept { lost: true, ..free }, Kept { locks: true, ..free });
+    let leased = Kept { lease: Some(lease), held_back: true, ..free };
+    let rows = [
+        ("above", open(Some(3)), None, Phase::Wanted, free, Some((Closes::Boot, false))),
+        (
+            "above, and its node was started since",
+            report(State::Unlocked, Some(3)),
+            None,
+            Phase::Wanted,
+            free,
+            Some((Closes::Boot, true)),
+        ),
+        ("at one that is here", open(Some(2)), None, Phase::Wanted, locks, None),
+        ("by the TPM alone", open(None), None, Phase::Wanted, locks, None),
+        (
+            "taken in from there",
+            open(Some(1)),
+            Some(Epoch(1)),
+            Phase::Wanted,
+            free,
+            Some((Closes::Boot, false)),
+        ),
+        ("wrapped anew since", open(Some(2)), Some(Epoch(1)), Phase::Wanted, locks, None),
+        (
+            "under another key of its number",
+            under_other,
+            None,
+            Phase::Wanted,
+            free,
+            Some((Closes::Boot, true)),
+        ),
+        ("locked", report(State::Locked, Some(3)), None, Phase::Wanted, locks, None),
+        ("by its policy", open(Some(3)), None, Phase::Wanted, locks, Some((Closes::Policy, false))),
+        ("removed", open(Some(3)), None, grace, free, Some((Closes::Removed, false))),
+        ("retained", open(Some(3)), None, Phase::Retained, free, Some((Closes::Removed, false))),
+        ("its device lost", open(Some(3)), None, grace, lost, Some((Closes::Lost, false))),
+        ("leased", open(Some(3)), None, Phase::Wanted, leased, Some((Closes::Lease(lease), false))),
+        (
+            "leased, and locked",
+            open(Some(3)),
+            None,
+            Phase::Wanted,
+            Kept { locks: true, ..leased },
+            Some((Closes::Policy, false)),
+        ),
+        (
+            "leased, and lists go out",
+            open(Some(3)),
+            None,
+            Phase::Wanted,
+            Kept { held_back: false, ..leased },
+            Some((Closes::Boot, false)),
+        ),
+    ];
+    for (what, told, others, phase, kept, expected) in rows {
+        let epochs = Epochs::stored(Epoch(2), Epoch(1)).expect("a rotation");
+        let vault = Listed { said: Some((&told).into()), epochs, others, phase, ..made() };
+        let stake = vault.at_stake(&told, kept).map(|stake| (stake.closes, stake.last_time));
+        assert_eq!(stake, expected, "{what}");
+    }
+}
+
+/// An epoch of another's key is none that its node took of ours.
+#[test]
+fn an_epoch_from_which_a_vault_was_taken_in_is_none_of_ours() {
+    let vault = Listed {
+        epochs: Epochs::stored(Epoch(4), Epoch(3)).expect("a rotation"),
+        others: Some(Epoch(3)),
+        ..made()
+    };
+    let taken = |epoch| vault.clone().hear(&report(State::Unlocked, Some(epoch)), ListOf::Ours).taken;
+    assert_eq!((taken(3), taken(4)), (vault.taken, Some(Epoch(4))));
 }
