@@ -98,7 +98,7 @@ impl Controller {
             Box::pin(async {
                 let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some(seen) = seen
-                    && let Some(looked) = self.look_in_part_at(tx, seen, path, now).await?
+                    && let Some(looked) = self.look_in_part_at(tx, *seen, path, now).await?
                 {
                     return Ok::<_, Refusal>(looked);
                 }
@@ -151,24 +151,24 @@ impl Controller {
         &self,
         sender: CertDigest,
         (known, verified): &(KnownSender, Verified<'e>),
-    ) -> Option<SeenBefore<'e>> {
+    ) -> Option<Box<SeenBefore<'e>>> {
         let (as_of, view) = self.recall.take(known.device)?;
         let is_its = view.device.cert_digest == sender.0 && self.store.unchanged_since(as_of, known.device);
         let ask = ConfigRequest::decode(verified.payload()).ok().filter(|_| is_its)?;
         let (vault, hash) = (ask.vault?, ask.config_hash);
-        Some(SeenBefore { as_of, view, known: *known, verified: *verified, hash, vault })
+        Some(Box::new(SeenBefore { as_of, view, known: *known, verified: *verified, hash, vault }))
     }
 
     /// By that alone; or what was seen, where another look is needed.
     fn by_heart<'e>(
         &self,
-        seen: SeenBefore<'e>,
+        seen: Box<SeenBefore<'e>>,
         path: Option<&str>,
         now: UnixSeconds,
-    ) -> Result<Result<(AsOf, Looked), Refusal>, SeenBefore<'e>> {
-        let SeenBefore { as_of, view, known, verified, hash, vault } = seen;
+    ) -> Result<Result<(AsOf, Looked), Refusal>, Box<SeenBefore<'e>>> {
+        let SeenBefore { as_of, view, known, verified, hash, vault } = *seen;
         match self.look_by_heart(view, &hash, (&vault, now)) {
-            Err(view) => Err(SeenBefore { as_of, view, known, verified, hash, vault }),
+            Err(view) => Err(Box::new(SeenBefore { as_of, view, known, verified, hash, vault })),
             Ok(look) => Ok(look.and_then(|look| {
                 self.heard_from(known.device, path, now)?;
                 Ok((as_of, looked(known.device, known.key, &verified, hash, look, now)))

@@ -22,7 +22,7 @@ pub(super) fn accept(root: &Root, fingerprint: Option<&str>) -> anyhow::Result<(
     if fingerprint != Some(hex::encode(digest).as_str()) {
         bail!(
             "the controller of the installed root certificate is accepted by its fingerprint. The vaults that it does not list are locked \
-             and kept; those whose key is another controller's alone do not open.\n  what to do: compare it with the controller's, and run\n  \
+             and kept; those in whose key another controller has a part, also beside the TPM, open no more but by a recovery key: copy out first what is open of these.\n  what to do: compare it with the controller's, and run\n  \
              eve controller accept --fingerprint {}",
             hex::encode(digest)
         );
