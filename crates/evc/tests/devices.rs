@@ -90,6 +90,11 @@ fn what_a_lost_devices_node_has_by_the_lists_of_another_is_locked_too() {
     device.tell(&controller, &info);
     assert!(device.poll(&controller).is_none_or(|answer| ordered(&answer).is_empty()), "it is not lost");
     says(&controller, true, &["device", "lost", "edge-1"], &["is lost"]);
+    // It reported a moment ago: what is open there is named, whoever's list it is on.
+    let (_, said) = evc(&controller, &["status"]);
+    let open = said.split("open on it by its last report: ").nth(1).and_then(|rest| rest.split(';').next());
+    let open = open.unwrap_or_else(|| panic!("{said}"));
+    assert!(["payments", "ledger"].iter().all(|name| open.contains(name)), "{said}");
     for _ in 0..2 {
         let answer = device.poll(&controller).expect("changed");
         assert_eq!(ordered(&answer), [7], "beside the section");

@@ -303,7 +303,8 @@ impl Tally {
         self.counts.drills_failed +=
             u64::from(shown.escrow.as_ref().is_some_and(|escrow| escrow.drill.needs_somebody()));
         if shown.needs_somebody() {
-            let vaults = || unlisted.clone().chain(&listed);
+            let beside = || shown.orphans.iter().filter(|vault| !is_known(&rows, vault));
+            let vaults = || unlisted.clone().chain(&listed).chain(beside());
             self.devices.add(|| of_device(&shown, vaults()));
         }
     }

@@ -2,7 +2,7 @@
 
 use vault::report::State;
 
-use crate::api::{Condition, DeviceView, Knock, Reference, VaultView};
+use crate::api::{Condition, DeviceView, Knock, Reference, StateNow, VaultView};
 use crate::store::VaultRow;
 
 /// How a device is; of a lost one also what is open in it, and how it is told to be found.
@@ -11,8 +11,10 @@ pub(crate) fn of_device<'a>(device: &DeviceView, vaults: impl Iterator<Item = &'
     if device.condition_kind != Condition::Lost {
         return format!("device {name}: {condition}");
     }
-    let is_open =
-        |vault: &&VaultView| matches!(vault.last_state, Some(State::Unlocked | State::LockIncomplete));
+    let is_open = |vault: &&VaultView| {
+        let told = vault.last_state.map(StateNow::Said).or(vault.state);
+        matches!(told, Some(StateNow::Said(State::Unlocked | State::LockIncomplete)))
+    };
     let open: Vec<_> = vaults.filter(is_open).map(|vault| vault.name.to_string()).collect();
     let open = if open.is_empty() { "no vault".to_owned() } else { open.join(", ") };
     format!(
