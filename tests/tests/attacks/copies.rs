@@ -140,6 +140,7 @@ fn a_vault_that_a_copy_would_lock_under_a_newer_key_stops_a_new_life() {
     wait::until("the node to be followed", || (!condition(&scene.evc).contains("ahead")).then_some(()))
         .unwrap();
     assert!(scene.has_data("day"), "open all the while");
+    scene.node.until_vault_is("day", "wrapped anew", |vault| vault["epoch"] == 1).unwrap();
     scene.node.reboot(Power::Clean).unwrap();
     scene.node.until_vault("day", "unlocked").unwrap();
     assert!(scene.has_data("day"));

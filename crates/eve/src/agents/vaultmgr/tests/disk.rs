@@ -47,7 +47,7 @@ impl Disk {
     /// Loses what was not synced: what the device has at this moment is what the next mount sees.
     pub(super) fn power_cut(&mut self) {
         let at_that_moment = self.dir.path().join("at-that-moment");
-        std::fs::copy(self.fs.image(), &at_that_moment).expect("copies the device");
+        self.fs.copy_of_now(&at_that_moment).expect("copies the device");
         self.unmount();
         std::fs::copy(&at_that_moment, self.fs.image()).expect("copies it back");
         self.mount();
